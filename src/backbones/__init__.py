@@ -1,0 +1,1 @@
+"""Backbones: one file each, every one keeps the contract of base.py."""

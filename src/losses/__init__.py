@@ -1,0 +1,1 @@
+"""Losses: one file each, every one keeps the contract of base.py."""

@@ -1,0 +1,1 @@
+"""Ranks, retrieval metrics, the lexical baseline and intervals."""

@@ -1,0 +1,1 @@
+"""Negative-similarity estimators: one file each, every one keeps the contract of base.py."""
