@@ -1,0 +1,33 @@
+"""Weighted InfoNCE: a soft-label cross entropy that pulls similar negatives closer."""
+
+from __future__ import annotations
+
+import torch
+
+from src.losses.base import Loss, check_temperature, negative_softmax
+
+
+class WeightedInfoNCE(Loss):
+    """-sum_j y_ij log softmax(s_i)_j with y = 1 on the positive and sigma_ij on the negatives.
+
+    The targets of a row sum to 2, as in the code of the paper that compares against it: the similarity mass is not
+    taken from the positive but added to it.
+
+    Args:
+        weight_temperature: t of sigma = softmax(similarity / t).
+
+    Source: the baseline of the same name in arXiv 2310.08069.
+    """
+
+    needs_similarity = True
+
+    def __init__(self, weight_temperature: float) -> None:
+        super().__init__()
+        self.weight_temperature = check_temperature(weight_temperature)
+
+    def rows(
+        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+    ) -> torch.Tensor:
+        sigma_BC = negative_softmax(similarity_BC, is_positive_BC, self.weight_temperature)
+        target_BC = sigma_BC.masked_fill(is_positive_BC, 1.0)
+        return -(target_BC * scores_BC.log_softmax(dim=1)).sum(dim=1)
