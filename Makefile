@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make train` and `make test`. Each makes its own virtual environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: train test test-slow lint format clean help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+train: .venv/run.done  ## train and test a model: make train ARGS="loss=soft_infonce weights=bm25 lang=python"
+	$(BIN)/python -m src.train $(ARGS)
+
+test: .venv/dev.done  ## all fast tests
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev.done  ## the slow tests too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: .venv/dev.done  ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/dev.done  ## ruff: mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## removes the virtual environment and caches, never outputs/
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run.done: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/dev.done: .venv/run.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,100 @@
+"""From a configuration to objects, with the checks that must fail before anything expensive starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.backbones.base import Encoder
+from src.corpora.base import Corpus
+from src.datamodule import CodeSearchData
+from src.errors import InputError
+from src.losses.base import Loss
+from src.module import CodeSearchModule
+from src.weights.base import Estimator
+from src.weights.none import NoEstimator
+
+NUMBERS = (
+    *("seed", "trainer.max_epochs", "model.score_scale"),
+    *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "num_workers")),
+    *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
+)
+
+
+def check_numbers(cfg: DictConfig) -> None:
+    """Raises InputError where a text stands in the place of a number."""
+    for key in NUMBERS:
+        value = OmegaConf.select(cfg, key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{key}: expected a number, found {value!r}")
+
+
+def build_loss(cfg: DictConfig) -> Loss:
+    """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
+    loss: Loss = instantiate(cfg.loss)
+    loss.check_negatives(cfg.data.batch_size - 1)
+    return loss
+
+
+def build_estimator(cfg: DictConfig, loss: Loss) -> Estimator | None:
+    """The estimator, not yet fitted; None for a loss that uses no similarity."""
+    if not loss.needs_similarity:
+        return None
+    estimator: Estimator = instantiate(cfg.weights)
+    if isinstance(estimator, NoEstimator):
+        raise InputError(
+            f"{type(loss).__name__} needs an estimator, found weights=none: choose weights=bm25, or loss=infonce"
+        )
+    return estimator
+
+
+def build_data(cfg: DictConfig, corpus: Corpus, encoder: Encoder, estimator: Estimator | None) -> CodeSearchData:
+    return CodeSearchData(corpus, encoder, estimator, seed=cfg.seed, **cfg.data)
+
+
+def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
+    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of this project; tensors and plain values only, nothing in it is executed."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"checkpoint {path} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle with code in it, a damaged file, something else altogether
+        raise InputError(
+            f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
+        ) from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "encoder_assets", "run_config"} <= checkpoint.keys():
+        raise InputError(
+            f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
+        )
+    return checkpoint
+
+
+def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfig, source: str | Path) -> None:
+    """Gives the encoder the checkpoint's assets (tokeniser and the like); its weights come with the module's.
+
+    Raises InputError where the checkpoint holds another backbone than the configuration.
+    """
+    held, asked = (OmegaConf.create(c).backbone.encoder for c in (checkpoint["run_config"], cfg))
+    if held != asked:
+        differing = sorted(k for k in {*held, *asked} if held.get(k) != asked.get(k))
+        raise InputError(
+            f"checkpoint {source} holds another backbone: "
+            + ", ".join(f"{k} is {held.get(k)!r} there and {asked.get(k)!r} in the configuration" for k in differing)
+            + "; choose the backbone that it was trained with"
+        )
+    encoder.load_assets(checkpoint["encoder_assets"])
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

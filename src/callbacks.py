@@ -1,0 +1,100 @@
+"""What is watched during training: speed, the weights of negatives, one line per epoch where no terminal is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from src.loggers import ForgivingWandbLogger
+
+
+class Throughput(Callback):
+    """Pairs per second of training, waiting for data included, validation left out.
+
+    The first batch of each epoch is left out too: it pays for starting the loader's workers.
+    """
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.training_seconds = 0.0
+        self._last: float | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._last = None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if self._last is not None:
+            self.pairs += len(batch["positive"])
+            self.training_seconds += now - self._last
+        self._last = now
+        if trainer.global_step % trainer.log_every_n_steps == 0 and self.training_seconds:
+            module.log("train/pairs_per_second", self.pairs_per_second)
+
+    @property
+    def pairs_per_second(self) -> float:
+        return self.pairs / self.training_seconds if self.training_seconds else 0.0
+
+
+class NegativeWeights(Callback):
+    """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`.
+
+    `weights/share_clipped` is the share of negatives at the loss's floor; `weights/effective_negatives` is Kish's
+    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little.
+    """
+
+    def __init__(self, histogram_every: int = 100) -> None:
+        self.histogram_every = histogram_every
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if "similarity" not in batch or step % trainer.log_every_n_steps:
+            return
+        similarity_BC = batch["similarity"].float()
+        is_positive_BC = torch.zeros_like(similarity_BC, dtype=torch.bool)
+        is_positive_BC.scatter_(1, batch["positive"][:, None], True)
+        weights_BC = module.loss.negative_weights(similarity_BC, is_positive_BC)
+        if weights_BC is None or similarity_BC.shape[1] < 2:
+            return
+        weights_Bn = weights_BC[~is_positive_BC].view(len(weights_BC), -1)
+        floor = getattr(module.loss, "min_weight", 0.0)
+        module.log_dict(
+            {
+                "weights/mean": weights_Bn.mean(),
+                "weights/min": weights_Bn.min(),
+                "weights/share_clipped": (weights_Bn <= floor).float().mean(),
+                "weights/effective_negatives": effective_negatives(weights_Bn).mean(),
+            }
+        )
+        if step % self.histogram_every == 0:
+            for logger in trainer.loggers:
+                if isinstance(logger, ForgivingWandbLogger):
+                    logger.log_histogram("weights/histogram", weights_Bn.flatten(), step)
+
+
+def effective_negatives(weights_Bn: torch.Tensor) -> torch.Tensor:
+    """(sum w)^2 / sum w^2 of each row, (B,); 0 for a row of zeros. Source: Kish 1965, the effective sample size."""
+    return weights_Bn.sum(dim=1).square() / weights_Bn.square().sum(dim=1).clamp_min(1e-12)
+
+
+class EpochLines(Callback):
+    """One line per epoch: what a log or a pipe gets in place of a progress bar."""
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        shown = [f"{name} {metrics[name]:.4f}" for name in ("train/loss", "val/mrr") if name in metrics]
+        seconds = time.perf_counter() - self._start
+        print(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(shown)}  {seconds:.0f} s", flush=True
+        )

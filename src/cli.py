@@ -1,0 +1,129 @@
+"""Entry points: Hydra composes, and whatever is wrong with the input becomes one line and exit status 2."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, InstantiationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import InputError, nearest
+
+CONF = Path(__file__).parents[1] / "conf"
+# Errors of the user's making; anything else is ours and keeps its traceback.
+EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
+
+
+def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Runs `task` under Hydra with conf/<config_name>.yaml and the command line's overrides."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before the error can be put in one line
+    quiet_libraries()
+
+    failed: list[BaseException] = []
+
+    def reporting(cfg: DictConfig) -> Any:
+        # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
+        try:
+            return task(cfg)
+        except EXPECTED as error:
+            if wants_traceback:
+                raise
+            failed.append(error)
+            _say(error, config_name)
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
+    except EXPECTED as error:
+        if wants_traceback:
+            raise
+        failed.append(error)
+        _say(error, config_name)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    if failed:
+        sys.exit(2)
+
+
+def _say(error: BaseException, config_name: str) -> None:
+    print(f"error: {one_line(error, config_name)}", file=sys.stderr, flush=True)
+
+
+def one_line(error: BaseException, config_name: str) -> str:
+    """The error in one line, with the nearest valid name where the command line has a name that does not exist."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__  # Hydra wraps what a constructor raises
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if isinstance(error, InputError):
+        return " ".join(lines)
+    message = lines[0].rstrip(".")
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        if message.startswith("Ambiguous value"):
+            return f"{message}: to run one job per value add -m"
+        return message + _hint(sys.argv[1:], config_name)
+    return f"{message}; is the path right and writable?" if isinstance(error, OSError) else message
+
+
+def _hint(overrides: list[str], config_name: str) -> str:
+    """`; did you mean ...?` for the first override whose group, option or key does not exist."""
+    groups = {path.relative_to(CONF).as_posix(): path for path in CONF.rglob("*") if path.is_dir()}
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if override.startswith("-") or not key:
+            continue
+        if key in groups:
+            options = sorted(p.relative_to(groups[key]).with_suffix("").as_posix() for p in groups[key].rglob("*.yaml"))
+            for choice in value.split(","):
+                if choice and choice not in options:
+                    return nearest(choice, options) + f" (options of {key}: {', '.join(options)})"
+            continue
+        keys = list(_keys(_composed(overrides, groups, config_name)))
+        if key not in keys:
+            return nearest(key, [*keys, *groups]) + f" ({key} is no option; `python -m src.train --help` lists them)"
+    return ""
+
+
+def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -> DictConfig:
+    """The configuration with only the valid choices of groups applied: its keys are those that exist."""
+    choices = [
+        override
+        for override in overrides
+        if (key := override.partition("=")[0]) in groups
+        and (groups[key] / f"{override.partition('=')[2]}.yaml").exists()
+    ]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return compose(config_name, overrides=choices)
+
+
+def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in cfg:
+        yield f"{prefix}{key}"
+        if not OmegaConf.is_interpolation(cfg, key) and OmegaConf.is_dict(cfg[key]):
+            yield from _keys(cfg[key], f"{prefix}{key}.")
+
+
+def quiet_libraries() -> None:
+    """Silences advice that does not apply here; errors and real warnings pass."""
+    for name in ("lightning.pytorch", "lightning.fabric"):  # devices found, tips
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers run in loader workers
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # num_workers is a measured choice
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists.*")  # it is the run directory
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
+    warnings.filterwarnings(
+        "ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*"
+    )  # lightning's own
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step\\(\\).*optimizer.step\\(\\).*")

@@ -1,0 +1,119 @@
+"""JSON-lines files read one row at a time, with errors that name the file, the line and the field."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.errors import InputError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One JSON object and where it stands."""
+
+    path: Path
+    line: int
+    fields: dict[str, Any]
+
+    def error(self, message: str) -> InputError:
+        """The error to raise about this row: `path:line: message`."""
+        return InputError(f"{self.path}:{self.line}: {message}")
+
+    def has(self, *names: str) -> bool:
+        """Whether one of the fields is there and not null."""
+        return any(self.fields.get(name) is not None for name in names)
+
+    def text(self, *names: str) -> str:
+        """The first of the fields that is not blank, stripped. A field named `*_tokens` is a list, joined by spaces.
+
+        Raises:
+            InputError: none of them is there (null counts as absent), one has the wrong type, or all are blank.
+        """
+        if not self.has(*names):
+            others = [field for field in self.fields if field not in names]
+            hint = next(filter(None, (nearest(name, others) for name in names)), "")
+            found = ", ".join(map(repr, self.fields)) or "none"
+            raise self.error(f"expected the field {' or '.join(map(repr, names))}, found the fields {found}{hint}")
+        for name in filter(self.has, names):
+            if text := self._text(name).strip():
+                return text
+        raise self.error(f"expected text in {' or '.join(map(repr, names))}, found it empty; fill it or drop the line")
+
+    def _text(self, name: str) -> str:
+        value = self.fields[name]
+        if name.endswith("_tokens"):
+            if not isinstance(value, list) or not all(isinstance(token, str) for token in value):
+                raise self.error(f"expected a list of strings in {name!r}, found {_kind(value)}")
+            value = " ".join(value)
+        if not isinstance(value, str):
+            raise self.error(f"expected a string in {name!r}, found {_kind(value)}")
+        try:
+            value.encode()  # JSON can escape half of a surrogate pair, which no tokeniser accepts
+        except UnicodeEncodeError as error:
+            raise self.error(
+                f"expected Unicode text in {name!r}, found half of a surrogate pair; {error.reason}"
+            ) from None
+        return value
+
+
+def find_jsonl(folder: Path, stem: str, known: Sequence[str] = ()) -> Path:
+    """`stem`.jsonl or `stem`.jsonl.gz in `folder`; InputError lists what is there and hints at none of `known`."""
+    for path in (folder / f"{stem}.jsonl", folder / f"{stem}.jsonl.gz"):
+        if path.is_file():
+            return path
+    files = sorted(path.name for path in folder.iterdir() if path.is_file())
+    found = ", ".join(files[:8]) + (", ..." if len(files) > 8 else "") or "no file"
+    hint = nearest(f"{stem}.jsonl", [file for file in files if file.split(".")[0] not in known])
+    raise InputError(f"expected {folder / stem}.jsonl or .jsonl.gz, found {found}; add the file{hint}")
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Rows in order, streamed; blank lines are skipped.
+
+    Raises:
+        InputError: the file cannot be read or unpacked, or a line is not a JSON object in UTF-8.
+    """
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                if text.strip():
+                    yield Row(path, number, _object(f"{path}:{number}", text))
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}:{number + 1}: cannot be read: {error}; copy or pack the file again") from error
+
+
+def _object(where: str, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        found = f"byte {line[error.start]:#04x} at position {error.start}"
+        raise InputError(f"{where}: expected UTF-8, found {found}; convert the file to UTF-8") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+        raise InputError(f"{where}: expected one JSON object a line, found {_excerpt(line)} ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError(
+            f'{where}: expected a JSON object such as {{"code": "...", "url": "..."}}, found {_kind(value)}'
+        )
+    return value
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    kind = names.get(type(value), "a number")
+    if isinstance(value, list) and (strange := [item for item in value if not isinstance(item, str)]):
+        kind += f" with {_kind(strange[0])} in it"
+    return kind
+
+
+def _excerpt(line: bytes, width: int = 40) -> str:
+    text = line.decode().strip()
+    return repr(text if len(text) <= width else text[:width] + "...")

@@ -1,0 +1,189 @@
+"""Python's own standard library as a code search corpus: real, documented, and on every machine already.
+
+A query is the first paragraph of a function's docstring, its code is the function without it, as in CodeSearchNet
+(Husain et al., 2019) with GraphCodeBERT's filter. Modules are split, not functions, so test modules are unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import re
+import sys
+import sysconfig
+import tokenize
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.corpora.base import Codebase, Pair, Split
+from src.corpora.codesearchnet import ways_to_get_a_corpus
+from src.corpora.duplicates import near_duplicates
+from src.corpora.python_source import documented_functions
+from src.errors import InputError, nearest
+from src.text import subtokens
+
+log = logging.getLogger(__name__)
+
+# Left out: what some distributions of the same python version patch, generate or ship apart.
+DISTRIBUTION_SPECIFIC = frozenset(
+    """__hello__ __phello__ ctypes distutils ensurepip gettext idlelib lib2to3 locale pydoc pydoc_data site sysconfig
+    tkinter turtle turtledemo venv""".split()  # noqa: SIM905 - one name a line would hide the rest of the file
+)
+NOT_THE_LIBRARY = frozenset(("__pycache__", "idle_test", "site-packages", "test", "tests"))
+# Where each split begins on the line of all pairs: 75 / 10 / 15 %.
+BEGINS = {"train": 0.0, "valid": 0.75, "test": 0.85}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What one reading of the library gave: the splits, and how many of what were read, kept and dropped."""
+
+    splits: dict[str, Split]
+    counts: dict[str, int]
+
+
+class StdlibCorpus:
+    """Documented functions and methods of the running interpreter's standard library.
+
+    `root` is the library's folder (None: the running interpreter's). Builds of one python version hold the same pairs
+    unless their maker patched the library; the fingerprints of the splits tell. Valid and test rank the codes of
+    their own pairs. Every InputError comes from `split`, never from the constructor.
+    """
+
+    def __init__(self, language: str = "python", root: str | Path | None = None, near_duplicate: float = 0.8) -> None:
+        self.language = language
+        self.root = root
+        self.near_duplicate = near_duplicate
+
+    def split(self, name: str) -> Split:
+        """Raises InputError: a language other than python, a root without the library, a threshold outside (0, 1]."""
+        splits = self._library().splits
+        if name not in splits:
+            raise InputError(f"a split is one of {', '.join(splits)}, found {name!r}{nearest(name, splits)}")
+        return splits[name]
+
+    def counts(self) -> dict[str, int]:
+        """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
+        return dict(self._library().counts)
+
+    def _library(self) -> Library:
+        if self.language != "python":
+            ways = ways_to_get_a_corpus(self.language)
+            raise InputError(f"corpus=stdlib expects lang=python, found lang={self.language}; {ways}")
+        if not isinstance(self.near_duplicate, int | float) or not 0 < self.near_duplicate <= 1:
+            raise InputError(f"expected a number 0 < corpus.near_duplicate <= 1, found {self.near_duplicate!r}")
+        root = sysconfig.get_path("stdlib") if self.root is None else self.root
+        return read_library(Path(root).expanduser(), self.near_duplicate)
+
+
+@functools.lru_cache(maxsize=4)  # every corpus object of the process shares one reading
+def read_library(root: Path, near_duplicate: float) -> Library:
+    """Read, filter, remove duplicates over the whole library, then split by module."""
+    counts: Counter[str] = Counter()
+    pairs = list(_pairs(root, counts))
+    if not counts["files"]:
+        raise InputError(f"expected the source of python's standard library in corpus.root={root}, found no modules")
+    pairs = _first_of(pairs, lambda pair: tuple(pair.code.split()), "dropped: same code", counts)
+    # One query, two codes: whichever the model ranks first, the other is counted as wrong.
+    pairs = _first_of(pairs, lambda pair: tuple(subtokens(pair.query)), "dropped: same query", counts)
+    dropped = set(near_duplicates([pair.code for pair in pairs], near_duplicate))
+    counts["dropped: near duplicate code"] = len(dropped)
+    pairs = [pair for position, pair in enumerate(pairs) if position not in dropped]
+    counts["kept"] = len(pairs)
+
+    split_of = assign_modules(Counter(_module(pair) for pair in pairs))
+    by_split: dict[str, list[Pair]] = {name: [] for name in BEGINS}
+    for pair in pairs:
+        by_split[split_of[_module(pair)]].append(pair)
+    for name, members in by_split.items():
+        counts[name] = len(members)
+        if not members:
+            raise InputError(f"split {name!r} of corpus.root={root} is empty: {len(pairs)} pairs are too few to split")
+    log.info("standard library in %s: %s", root, ", ".join(f"{key} {number}" for key, number in counts.items()))
+    return Library({name: _split(name, members) for name, members in by_split.items()}, dict(counts))
+
+
+def assign_modules(sizes: dict[str, int]) -> dict[str, str]:
+    """Module -> split. Laid end to end in the order of their hashes, each goes where its middle falls.
+
+    A hash of each module alone would let one large package upset the proportions.
+    """
+    total, done, split_of = sum(sizes.values()), 0, {}
+    for module in sorted(sizes, key=lambda module: hashlib.sha256(module.encode()).digest()):
+        middle = (done + sizes[module] / 2) / total
+        split_of[module] = max((name for name in BEGINS if BEGINS[name] <= middle), key=BEGINS.__getitem__)
+        done += sizes[module]
+    return split_of
+
+
+def is_good_query(query: str) -> bool:
+    """GraphCodeBERT's filter: 3 to 256 words, English (ASCII and mostly letters), no image and no link."""
+    words = re.findall(r"\w+", query)
+    letters = sum(character.isalpha() for character in query)
+    english = query.isascii() and 2 * letters >= len(query.replace(" ", ""))
+    return 3 <= len(words) <= 256 and english and "<img" not in query and "http" not in query
+
+
+def _pairs(root: Path, counts: Counter[str]) -> Iterator[Pair]:
+    """Pairs that pass every filter, ordered by file and line. A file that does not parse costs that file only."""
+    for path in _files(root):
+        counts["files"] += 1
+        file = path.relative_to(root).as_posix()
+        try:
+            with tokenize.open(path) as stream:  # the encoding that the file itself declares
+                yield from list(_pairs_of_file(file, stream.read(), counts))
+        except (SyntaxError, ValueError, RecursionError, OSError, tokenize.TokenError) as error:
+            counts["files that do not parse"] += 1
+            log.warning("%s does not parse and is left out: %s", file, error)
+
+
+def _pairs_of_file(file: str, source: str, counts: Counter[str]) -> Iterator[Pair]:
+    seen: Counter[str] = Counter()
+    for function in documented_functions(source):
+        counts["documented functions"] += 1
+        name = function.node.name
+        if name.startswith("test") or (name.startswith("__") and name.endswith("__")):
+            counts["dropped: test or dunder"] += 1
+        elif not is_good_query(query := function.query):
+            counts["dropped: query"] += 1
+        elif (code := function.code).count("\n") < 2:
+            counts["dropped: under 3 lines"] += 1
+        else:
+            seen[function.name] += 1
+            again = f"#{seen[function.name]}" if seen[function.name] > 1 else ""
+            yield Pair(query, code, f"{file}:{function.name}{again}", "python")
+
+
+def _files(root: Path) -> list[Path]:
+    """Source files of the library proper, in an order that no file system decides."""
+    modules = sys.stdlib_module_names - DISTRIBUTION_SPECIFIC
+    tops = [top for top in root.glob("*") if top.name.removesuffix(".py") in modules] if root.is_dir() else []
+    files = [file for top in tops for file in (top.rglob("*.py") if top.is_dir() else [top])]
+    library = [file for file in files if NOT_THE_LIBRARY.isdisjoint(file.relative_to(root).parts)]
+    return sorted(library, key=lambda file: file.relative_to(root).as_posix())
+
+
+def _module(pair: Pair) -> str:
+    """Top-level module of a pair: `asyncio` for asyncio/events.py, because modules of a package share their words."""
+    return pair.id.split(":")[0].split("/")[0].removesuffix(".py")
+
+
+def _first_of(
+    pairs: Sequence[Pair], key: Callable[[Pair], tuple[str, ...]], reason: str, counts: Counter[str]
+) -> list[Pair]:
+    """The first pair of every key, in order."""
+    first: dict[tuple[str, ...], Pair] = {}
+    for pair in pairs:
+        first.setdefault(key(pair), pair)
+    counts[reason] = len(pairs) - len(first)
+    return list(first.values())
+
+
+def _split(name: str, pairs: Sequence[Pair]) -> Split:
+    if name == "train":
+        return Split(name, tuple(pairs))
+    codebase = Codebase(tuple(pair.code_id for pair in pairs), tuple(pair.code for pair in pairs))
+    return Split(name, tuple(pairs), codebase, tuple(range(len(pairs))))

@@ -1,0 +1,117 @@
+"""Evaluate a finished run again: python -m src.eval run=DIR [corpus=... lang=...]"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src import cli
+from src.build import build_data, build_loss, build_module, load_checkpoint, restore_encoder
+from src.corpora.base import Corpus, Split
+from src.errors import InputError
+from src.metrics.retrieval import summarize
+from src.rundir import RunDirectory, environment, read_ranks
+from src.summary import lexical_baseline, pool_facts, prefixed, print_table, relative
+
+
+def main(cfg: DictConfig) -> float:
+    """Ranks the test split with a run's best checkpoint; on the run's own data it must find the run's own ranks."""
+    path = checkpoint_path(cfg)
+    checkpoint = load_checkpoint(path)
+    trained = OmegaConf.create(checkpoint["run_config"])
+    merged = with_data_of(cfg, trained)
+    out = RunDirectory(HydraConfig.get().runtime.output_dir)
+    with out.recording():
+        out.write_config(merged)
+        corpus: Corpus = instantiate(merged.corpus)
+        test = corpus.split("test")
+        ranks = rank(merged, checkpoint, path, corpus, out)
+        lexical = lexical_baseline(test)
+        out.write_ranks([pair.id for pair in test.pairs], ranks)
+        metrics = {
+            **prefixed("test", summarize(ranks)),
+            "test/candidates": len(test.codebase),
+            **prefixed("bm25", summarize(lexical)),
+        }
+        out.write_metrics(metrics)
+        about = {"checkpoint": str(path), "test_pool_fingerprint": test.codebase.fingerprint}
+        out.write_json("environment.json", environment(merged.seed, **about))
+        name = f"{trained.choices.loss}, {trained.choices.backbone}"
+        facts = {**pool_facts(test), "checkpoint": str(relative(path)), **reproduction(cfg, path, test, ranks)}
+        print_table({name: summarize(ranks), "BM25": summarize(lexical)}, {}, facts, relative(out.path))
+    return metrics["test/mrr"]
+
+
+def checkpoint_path(cfg: DictConfig) -> Path:
+    """checkpoint=FILE, else the best checkpoint of run=DIR."""
+    if cfg.checkpoint is not None:
+        return Path(cfg.checkpoint)
+    if cfg.run is None:
+        raise InputError("nothing to evaluate: expected run=DIR (a finished run's directory) or checkpoint=FILE")
+    run = Path(cfg.run)
+    if not run.is_dir():
+        raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
+    best = run / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise InputError(f"run {run} has no checkpoints/best.ckpt: it did not get to its first validation")
+    return best
+
+
+def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
+    """The run's configuration, with the corpus and language of the command line where it names any."""
+    merged = trained.copy()
+    with open_dict(merged):
+        if cfg.get("lang"):
+            merged.lang, merged.choices.lang = cfg.lang, cfg.lang.name
+            merged.corpus.language = cfg.lang.name
+        if cfg.get("corpus"):
+            chosen = OmegaConf.create(
+                {"lang": merged.lang, "corpus": OmegaConf.to_container(cfg.corpus, resolve=False)}
+            )
+            OmegaConf.resolve(chosen)
+            merged.corpus = chosen.corpus
+            merged.choices.corpus = HydraConfig.get().runtime.choices["corpus"]
+    return merged
+
+
+def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: RunDirectory) -> np.ndarray:
+    """ranks_N of the test queries under the checkpoint's weights."""
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    encoder = instantiate(cfg.backbone.encoder)
+    restore_encoder(encoder, checkpoint, cfg, path)
+    module = build_module(cfg, encoder, build_loss(cfg))
+    module.load_state_dict(checkpoint["state_dict"])
+    trainer = instantiate(
+        cfg.trainer,
+        logger=False,
+        default_root_dir=str(out.path),
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    trainer.test(module, datamodule=build_data(cfg, corpus, encoder, None), verbose=False)
+    return module.test_ranks.cpu().numpy()
+
+
+def reproduction(cfg: DictConfig, path: Path, test: Split, ranks: np.ndarray) -> dict[str, str]:
+    """Whether the run's own test_ranks.csv says the same, where it ranked the same queries."""
+    run = Path(cfg.run) if cfg.run is not None else path.parent.parent
+    if not (run / "test_ranks.csv").is_file():
+        return {}
+    before = read_ranks(run / "test_ranks.csv")
+    now = {pair.id: rank for pair, rank in zip(test.pairs, ranks)}
+    if before.keys() != now.keys():
+        return {}
+    changed = sum(before[query] != now[query] for query in now)
+    verdict = (
+        f"identical ranks for all {len(now):,} queries" if not changed else f"{changed:,} of {len(now):,} ranks differ"
+    )
+    return {"the run": verdict}
+
+
+if __name__ == "__main__":
+    cli.run(main, "eval")

@@ -1,0 +1,59 @@
+"""Retrieval metrics of a list of ranks, with a bootstrap interval for the mean reciprocal rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import bootstrap
+from torch import Tensor
+
+from src.errors import InputError
+
+BATCH_ENTRIES = 2**20  # resampled ranks held at a time: 16 MB of indices and values
+
+
+def summarize(ranks: Tensor | np.ndarray | Sequence[float]) -> dict[str, float]:
+    """MRR, recall and NDCG of one relevant code per query.
+
+    Args:
+        ranks: 1 is best; half ranks are ties. Nothing is cut: rank 5,000 counts 1/5,000.
+
+    Returns:
+        `mrr`: mean of 1/rank; `mrr_low`, `mrr_high`: its 95% interval (percentile bootstrap over queries, fixed seed);
+        `recall@k`: share of ranks <= k, so a tie at the top (rank 1.5) is no hit at 1;
+        `ndcg@10`: mean of 1/log2(1 + rank) for ranks <= 10, else 0; `queries`: how many.
+
+    Raises:
+        InputError: no ranks, or one that is NaN or below 1.
+    """
+    ranks_N = np.asarray(ranks, dtype=np.float64)
+    if ranks_N.ndim != 1 or not len(ranks_N) or not (ranks_N >= 1).all():
+        raise InputError(
+            f"metrics: expected a list of ranks of 1 or more, found shape {ranks_N.shape}"
+            + (f" with minimum {ranks_N.min()}" if ranks_N.size else "")
+        )
+    reciprocal_N = 1 / ranks_N
+    low, high = bootstrap_mean(reciprocal_N)
+    return {
+        "mrr": float(reciprocal_N.mean()),
+        "mrr_low": low,
+        "mrr_high": high,
+        **{f"recall@{k}": float((ranks_N <= k).mean()) for k in (1, 5, 10)},
+        "ndcg@10": float(np.where(ranks_N <= 10, 1 / np.log2(1 + ranks_N), 0).mean()),
+        "queries": len(ranks_N),
+    }
+
+
+def bootstrap_mean(values_N: np.ndarray) -> tuple[float, float]:
+    """95% percentile bootstrap interval of the mean; a single value is its own interval."""
+    if len(values_N) == 1:
+        return float(values_N[0]), float(values_N[0])
+    interval = bootstrap(
+        (values_N,),
+        np.mean,
+        batch=max(1, BATCH_ENTRIES // len(values_N)),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,135 @@
+"""The LightningModule: the only place where encoder, loss and metrics meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch.nn import functional as F
+from transformers import get_linear_schedule_with_warmup
+
+from src.backbones.base import Encoder, Features
+from src.errors import InputError, nearest
+from src.losses.base import Loss
+from src.metrics.geometry import alignment, uniformity
+from src.metrics.ranking import rank_queries
+from src.metrics.retrieval import summarize
+
+SIMILARITIES = ("dot", "cosine")
+QUERIES, CODES = 0, 1  # the two evaluation loaders
+
+
+class CodeSearchModule(L.LightningModule):
+    """A dual encoder trained with one of the losses and ranked against a whole codebase.
+
+    Args:
+        encoder: embeds queries and codes; already fitted (its parameters exist).
+        loss: called on scores_BC = score_scale * similarity(query, code).
+        similarity: `dot` or `cosine`.
+        score_scale: 1 / temperature of the scores.
+        learning_rate: peak of AdamW's linear warm-up and decay.
+        weight_decay: on matrices only.
+        warmup: fraction of all steps.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        loss: Loss,
+        similarity: str = "dot",
+        score_scale: float = 1.0,
+        learning_rate: float = 2e-5,
+        weight_decay: float = 0.0,
+        warmup: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if similarity not in SIMILARITIES:
+            raise InputError(
+                f"model.similarity must be one of {', '.join(SIMILARITIES)}, found {similarity!r}"
+                + nearest(similarity, SIMILARITIES)
+            )
+        self.encoder = encoder
+        self.loss = loss
+        self.similarity = similarity
+        self.score_scale = score_scale
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
+        self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
+        self._embedded: tuple[list, list] = ([], [])
+
+    # Scores
+
+    def embed(self, features: Features) -> torch.Tensor:
+        """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
+        embeddings_BD = self.encoder(features).float()
+        return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
+
+    def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
+        """scores_BC in float32 under any autocast."""
+        with torch.autocast(queries_BD.device.type, enabled=False):
+            return self.score_scale * (queries_BD @ codes_CD.T)
+
+    # Training
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        queries_BD, codes_CD = self.embed(batch["queries"]), self.embed(batch["codes"])
+        scores_BC = self.score(queries_BD, codes_CD)
+        loss = self.loss(scores_BC, batch["positive"], batch.get("similarity")).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(scores_BC))
+        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # Evaluation: embed both loaders, then rank every query against the whole codebase
+
+    def _embed_batch(self, batch: dict[str, Any], loader: int) -> None:
+        self._embedded[loader].append((batch["index"], self.embed(batch["features"])))
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int) -> None:
+        self._embed_batch(batch, dataloader_idx)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int) -> None:
+        self._embed_batch(batch, dataloader_idx)
+
+    def _rank(self, split: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        queries_ND, codes_MD = (_in_order(batches) for batches in self._embedded)
+        for batches in self._embedded:
+            batches.clear()
+        positive_N = self.trainer.datamodule.positives(split).to(queries_ND.device)
+        return rank_queries(queries_ND, codes_MD, positive_N), queries_ND, codes_MD[positive_N]
+
+    def on_validation_epoch_end(self) -> None:
+        ranks_N, queries_ND, positives_ND = self._rank("valid")
+        self.log("val/mrr", (1 / ranks_N).mean().float(), prog_bar=True)
+        self.log("val/alignment", alignment(queries_ND, positives_ND))
+        self.log("val/uniformity", uniformity(torch.cat([queries_ND, positives_ND])))
+
+    def on_test_epoch_end(self) -> None:
+        self.test_ranks, _, _ = self._rank("test")
+        self.log_dict({f"test/{name}": float(value) for name, value in summarize(self.test_ranks).items()})
+
+    # What a checkpoint needs beside the weights
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["encoder_assets"] = self.encoder.assets()
+        checkpoint["run_config"] = self.run_config
+
+
+def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Embeddings in the order of the split: loaders sort texts by length."""
+    index = torch.cat([index for index, _ in batches])
+    embeddings = torch.cat([embeddings for _, embeddings in batches])
+    return embeddings[index.argsort()]

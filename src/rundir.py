@@ -1,0 +1,155 @@
+"""A run's directory: what a paper could be written from.
+
+config.yaml        the resolved configuration, and which option of each group was chosen
+status.json        running | finished | failed | interrupted, with the error
+environment.json   versions, hardware, git revision, seed, fingerprints of the data
+metrics.json       flat: test/mrr, val/mrr, bm25/mrr, train/seconds, ...
+test_ranks.csv     query_id,rank of every test query
+checkpoints/       best.ckpt (by val/mrr) and last.ckpt
+train.log          every message of the run
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import InputError
+
+PACKAGES = (
+    "torch",
+    "lightning",
+    "transformers",
+    "tokenizers",
+    "hydra-core",
+    "omegaconf",
+    "wandb",
+    "rank-bm25",
+    "scipy",
+)
+
+
+class RunDirectory:
+    """Writes the files above; each is replaced in one step, so that a reader never sees half a file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"the run directory {self.path} cannot be written ({error.strerror}); "
+                "choose another with hydra.run.dir=DIR"
+            ) from error
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def child(self, name: str) -> RunDirectory:
+        return RunDirectory(self.path / name)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """status.json tells how the block went, also when it fails."""
+        start = time.time()
+        self._write_status("running", start)
+        try:
+            yield
+        except BaseException as error:
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._write_status(status, start, error=f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
+        self._write_status("finished", start)
+
+    def _write_status(self, status: str, start: float, **more: str) -> None:
+        self.write_json("status.json", {"status": status, "seconds": round(time.time() - start, 1), **more})
+
+    def write_config(self, cfg: DictConfig) -> None:
+        _replace(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+
+    def write_metrics(self, metrics: Mapping[str, float]) -> None:
+        self.write_json("metrics.json", dict(sorted(metrics.items())))
+
+    def write_json(self, name: str, value: Any) -> None:
+        _replace(self.path / name, json.dumps(value, indent=2) + "\n")
+
+    def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
+        """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
+        path = self.path / "test_ranks.csv"
+        with _replacing(path) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["query_id", "rank"])
+            writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
+
+
+def read_ranks(path: Path) -> dict[str, float]:
+    """query_id -> rank of a test_ranks.csv."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["query_id"]: float(row["rank"]) for row in csv.DictReader(file)}
+
+
+def environment(seed: int, **data: Any) -> dict[str, Any]:
+    """What a number depends on beside the configuration: versions, hardware, code, seed, and `data` as given."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "hardware": {
+            "processor": platform.machine(),
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+        "git": {"revision": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "seed": seed,
+        **data,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the project's folder; None where there is no git or no repository."""
+    try:
+        run = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout.strip()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    with _replacing(path) as file:
+        file.write(text)

@@ -1,0 +1,193 @@
+"""The main job: python -m src.train loss=soft_infonce weights=bm25 lang=python"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import lightning as L
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src import cli
+from src.backbones.base import Encoder
+from src.build import (
+    build_data,
+    build_estimator,
+    build_loss,
+    build_module,
+    check_numbers,
+    load_checkpoint,
+    restore_encoder,
+)
+from src.callbacks import EpochLines, NegativeWeights, Throughput
+from src.corpora.base import Corpus, Split
+from src.loggers import ForgivingWandbLogger
+from src.metrics.retrieval import summarize
+from src.rundir import RunDirectory, environment
+from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_table, relative
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What remains of one training: ranks of the test queries and the numbers beside them."""
+
+    ranks: np.ndarray
+    metrics: Mapping[str, float]  # test/..., val/mrr, train/...
+
+
+def main(cfg: DictConfig) -> float:
+    """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
+    check_numbers(cfg)
+    choices = dict(HydraConfig.get().runtime.choices)
+    swept = HydraConfig.get().mode == RunMode.MULTIRUN
+    with open_dict(cfg):
+        cfg.choices = {group: choices[group] for group in ("loss", "weights", "lang", "backbone", "corpus")}
+        cfg.compare_infonce = cfg.compare_infonce and not swept and choices["loss"] != "infonce"
+    run = RunDirectory(HydraConfig.get().runtime.output_dir)
+    with run.recording():
+        run.write_config(cfg)
+        corpus = instantiate(cfg.corpus)
+        run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
+
+        trained = fit_and_test(cfg, corpus, run, start_loggers(cfg, run))
+        lexical = lexical_baseline(corpus.split("test"))
+        plain = fit_and_test(with_infonce(cfg), corpus, run.child("infonce"), []) if cfg.compare_infonce else None
+
+        metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
+    return metrics["val/mrr"]
+
+
+def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: list[Logger]) -> Trained:
+    """One training from seed to test; the checkpoint with the best val/mrr is tested, once."""
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    loss = build_loss(cfg)
+    estimator = build_estimator(cfg, loss)
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    data = build_data(cfg, corpus, encoder, estimator)
+    data.setup("fit")  # before anything is downloaded or learnt: a batch that cannot be filled fails here
+    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
+    if start_from:
+        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
+    else:
+        encoder.fit(corpus.split("train").pairs)
+    module = build_module(cfg, encoder, loss)
+    if start_from:
+        module.load_state_dict(start_from["state_dict"])
+    module.run_config = OmegaConf.to_container(cfg, resolve=True)
+
+    best = ModelCheckpoint(
+        run.checkpoints, "best", monitor="val/mrr", mode="max", save_last=True, enable_version_counter=False
+    )
+    throughput = Throughput()
+    in_terminal = sys.stdout.isatty()
+    watchers = [throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
+    trainer: L.Trainer = instantiate(
+        cfg.trainer,
+        callbacks=[best, *watchers],
+        logger=loggers,
+        default_root_dir=str(run.path),
+        enable_model_summary=False,
+        enable_progress_bar=in_terminal,
+    )
+    start = time.perf_counter()
+    trainer.fit(module, datamodule=data)
+    seconds = time.perf_counter() - start
+
+    module.load_state_dict(load_checkpoint(best.best_model_path)["state_dict"])
+    trainer.test(module, datamodule=data, verbose=False)
+    ranks = module.test_ranks.cpu().numpy()
+    run.write_ranks([pair.id for pair in corpus.split("test").pairs], ranks)
+    metrics = {
+        **prefixed("test", summarize(ranks)),
+        "val/mrr": float(best.best_model_score),
+        "train/seconds": seconds,
+        "train/pairs_per_second": throughput.pairs_per_second,
+    }
+    for logger in loggers:
+        if isinstance(logger, ForgivingWandbLogger):
+            logger.finish(metrics)
+    return Trained(ranks, metrics)
+
+
+def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
+    """The loggers of conf/logger, told what a dashboard slices by: loss, weights, lang, backbone, seed."""
+    loggers = []
+    for name, node in cfg.logger.items():
+        about = {}
+        if name == "wandb":
+            names = dict(cfg.choices)
+            about = {
+                "name": run.path.name,
+                "group": "-".join(names[g] for g in ("corpus", "lang", "backbone")),
+                "tags": [f"{group}={choice}" for group, choice in names.items()],
+                "config": {**OmegaConf.to_container(cfg, resolve=True), **names},
+            }
+        loggers.append(instantiate(node, save_dir=str(run.path), _partial_=True)(**about))
+    return loggers
+
+
+def with_infonce(cfg: DictConfig) -> DictConfig:
+    """The same configuration with plain InfoNCE."""
+    plain = cfg.copy()
+    with open_dict(plain):
+        plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
+        plain.choices.loss = "infonce"
+    return plain
+
+
+def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
+    """Sizes and fingerprints of the splits: two results are comparable only where these agree."""
+    train, valid, test = (corpus.split(name) for name in ("train", "valid", "test"))
+    return {
+        "corpus": {
+            "train_pairs": len(train),
+            "valid_queries": len(valid),
+            "test_queries": len(test),
+            "test_candidates": len(test.codebase),
+            "train_fingerprint": train.fingerprint,
+            "valid_fingerprint": valid.fingerprint,
+            "test_fingerprint": test.fingerprint,
+            "test_pool_fingerprint": test.codebase.fingerprint,
+        }
+    }
+
+
+def report(
+    cfg: DictConfig, run: RunDirectory, test: Split, trained: Trained, lexical: np.ndarray, plain: Trained | None
+) -> dict[str, float]:
+    """metrics.json and the table at the end of a run."""
+    name = cfg.choices.loss if cfg.choices.loss == "infonce" else f"{cfg.choices.loss} {cfg.choices.weights}"
+    others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
+    rows = {name: trained.ranks, **others}
+    differences = {other: difference(trained.ranks, ranks) for other, ranks in others.items()}
+    metrics = {
+        **trained.metrics,
+        "test/candidates": len(test.codebase),
+        **{key: value for other in others for key, value in prefixed(other.lower(), summarize(others[other])).items()},
+        **{f"minus_{other.lower()}/{key}": d[key] for other, d in differences.items() for key in d},
+    }
+    run.write_metrics(metrics)
+    facts = {
+        **pool_facts(test),
+        "training": f"{metrics['train/seconds']:.0f} s, {metrics['train/pairs_per_second']:,.0f} pairs/s, "
+        f"best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
+    }
+    print_table(
+        {row: summarize(ranks) for row, ranks in rows.items()},
+        differences,
+        facts,
+        relative(run.path),
+    )
+    return metrics
+
+
+if __name__ == "__main__":
+    cli.run(main, "train")

@@ -1,0 +1,116 @@
+"""BM25 similarity of training pairs: `weights=bm25`.
+
+Shape letters: N training pairs, B rows, C columns, V distinct tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from src.corpora.base import Pair
+from src.errors import InputError, nearest
+from src.lexical import BM25, bm25_weights
+from src.text import subtokens
+from src.weights.base import Estimator
+
+# What is compared: (text of the row, text of the column).
+BETWEEN = {"query_query": ("query", "query"), "query_code": ("query", "code"), "code_code": ("code", "code")}
+STATISTICS = ("corpus", "batch")
+NORMALIZE = ("none", "self")
+BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
+
+
+class BM25Estimator(Estimator):
+    """BM25 score of the column's text for the row's text; higher = more alike.
+
+    The features are two sparse matrices over the training texts (one when rows and columns are the same texts), a few
+    tens of MB for 250,000 queries; a block is one sparse product, a few milliseconds for a batch of 512.
+
+    Args:
+        between: `query_query` (as the paper: two queries that ask alike have codes that answer alike), `query_code`
+            or `code_code`: the row item's text against the column item's text.
+        statistics: `corpus` takes document frequencies and lengths from all training texts, with the formula of
+            `rank_bm25.BM25Okapi` (k1=1.5, b=0.75, floored idf); `batch` takes them from the columns of each block, as
+            the paper's code does (see `batch_weights`). With `batch` a score depends on its neighbours.
+        normalize: `none`, or `self`: a row is divided by the score of its text for the document at its own index, so
+            that 1 means "as alike as its own" (`query_code` may exceed it: another code can match better). Only a
+            positive own score is a yardstick: a row whose own score is 0 or negative (an empty text, no word in
+            common, only words that most documents have) becomes all 0: no negative stands out.
+        tokenizer: text -> tokens; must pickle, since the estimator travels to the data loader's workers.
+
+    Raises:
+        InputError: an unknown option, or no training pairs.
+    """
+
+    def __init__(
+        self,
+        between: str = "query_query",
+        statistics: str = "corpus",
+        normalize: str = "none",
+        tokenizer: Callable[[str], list[str]] = subtokens,
+    ) -> None:
+        _check("between", between, BETWEEN)
+        _check("statistics", statistics, STATISTICS)
+        _check("normalize", normalize, NORMALIZE)
+        self.between, self.statistics, self.normalize, self.tokenizer = between, statistics, normalize, tokenizer
+
+    def fit(self, pairs: Sequence[Pair]) -> None:
+        """Counts the tokens of the training pairs. Item i of `similarity` is pairs[i]."""
+        if not len(pairs):
+            raise InputError("weights=bm25: expected training pairs, found none; check corpus and lang")
+        row_text, column_text = map(attrgetter, BETWEEN[self.between])
+        bm25 = BM25((self.tokenizer(column_text(pair)) for pair in pairs), dtype=np.float32)
+        same = self.between in ("query_query", "code_code")
+        self._rows_NV = bm25.counts_MV if same else bm25.query_matrix(self.tokenizer(row_text(pair)) for pair in pairs)
+        self._columns_NV = bm25.weights_MV if self.statistics == "corpus" else bm25.counts_MV
+
+    def similarity(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """float32 (B, C): BM25 score of item columns[c]'s text for item rows[b]'s text, normalised if so configured.
+
+        Needs `fit` first. An empty text scores 0 against everything. Raises IndexError for an index beyond the pairs.
+        """
+        row_BV, column_CV = self._rows_NV[rows], self._columns_NV[columns]
+
+        def weigh(documents: csr_array) -> csr_array:
+            return batch_weights(documents, column_CV) if self.statistics == "batch" else documents
+
+        score_BC = (row_BV @ weigh(column_CV).T).toarray()
+        if self.normalize == "self":
+            own_B1 = row_BV.multiply(weigh(self._columns_NV[rows])).sum(axis=1)[:, None]
+            score_BC = np.divide(score_BC, own_B1, out=np.zeros_like(score_BC), where=own_B1 > 0)
+        return score_BC
+
+
+def batch_weights(document_DV: csr_array, column_CV: csr_array, average_length: float | None = None) -> csr_array:
+    """BM25 weights of documents under the statistics of one batch, as the paper's code computes them.
+
+    `(row_BV @ batch_weights(column_CV, column_CV, average_length).T).toarray()` equals that code's similarity matrix.
+    What is peculiar to it and kept here: k1=1.2; idf = log((C - n + 0.5) / (n + 0.5)) over the C columns alone and
+    without a floor, so a token of more than half of the columns counts against a match; a token repeated in the query
+    counts each time. Its average length is that of whole tokenised queries, special tokens included, while a
+    document's own length leaves them out; pass that average as `average_length` to reproduce its numbers.
+
+    Args:
+        document_DV: token counts of the documents to weight.
+        column_CV: token counts of the batch's columns, the source of C, n and the average length.
+        average_length: in tokens; the mean length of the columns if None.
+
+    Returns:
+        csr (D, V) of document_DV's dtype.
+    """
+    columns_C, tokens_V = column_CV.shape
+    frequency = np.bincount(column_CV.indices, minlength=tokens_V)[document_DV.indices]
+    idf = np.log((columns_C - frequency + 0.5) / (frequency + 0.5))
+    if average_length is None:
+        average_length = column_CV.sum(dtype=np.float64) / max(columns_C, 1)
+    return bm25_weights(document_DV, idf, average_length, BATCH_K1, BATCH_B)
+
+
+def _check(key: str, value: str, valid: Sequence[str] | dict) -> None:
+    if value not in valid:
+        options = ", ".join(valid)
+        raise InputError(f"weights.{key}: expected one of {options}, found {value!r}{nearest(str(value), valid)}")

@@ -1,0 +1,62 @@
+"""The contract of corpora, and the yaml files that choose them."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from src.corpora.base import Codebase, Pair, Split, fingerprint
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def test_moving_a_boundary_between_texts_changes_the_fingerprint() -> None:
+    assert fingerprint(["ab", "c"]) != fingerprint(["a", "bc"])
+    assert fingerprint(["ab", ""]) != fingerprint(["ab"])
+
+
+def test_fingerprint_is_not_the_salted_hash_of_one_process() -> None:
+    assert (
+        fingerprint(["query", "é"]) == sha256(b"\5" + bytes(7) + b"query\2" + bytes(7) + b"\xc3\xa9").hexdigest()[:12]
+    )
+
+
+def test_codebase_in_another_order_is_another_pool() -> None:
+    one = Codebase(("a", "b"), ("x", "y"))
+    assert len(one) == 2
+    assert one.fingerprint != Codebase(("b", "a"), ("y", "x")).fingerprint
+    assert one.fingerprint == Codebase(["a", "b"], ["x", "y"]).fingerprint
+
+
+def test_pair_without_code_id_names_its_code_by_its_own_id() -> None:
+    assert Pair("query", "code", "7", "go").code_id == "7"
+    assert Pair("query", "code", "7", "go", code_id="url").code_id == "url"
+
+
+def test_pair_cannot_be_changed_after_its_fingerprint_was_taken() -> None:
+    pair = Pair("query", "code", "7", "go")
+    with pytest.raises(FrozenInstanceError):
+        pair.query = "other"  # type: ignore[misc]
+
+
+def test_split_fingerprint_sees_every_text_of_a_pair() -> None:
+    pairs = [Pair("q", "c", "i", "go"), Pair("Q", "c", "i", "go"), Pair("q", "C", "i", "go"), Pair("q", "c", "I", "go")]
+    assert len({Split("train", (pair,)).fingerprint for pair in pairs}) == 4
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "lang").glob("*.yaml")), ids=lambda path: path.stem)
+def test_language_yaml_whose_name_differs_from_its_file(path: Path) -> None:
+    assert path.read_text().startswith("# ")
+    assert OmegaConf.load(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "corpus").glob("*.yaml")), ids=lambda path: path.stem)
+def test_corpus_yaml_with_a_parameter_that_its_class_lacks(path: Path) -> None:
+    assert path.read_text().startswith("# ")
+    config = OmegaConf.create({"lang": {"name": "ruby"}, "corpus": OmegaConf.load(path)})
+    assert instantiate(config.corpus).language == "ruby"  # reads nothing: errors about data come from split()

@@ -1,0 +1,53 @@
+"""What is logged about speed and weights."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from src.callbacks import NegativeWeights, Throughput, effective_negatives
+from src.losses.infonce import InfoNCE
+from src.losses.soft_infonce import SoftInfoNCE
+
+
+def test_effective_negatives_are_not_kishs():
+    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 0.0, 0.0], [1.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    assert effective_negatives(weights).tolist() == pytest.approx([4.0, 2.0, 4 / 1.5, 0.0])
+
+
+def watched(loss, similarity, step=10):
+    logged = {}
+    module = SimpleNamespace(loss=loss, log_dict=logged.update)
+    trainer = SimpleNamespace(global_step=step, log_every_n_steps=10, loggers=[])
+    batch = {"similarity": similarity, "positive": torch.tensor([0, 1])}
+    NegativeWeights().on_train_batch_end(trainer, module, None, batch, 0)
+    return logged
+
+
+def test_the_positive_counts_among_the_weights_of_negatives():
+    # row 0: sigma = [-, 1, 0], row 1: sigma = [1/2, -, 1/2]; w = 2 (1 - sigma), floor 0.1
+    similarity = torch.tensor([[5.0, 90.0, 0.0], [0.0, 5.0, 0.0]])
+    logged = watched(SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0), similarity)
+    assert logged["weights/mean"].item() == pytest.approx((0.1 + 2 + 1 + 1) / 4)
+    assert logged["weights/min"].item() == pytest.approx(0.1)
+    assert logged["weights/share_clipped"].item() == 0.25
+    assert logged["weights/effective_negatives"].item() == pytest.approx((2.1**2 / 4.01 + 2) / 2)
+
+
+def test_a_loss_without_weights_or_a_step_between_logs_something():
+    assert watched(InfoNCE(), torch.zeros(2, 3)) == {}
+    assert watched(SoftInfoNCE(1.0, 1.0, 1.0), torch.zeros(2, 3), step=11) == {}
+
+
+def test_starting_workers_or_validating_counts_as_training(monkeypatch):
+    clock = iter([100.0, 101.0, 103.0, 900.0, 904.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    trainer, module = SimpleNamespace(global_step=1, log_every_n_steps=10), None
+    throughput = Throughput()
+    for batches in (3, 2):  # two epochs; validation lies between 103 and 900
+        throughput.on_train_epoch_start(trainer, module)
+        for _ in range(batches):
+            throughput.on_train_batch_end(trainer, module, None, {"positive": torch.zeros(7)}, 0)
+    assert throughput.pairs_per_second == 21 / 7
