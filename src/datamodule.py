@@ -64,6 +64,11 @@ class CodeSearchData(L.LightningDataModule):
             self.estimator.fit(pairs)
         self._fitted = True
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches of an epoch on one device."""
+        return len(self.corpus.split("train")) // self.batch_size
+
     def positives(self, split: str) -> torch.Tensor:
         """positive_N: row of each query's code in the split's codebase."""
         return torch.as_tensor(self.corpus.split(split).positives)
@@ -88,19 +93,22 @@ class CodeSearchData(L.LightningDataModule):
         return self._evaluation_loaders(self.corpus.split("test"))
 
     def _evaluation_loaders(self, split: Split) -> list[DataLoader]:
-        texts = [
-            ([pair.query for pair in split.pairs], self.encoder.queries),
-            (split.codebase.codes, self.encoder.codes),
-        ]
-        return [
-            DataLoader(
-                sorted(range(len(texts)), key=lambda i, texts=texts: -len(texts[i])),  # little padding, longest first
-                batch_size=self.eval_batch_size,
-                collate_fn=TextBatch(texts, tokenise),
-                num_workers=self.num_workers,
-            )
-            for texts, tokenise in texts
-        ]
+        queries = self._text_loader([pair.query for pair in split.pairs], self.encoder.queries)
+        return [queries, self._text_loader(split.codebase.codes, self.encoder.codes)]
+
+    def _text_loader(self, texts: Sequence[str], tokenise: Tokenise) -> DataLoader:
+        rows_of: dict[str, list[int]] = {}
+        for row, text in enumerate(texts):
+            rows_of.setdefault(text, []).append(row)
+        # Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
+        # little is padded.
+        groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
+        return DataLoader(
+            groups,  # type: ignore[arg-type]
+            batch_size=self.eval_batch_size,
+            collate_fn=TextBatch(tokenise),
+            num_workers=self.num_workers,
+        )
 
 
 @dataclass(frozen=True)
@@ -126,10 +134,14 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Indices of texts -> their features. Runs in the loader's workers."""
+    """Distinct texts, each with its rows -> features, the rows, and which embedding each row takes."""
 
-    texts: Sequence[str]
     tokenise: Tokenise
 
-    def __call__(self, indices: list[int]) -> dict[str, Any]:
-        return {"index": torch.tensor(indices), "features": self.tokenise([self.texts[i] for i in indices])}
+    def __call__(self, groups: list[tuple[str, list[int]]]) -> dict[str, Any]:
+        rows = [(row, place) for place, (_, rows) in enumerate(groups) for row in rows]
+        return {
+            "features": self.tokenise([text for text, _ in groups]),
+            "row": torch.tensor([row for row, _ in rows]),
+            "place": torch.tensor([place for _, place in rows]),
+        }

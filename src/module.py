@@ -96,7 +96,7 @@ class CodeSearchModule(L.LightningModule):
     # Evaluation: embed both loaders, then rank every query against the whole codebase
 
     def _embed_batch(self, batch: dict[str, Any], loader: int) -> None:
-        self._embedded[loader].append((batch["index"], self.embed(batch["features"])))
+        self._embedded[loader].append((batch["row"], self.embed(batch["features"])[batch["place"]]))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int) -> None:
         self._embed_batch(batch, dataloader_idx)
@@ -130,6 +130,6 @@ class CodeSearchModule(L.LightningModule):
 
 def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
     """Embeddings in the order of the split: loaders sort texts by length."""
-    index = torch.cat([index for index, _ in batches])
+    rows = torch.cat([rows for rows, _ in batches])
     embeddings = torch.cat([embeddings for _, embeddings in batches])
-    return embeddings[index.argsort()]
+    return embeddings[rows.argsort()]

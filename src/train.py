@@ -32,7 +32,7 @@ from src.corpora.base import Corpus, Split
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.rundir import RunDirectory, environment
-from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_table, relative
+from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table, relative
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ def main(cfg: DictConfig) -> float:
         corpus = instantiate(cfg.corpus)
         run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
 
+        announce(cfg, corpus)
         trained = fit_and_test(cfg, corpus, run, start_loggers(cfg, run))
         lexical = lexical_baseline(corpus.split("test"))
-        plain = fit_and_test(with_infonce(cfg), corpus, run.child("infonce"), []) if cfg.compare_infonce else None
+        plain = train_plain(cfg, corpus, run) if cfg.compare_infonce else None
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
     return metrics["val/mrr"]
@@ -95,6 +96,7 @@ def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: li
         logger=loggers,
         default_root_dir=str(run.path),
         enable_model_summary=False,
+        log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
         enable_progress_bar=in_terminal,
     )
     start = time.perf_counter()
@@ -117,6 +119,20 @@ def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: li
     return Trained(ranks, metrics)
 
 
+def announce(cfg: DictConfig, corpus: Corpus) -> None:
+    """What is about to run, before minutes are spent on it."""
+    names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
+    print_facts(
+        {
+            "loss": f"{names.loss}, weights {names.weights}, seed {cfg.seed}",
+            "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
+            f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
+            "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
+            f"{len(test):,} test queries, {len(test.codebase):,} candidates",
+        }
+    )
+
+
 def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
     """The loggers of conf/logger, told what a dashboard slices by: loss, weights, lang, backbone, seed."""
     loggers = []
@@ -134,13 +150,14 @@ def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
     return loggers
 
 
-def with_infonce(cfg: DictConfig) -> DictConfig:
-    """The same configuration with plain InfoNCE."""
+def train_plain(cfg: DictConfig, corpus: Corpus, run: RunDirectory) -> Trained:
+    """The same training with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
         plain.choices.loss = "infonce"
-    return plain
+    print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
+    return fit_and_test(plain, corpus, run.child("infonce"), [])
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:

@@ -77,10 +77,23 @@ def test_an_evaluation_needs_the_training_split():
     made = CodeSearchData(TestOnly(), BagEncoder())
     made.setup("test")
     queries, codes = made.test_dataloader()
-    assert sum(len(batch["index"]) for batch in queries) == 7
-    assert sum(len(batch["index"]) for batch in codes) == 12
+    assert sorted(row for batch in queries for row in batch["row"].tolist()) == list(range(7))
+    assert sorted(row for batch in codes for row in batch["row"].tolist()) == list(range(12))
 
 
 def test_the_collate_function_does_not_pickle_for_spawned_workers():
     collate = data(estimator=BM25Estimator()).train_dataloader().collate_fn
     assert pickle.loads(pickle.dumps(collate))([0, 1])["similarity"].shape == (2, 2)
+
+
+def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
+    made = CodeSearchData(ListCorpus(), BagEncoder(), eval_batch_size=2)
+    texts = ["a b c", "d", "a b c", "e f", "d", "a b c"]
+    seen = {}
+    for batch in made._text_loader(texts, made.encoder.codes):
+        for row, place in zip(batch["row"].tolist(), batch["place"].tolist()):
+            seen[row] = [x for x in batch["features"]["ids"][place].tolist() if x]
+    assert [seen[row] for row in range(6)] == [
+        [x for x in ids if x] for ids in made.encoder.codes(texts)["ids"].tolist()
+    ]
+    assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, made.encoder.codes)) == 3

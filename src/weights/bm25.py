@@ -40,6 +40,8 @@ class BM25Estimator(Estimator):
             that 1 means "as alike as its own" (`query_code` may exceed it: another code can match better). Only a
             positive own score is a yardstick: a row whose own score is 0 or negative (an empty text, no word in
             common, only words that most documents have) becomes all 0: no negative stands out.
+        scale: multiplies the similarity after normalising; it divides the losses' `weight_temperature` for this
+            estimator alone.
         tokenizer: text -> tokens; must pickle, since the estimator travels to the data loader's workers.
 
     Raises:
@@ -51,12 +53,14 @@ class BM25Estimator(Estimator):
         between: str = "query_query",
         statistics: str = "corpus",
         normalize: str = "none",
+        scale: float = 1.0,
         tokenizer: Callable[[str], list[str]] = subtokens,
     ) -> None:
         _check("between", between, BETWEEN)
         _check("statistics", statistics, STATISTICS)
         _check("normalize", normalize, NORMALIZE)
-        self.between, self.statistics, self.normalize, self.tokenizer = between, statistics, normalize, tokenizer
+        self.between, self.statistics, self.normalize = between, statistics, normalize
+        self.scale, self.tokenizer = scale, tokenizer
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Counts the tokens of the training pairs. Item i of `similarity` is pairs[i]."""
@@ -82,7 +86,7 @@ class BM25Estimator(Estimator):
         if self.normalize == "self":
             own_B1 = row_BV.multiply(weigh(self._columns_NV[rows])).sum(axis=1)[:, None]
             score_BC = np.divide(score_BC, own_B1, out=np.zeros_like(score_BC), where=own_B1 > 0)
-        return score_BC
+        return score_BC if self.scale == 1 else np.float32(self.scale) * score_BC
 
 
 def batch_weights(document_DV: csr_array, column_CV: csr_array, average_length: float | None = None) -> csr_array:

@@ -112,10 +112,10 @@ def main() -> None:
             else:
                 print(f"{way}: skipped, {done.stderr.strip().splitlines()[-1]}")
     print(f"{args.queries:,} x {args.codes:,} x {args.size}, {args.threads} thread, median of {args.rounds} rounds")
-    own = median(run["seconds"] for run in runs["ours"])
+    own = median(one["seconds"] for one in runs["ours"])
     for way, found in runs.items():
         if found:
-            seconds, megabytes, mrr = (median(run[key] for run in found) for key in ("seconds", "MB", "mrr"))
+            seconds, megabytes, mrr = (median(one[key] for one in found) for key in ("seconds", "MB", "mrr"))
             print(
                 f"  {way:<22}{seconds:>8.2f} s {seconds / own:>6.2f} x ours {megabytes:>8.0f} MB   MRR@1000 {mrr:.6f}"
             )

@@ -1,0 +1,59 @@
+"""Where the files of a pretrained checkpoint come from: a local folder, or the hub's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from transformers.utils import logging as chatter
+
+from src.errors import InputError
+
+
+def checkpoint_folder(name: str) -> str:
+    """Where the files of a local folder or of a hub name lie; a hub name is downloaded once, into the hub's cache.
+
+    Only configuration, tokenizer and weights are fetched; safetensors where the hub has them.
+
+    Raises:
+        InputError: no such folder, and no such hub name, or no answer from the hub within its time limit.
+    """
+    local = Path(name).expanduser()
+    if local.is_dir():
+        return str(local)
+    try:
+        folder = ""
+        for weights in ("model*.safetensors", "pytorch_model*.bin"):
+            wanted = ["*.json", "*.txt", "*.model", weights]
+            folder = snapshot_download(name, allow_patterns=wanted, ignore_patterns="*/*")
+            if any(Path(folder).glob(weights)):
+                break
+        return folder
+    except HFValidationError as error:
+        reason, cause = "there is no such folder", error
+    except RepositoryNotFoundError as error:
+        reason, cause = "there is no such folder, and the hub has no such model (or it is not public)", error
+    except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
+        reason, cause = "there is no such folder, and the hub did not answer", error
+    raise InputError(
+        f"backbone.name={name!r} cannot be loaded: {reason}; set backbone.name to a folder written by "
+        "save_pretrained, or to a hub name with the network on"
+    ) from cause
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bar and no list of unused weights; what matters of the latter is an InputError here."""
+    level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    if bars:
+        chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(level)
+        if bars:
+            chatter.enable_progress_bar()

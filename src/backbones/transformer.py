@@ -1,0 +1,257 @@
+"""Pretrained transformers as encoders: any checkpoint that `AutoModel` and a fast tokenizer can read."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from src.backbones.base import Encoder, Features
+from src.backbones.hub import checkpoint_folder, quiet
+from src.backbones.pooling import POOLINGS, pool
+from src.corpora.base import Pair
+from src.errors import InputError, nearest
+
+
+class TransformerEncoder(Encoder):
+    """A pretrained transformer with one pooled embedding per text.
+
+    The constructor reads nothing. Tokenizer and configuration are read when they are first needed; the weights by
+    `fit`, or rebuilt by `load_assets` without the folder, the hub or the network. Weights are held in float32, whatever
+    the checkpoint's type, since a step of 1e-6 vanishes in bfloat16.
+
+    Args:
+        name: a folder written by `save_pretrained`, or a hub name. The hub is asked once, without retries; files
+            already in its cache serve when it does not answer.
+        pooling: `mean`, `cls` (first token), `last` (last token, for causal models) or `pooler` (the layer that BERT
+            and RoBERTa put on the first token; the checkpoint must hold its weights).
+        max_query_tokens: longer queries are cut; special tokens count.
+        max_code_tokens: the same for codes.
+        query_prefix: text put before every query, such as the instruction that a model was trained with.
+        code_prefix: the same for codes.
+
+    Of an encoder-decoder (T5, BART) the encoder alone is used. Code that comes with a checkpoint is never run.
+
+    Raises:
+        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read or lacks weights, more
+            tokens than the model has positions, fewer than its special tokens.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        pooling: str = "mean",
+        max_query_tokens: int = 128,
+        max_code_tokens: int = 256,
+        query_prefix: str = "",
+        code_prefix: str = "",
+    ) -> None:
+        super().__init__()
+        if not name:
+            raise InputError("backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER")
+        if pooling not in POOLINGS:
+            raise InputError(
+                f"backbone.pooling must be one of {', '.join(POOLINGS)}, found {pooling!r}" + nearest(pooling, POOLINGS)
+            )
+        self.name = name
+        self.pooling = pooling
+        self.max_query_tokens = max_query_tokens
+        self.max_code_tokens = max_code_tokens
+        self.query_prefix = query_prefix
+        self.code_prefix = code_prefix
+        self.register_module("model", None)
+
+    # Texts to features
+
+    def queries(self, texts: Sequence[str]) -> Features:
+        """int64 (B, L) `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`."""
+        return self._tokenise(texts, self.query_prefix, self.max_query_tokens)
+
+    def codes(self, texts: Sequence[str]) -> Features:
+        """As `queries`, with the length and the prefix of codes."""
+        return self._tokenise(texts, self.code_prefix, self.max_code_tokens)
+
+    def _tokenise(self, texts: Sequence[str], prefix: str, max_tokens: int) -> Features:
+        tokenizer = self.tokenizer
+        # A text without any token has no embedding: where the tokenizer adds no special token, an empty text gets one.
+        empty = "" if tokenizer.num_special_tokens_to_add() else tokenizer.pad_token
+        batch = tokenizer(
+            # half a surrogate pair, which JSON can hold, is no text to a tokenizer: it becomes "?"
+            [(prefix + text).encode("utf-8", "replace").decode() or empty for text in texts],
+            padding="longest",
+            truncation=True,
+            max_length=max_tokens,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch}
+
+    # Features to embeddings
+
+    @property
+    def embedding_size(self) -> int:  # type: ignore[override]
+        return self.config.hidden_size
+
+    def forward(self, features: Features) -> torch.Tensor:
+        """embeddings_BD."""
+        if self.model is None:
+            raise RuntimeError("the encoder has no weights yet: call fit(pairs) or load_assets(assets) first")
+        outputs = self.model(**features)
+        if self.pooling == "pooler":
+            return outputs.pooler_output
+        return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)
+
+    # What is read from the checkpoint
+
+    def fit(self, pairs: Sequence[Pair]) -> None:
+        """Reads the pretrained weights, once; `pairs` are not looked at."""
+        if self.model is None:
+            self.model = self._checked(self._read(self._read_model))
+
+    @cached_property
+    def config(self) -> PretrainedConfig:
+        """The model's configuration."""
+        config = self._read(lambda folder: AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        config.use_cache = False  # keys and values are for generating text
+        return config
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The model's tokenizer, padding on the right."""
+        return self._prepared(self._read(lambda folder: AutoTokenizer.from_pretrained(folder, trust_remote_code=False)))
+
+    @cached_property
+    def _folder(self) -> str:
+        return checkpoint_folder(self.name)
+
+    def _read(self, read: Callable[[str], Any]) -> Any:
+        """read(folder) without chatter; whatever it raises becomes one line."""
+        folder = self._folder
+        try:
+            with quiet():
+                return read(folder)
+        except InputError:
+            raise
+        except Exception as error:  # transformers raises anything from OSError to KeyError over a broken checkpoint
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"backbone.name={self.name!r} is not a checkpoint that transformers can read ({reason[:300]}); set it "
+                "to a folder written by save_pretrained (model and fast tokenizer) or to another hub name"
+            ) from error
+
+    def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+        if not tokenizer.is_fast:
+            raise InputError(f"backbone.name={self.name!r} has no fast tokenizer; add its tokenizer.json")
+        if tokenizer.pad_token is None:  # GPT and Qwen were trained without padding; the mask hides it
+            if tokenizer.eos_token is None:
+                raise InputError(f"backbone.name={self.name!r} has a tokenizer with neither a pad nor an eos token")
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "right"  # absolute positions start at the first real token only if it comes first
+        return tokenizer
+
+    def _read_model(self, folder: str) -> PreTrainedModel:
+        whole, report = AutoModel.from_pretrained(
+            folder, config=self.config, trust_remote_code=False, output_loading_info=True, **self._model_arguments()
+        )
+        model = _encoder_of(whole)
+        pooled = self.pooling == "pooler"
+        used = {id(value) for name, value in model.named_parameters() if pooled or not name.startswith("pooler.")}
+        # transformers draws what is missing at random, with a warning at most; its version 4 names it with a prefix
+        absent = {name.removeprefix(f"{whole.base_model_prefix}.") for name in report["missing_keys"]}
+        parameters = whole.named_parameters(remove_duplicate=False)
+        missing = [name for name, value in parameters if id(value) in used and name in absent]
+        if missing and all("pooler" in name for name in missing):
+            raise InputError(self._no_pooler())
+        if missing:
+            raise InputError(
+                f"backbone.name={self.name!r} lacks {len(missing)} of the weights of {type(whole).__name__}, such as "
+                f"{missing[0]}; set it to a complete checkpoint"
+            )
+        return model
+
+    def _model_arguments(self) -> dict[str, bool]:
+        """Leaves out a pooling layer that nothing would use: it would be random, and wait for gradients in DDP."""
+        model_class = MODEL_MAPPING[type(self.config)]
+        known = not isinstance(model_class, tuple) and "add_pooling_layer" in inspect.signature(model_class).parameters
+        return {"add_pooling_layer": self.pooling == "pooler"} if known else {}
+
+    def _checked(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The model in float32 and in training mode, after it is sure that pooling and lengths suit it."""
+        if self.pooling == "pooler" and getattr(model, "pooler", None) is None:
+            raise InputError(self._no_pooler())
+        most, least = _positions(model), self.tokenizer.num_special_tokens_to_add() + 1
+        for key in ("max_query_tokens", "max_code_tokens"):
+            asked = getattr(self, key)
+            if most is not None and asked > most:
+                raise InputError(f"backbone.encoder.{key}={asked}, but {self.name!r} has positions for {most} tokens")
+            if asked < least:
+                raise InputError(
+                    f"backbone.encoder.{key}={asked}, but {self.name!r} needs at least {least}: special tokens count"
+                )
+        return model.float().train()  # from_pretrained leaves dropout off, and Lightning keeps the mode it finds
+
+    def _no_pooler(self) -> str:
+        return (
+            f"backbone.pooling=pooler, but backbone.name={self.name!r} has no trained pooling layer; "
+            "set backbone.pooling=mean or backbone.pooling=cls"
+        )
+
+    # What a checkpoint of ours carries
+
+    def assets(self) -> dict[str, Any]:
+        """The configuration, the tokenizer's own JSON and its special tokens: enough to rebuild both anywhere."""
+        tokenizer = self.tokenizer
+        special = {role: str(token) for role, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+        config = json.loads(self.config.to_json_string(use_diff=False))
+        config.pop("_name_or_path", None)  # where the folder lay on this machine
+        backend = json.loads(tokenizer.backend_tokenizer.to_str())
+        backend["truncation"] = backend["padding"] = None  # left over from the last batch
+        return {
+            "config": config,
+            "tokenizer": json.dumps(backend),
+            "tokenizer_arguments": {
+                **special,
+                "model_max_length": tokenizer.model_max_length,
+                "truncation_side": tokenizer.truncation_side,
+                "model_input_names": list(tokenizer.model_input_names),
+            },
+        }
+
+    def load_assets(self, assets: dict[str, Any]) -> None:
+        """Rebuilds tokenizer and model from `assets()`; the weights are random until a state dict is loaded."""
+        self.config = AutoConfig.for_model(**assets["config"])
+        self.tokenizer = self._prepared(
+            PreTrainedTokenizerFast(
+                tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **assets["tokenizer_arguments"]
+            )
+        )
+        with quiet():
+            self.model = self._checked(_encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))
+
+
+def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    """The most tokens that the model has positions for; None where positions are relative."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding):  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
+        return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    most = getattr(model.config, "max_position_embeddings", None)
+    return most if most and most > 0 else None

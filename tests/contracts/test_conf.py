@@ -1,0 +1,125 @@
+"""Every yaml of conf/ composes, and every option of every group builds what its contract asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from src.backbones.base import Encoder
+from src.cli import CONF
+from src.corpora.base import Pair
+from src.losses.base import Loss
+from src.weights.base import Estimator
+from src.weights.none import NoEstimator
+
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+LANGUAGES = {"python", "java", "javascript", "php", "ruby", "go"}
+
+
+def options(group: str) -> list[str]:
+    return [path.relative_to(group).with_suffix("").as_posix() for path in FILES if path.is_relative_to(group)]
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_yaml_file_does_not_compose(path):
+    if path.parent == Path():
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            compose(path.stem)
+        return
+    group = "experiment" if path.parts[0] == "experiment" else path.parent.as_posix()
+    choice = path.relative_to(group).with_suffix("").as_posix()
+    cfg = composed(f"{group}={choice}")
+    OmegaConf.to_container(cfg, resolve=True)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_yaml_file_does_not_say_what_it_is_for(path):
+    first = (CONF / path).read_text(encoding="utf-8").splitlines()[:6]
+    comments = " ".join(line for line in first if line.startswith("#") and not line.startswith("# @package"))
+    assert len(comments) > 20, "start the file with a comment that says what it is for and how to use it"
+
+
+@pytest.mark.parametrize("name", options("loss"))
+def test_a_loss_breaks_the_contract(name):
+    loss = instantiate(composed(f"loss={name}").loss)
+    assert isinstance(loss, Loss)
+    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    similarity = torch.rand(3, 5, generator=torch.Generator().manual_seed(1)) if loss.needs_similarity else None
+    value = loss(scores, torch.tensor([4, 0, 2]), similarity)
+    value.sum().backward()
+    assert value.shape == (3,)
+    assert torch.isfinite(scores.grad).all()
+
+
+@pytest.mark.parametrize("name", options("weights"))
+def test_an_estimator_breaks_the_contract(name):
+    estimator = instantiate(composed(f"weights={name}").weights)
+    assert isinstance(estimator, Estimator)
+    estimator.fit([Pair(f"open file {i}", f"def open{i}(): pass", str(i), "python") for i in range(7)])
+    if not isinstance(estimator, NoEstimator):
+        rows, columns = torch.tensor([2, 0, 5]).numpy(), torch.arange(5).numpy()
+        similarity = estimator.similarity(rows, columns)
+        assert similarity.shape == (3, 5)
+        assert similarity.dtype.name == "float32"
+        again = estimator.similarity(rows[1:], columns)
+        if estimator.__dict__.get("statistics") != "batch":
+            assert (again == similarity[1:]).all()
+
+
+@pytest.mark.parametrize("name", options("backbone"))
+def test_a_backbone_breaks_the_contract(name):
+    cfg = composed(f"backbone={name}", *(["backbone.name=some/name"] if name == "hf" else []))
+    encoder = instantiate(cfg.backbone.encoder)
+    assert isinstance(encoder, Encoder)
+    recipe = {"similarity", "score_scale", "learning_rate", "weight_decay", "warmup", "batch_size", "epochs"}
+    assert cfg.backbone.recipe.keys() == recipe | {"compare_infonce"}
+
+
+@pytest.mark.parametrize("name", options("corpus"))
+def test_a_corpus_breaks_the_contract(name):
+    corpus = instantiate(composed(f"corpus={name}").corpus)
+    assert corpus.language == "python"
+    assert callable(corpus.split)
+
+
+def test_a_language_of_the_paper_is_missing():
+    assert set(options("lang")) == LANGUAGES
+    for name in LANGUAGES:
+        assert composed(f"lang={name}").corpus.language == name
+
+
+@pytest.mark.parametrize("name", options("trainer"))
+def test_a_trainer_does_not_start(name, tmp_path):
+    cfg = composed(f"trainer={name}").trainer
+    if cfg.accelerator == "gpu" and not torch.cuda.is_available():
+        cfg.accelerator = "cpu"
+    trainer = instantiate(cfg, logger=False, default_root_dir=str(tmp_path), enable_checkpointing=False)
+    assert isinstance(trainer, L.Trainer)
+
+
+@pytest.mark.parametrize("name", options("logger"))
+def test_a_logger_does_not_start(name, tmp_path):
+    for node in composed(f"logger={name}").logger.values():
+        logger = instantiate(node, save_dir=str(tmp_path))
+        logger.log_metrics({"train/loss": 1.0}, 1)
+        if hasattr(logger, "finish"):
+            logger.finish({})
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_an_experiment_builds_no_loss_or_estimator(name):
+    cfg = composed(f"experiment={name}")
+    loss = instantiate(cfg.loss)
+    loss.check_negatives(cfg.data.batch_size - 1)
+    assert isinstance(instantiate(cfg.weights), Estimator)

@@ -1,0 +1,170 @@
+"""The main job from end to end on a corpus of a few dozen pairs: files, numbers, repeatability, sweeps."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from src.rundir import read_ranks
+from tests.commands import QUICK, run_command
+from tests.doubles import write_corpus
+
+SMALL = (*QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory):
+    """One finished run with the comparison to plain InfoNCE."""
+    folder = tmp_path_factory.mktemp("run") / "it"
+    result = run_command("train", folder, *SMALL, f"corpus.root={root}", "compare_infonce=true")
+    assert result.status == 0, result.errors
+    return result
+
+
+def metrics(result) -> dict:
+    return json.loads((result.run / "metrics.json").read_text())
+
+
+def test_the_run_directory_lacks_a_file(finished):
+    files = {path.relative_to(finished.run).as_posix() for path in finished.run.rglob("*") if path.is_file()}
+    assert files >= {
+        *("config.yaml", "environment.json", "metrics.json", "status.json", "test_ranks.csv", "train.log"),
+        *("metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "infonce/test_ranks.csv"),
+    }
+    assert json.loads((finished.run / "status.json").read_text())["status"] == "finished"
+
+
+def test_a_metric_of_the_contract_is_missing_or_nested(finished):
+    found = metrics(finished)
+    assert found.keys() >= {
+        *("test/mrr", "test/recall@1", "test/recall@5", "test/recall@10", "test/ndcg@10", "test/queries"),
+        *("test/candidates", "val/mrr", "bm25/mrr", "train/pairs_per_second", "train/seconds", "infonce/mrr"),
+    }
+    assert all(isinstance(value, int | float) and np.isfinite(value) for value in found.values())
+    assert (found["test/queries"], found["test/candidates"]) == (13, 24)
+    assert found["train/pairs_per_second"] > 0
+
+
+def test_the_mrr_cannot_be_recomputed_from_the_ranks(finished):
+    for folder, key in ((finished.run, "test/mrr"), (finished.run / "infonce", "infonce/mrr")):
+        ranks = np.array(list(read_ranks(folder / "test_ranks.csv").values()))
+        assert len(ranks) == 13
+        assert (1 / ranks).mean() == pytest.approx(metrics(finished)[key], abs=1e-12)
+
+
+def test_the_difference_to_infonce_is_not_that_of_the_table(finished):
+    found = metrics(finished)
+    assert found["minus_infonce/mrr"] == pytest.approx(found["test/mrr"] - found["infonce/mrr"], abs=1e-12)
+    assert found["minus_bm25/mrr"] == pytest.approx(found["test/mrr"] - found["bm25/mrr"], abs=1e-12)
+
+
+def test_the_environment_cannot_tell_two_pools_apart(finished):
+    found = json.loads((finished.run / "environment.json").read_text())
+    assert found["corpus"]["test_candidates"] == 24
+    assert found["corpus"]["train_pairs"] == 67
+    assert len({found["corpus"][f"{split}_fingerprint"] for split in ("train", "valid", "test", "test_pool")}) == 4
+    assert found["seed"] == 1
+    assert found["packages"]["torch"] == torch.__version__
+
+
+def test_the_saved_config_is_not_resolved(finished):
+    cfg = yaml.safe_load((finished.run / "config.yaml").read_text())
+    assert "${" not in (finished.run / "config.yaml").read_text()
+    assert cfg["choices"] == {
+        **{"loss": "soft_infonce", "weights": "bm25", "lang": "python", "backbone": "tiny"},
+        "corpus": "codesearchnet",
+    }
+
+
+def test_the_table_leaves_out_what_a_reader_needs(finished):
+    for word in ("MRR", "95% interval", "R@1", "R@5", "R@10", "NDCG@10", "BM25", "infonce", "fingerprint", "pairs/s"):
+        assert word in finished.output
+    assert str(finished.run) in finished.output.replace("\n", "")
+    assert "13 queries, 24 candidates" in finished.output
+
+
+def test_the_log_of_the_weights_is_empty(finished):
+    with (finished.run / "metrics.csv").open() as file:
+        columns = csv.DictReader(file).fieldnames
+    assert {"train/loss", "val/mrr", "val/alignment", "val/uniformity", "train/learning_rate"} <= set(columns)
+
+
+@pytest.mark.parametrize("loss", ["infonce", "soft_infonce"])
+def test_the_same_seed_gives_other_ranks(root, tmp_path, loss):
+    runs = [
+        run_command("train", tmp_path / f"{seed}-{i}", *SMALL, f"corpus.root={root}", f"loss={loss}", f"seed={seed}")
+        for i, seed in enumerate((3, 3, 4))
+    ]
+    first, again, _ = ((run.run / "test_ranks.csv").read_bytes() for run in runs)
+    assert first == again
+    states = [torch.load(r.run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for r in runs]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    assert not all(torch.equal(states[0][k], states[2][k]) for k in states[0])
+
+
+def test_loader_workers_change_the_result(root, tmp_path):
+    runs = [
+        run_command("train", tmp_path / str(n), *SMALL, f"corpus.root={root}", f"data.num_workers={n}") for n in (0, 1)
+    ]
+    first, second = ((run.run / "test_ranks.csv").read_bytes() for run in runs)
+    assert first == second
+
+
+def test_a_checkpoint_needs_pickled_code(finished):
+    checkpoint = torch.load(finished.run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["run_config"]["choices"]["loss"] == "soft_infonce"
+
+
+def test_training_does_not_start_from_the_given_checkpoint(root, finished, tmp_path):
+    best = finished.run / "checkpoints" / "best.ckpt"
+    result = run_command(
+        *("train", tmp_path, *SMALL, f"corpus.root={root}", f"checkpoint={best}", "optimizer.learning_rate=0")
+    )
+    assert result.status == 0, result.errors
+    assert (tmp_path / "test_ranks.csv").read_bytes() == (finished.run / "test_ranks.csv").read_bytes()
+
+
+def test_a_loss_without_similarity_does_the_estimators_work(root, tmp_path, monkeypatch):
+    def refuse(self, pairs):
+        raise AssertionError("fitted for nothing")
+
+    monkeypatch.setattr("src.weights.bm25.BM25Estimator.fit", refuse)
+    assert run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "loss=infonce").status == 0
+
+
+def test_a_sweep_writes_two_jobs_into_one_directory(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run_command(
+        *("train", tmp_path, "-m", *SMALL, f"corpus.root={root}", "loss=infonce,soft_infonce", "seed=1,2"),
+        "trainer.max_epochs=1",
+    )
+    assert result.status == 0, result.errors
+    runs = sorted(path.parent for path in tmp_path.rglob("metrics.json"))
+    assert len(runs) == 4
+    seen = {
+        (cfg["choices"]["loss"], cfg["seed"])
+        for cfg in (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
+    }
+    assert seen == {(loss, seed) for loss in ("infonce", "soft_infonce") for seed in (1, 2)}
+
+
+def test_a_failing_job_stops_a_sweep_or_hides(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run_command(
+        *("train", tmp_path, "-m", *SMALL, f"corpus.root={root}", "data.batch_size=999,16", "trainer.max_epochs=1")
+    )
+    assert result.status == 2
+    assert result.errors.count("error:") == 1
+    assert len(list(tmp_path.rglob("metrics.json"))) == 1
+    states = sorted(json.loads(path.read_text())["status"] for path in tmp_path.rglob("status.json"))
+    assert states == ["failed", "finished"]
