@@ -86,7 +86,7 @@ def _start(folder: Path, mode: str, init: dict[str, Any]) -> Any:
         if attempt == "online":
             _say(f"logging to {run.url}")
         elif attempt == "offline":
-            _say(f"logging offline; to upload: wandb sync {Path(run.dir).parent}")
+            _say(f"logging offline; to upload: wandb sync {os.path.relpath(Path(run.dir).parent)}")
         return run
     raise RuntimeError("wandb.init(mode='disabled') failed: the wandb package is broken")
 

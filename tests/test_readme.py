@@ -1,0 +1,99 @@
+"""What the README tells a reader to type works, and what it says exists is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands import QUICK, run_command
+from tests.conftest import PROJECT
+from tests.doubles import write_corpus
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+PYTHON = [command for command in COMMANDS if command.startswith("python -m src.")]
+SHORT = ("trainer.max_epochs=1", "data.batch_size=16")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = write_corpus(tmp_path_factory.mktemp("corpus"))
+    for language in ("java", "javascript", "php", "ruby", "go"):
+        write_corpus(root, language, train=17, valid=3, test=5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run") / "it"
+    assert run_command("train", run, *QUICK, *SHORT, "corpus=codesearchnet", f"corpus.root={root}").status == 0
+    return run
+
+
+def test_the_readme_shows_no_commands():
+    assert any(command.startswith("make train") for command in COMMANDS)
+    assert "make test" in COMMANDS
+    assert "python -m src.train loss=soft_infonce weights=bm25 lang=python" in PYTHON
+
+
+@pytest.mark.parametrize("command", sorted(set(PYTHON)))
+def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkeypatch):
+    words = shlex.split(command)
+    name, given = words[2].removeprefix("src."), words[3:]
+    if any(word.startswith("backbone") and "tiny" not in word or "experiment=paper" in word for word in given):
+        pytest.skip("needs a pretrained checkpoint: tests/contracts composes it, tests/backbones runs small ones")
+    (run := [word for word in given if word.startswith("run=")]) and given.remove(run[0])
+    if name == "eval":
+        options = (f"run={finished}", *given)
+    else:
+        # The command's own words come last but for the data, which is a small stand-in.
+        options = (*QUICK, *SHORT, "corpus=codesearchnet", *given)
+        options = tuple(word for word in options if not word.startswith("corpus") or word == "corpus=codesearchnet")
+        options = tuple(dict.fromkeys(options)) + (f"corpus.root={root}",)
+    if name == "eval" and "corpus.root=DIR" in given:
+        options = tuple(f"corpus.root={root}" if word == "corpus.root=DIR" else word for word in options)
+    multirun = "-m" in options
+    options = (*(["-m"] if multirun else []), *(word for word in options if word != "-m"))
+    monkeypatch.chdir(tmp_path)
+    result = run_command(name, tmp_path / "run", *options)
+    assert result.status == 0, result.errors
+
+
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("make")}))
+def test_a_make_target_of_the_readme_is_missing(command):
+    shown = subprocess.run(["make", "-n", *shlex.split(command)[1:]], cwd=PROJECT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_the_tree_of_the_readme_names_a_file_that_is_not_there():
+    tree = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL).group(1)
+    folder = Path()
+    for line in tree.splitlines():
+        entry = re.match(r"(\s*)(\S+)", line)
+        if not entry:
+            continue
+        indent, name = len(entry.group(1)), entry.group(2)
+        if indent == 0:
+            folder = Path(name) if name.endswith("/") else Path()
+            path = Path(name)
+        else:
+            path = folder / name
+        assert (PROJECT / path).exists(), path
+
+
+def test_a_link_of_the_readme_leads_nowhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (PROJECT / target).exists(), target
+
+
+def test_the_readme_has_grown_past_what_is_read():
+    assert len(README.splitlines()) <= 240
