@@ -1,0 +1,1 @@
+"""Reads finished runs and says which difference is real."""
