@@ -43,14 +43,15 @@ class Throughput(Callback):
 
 
 class NegativeWeights(Callback):
-    """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`.
+    """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`; a histogram less often.
 
     `weights/share_clipped` is the share of negatives at the loss's floor; `weights/effective_negatives` is Kish's
     (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little.
     """
 
-    def __init__(self, histogram_every: int = 100) -> None:
-        self.histogram_every = histogram_every
+    def __init__(self, histogram_every: int = 5) -> None:
+        self.histogram_every = histogram_every  # loggings, the first included
+        self._logged = 0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -74,7 +75,8 @@ class NegativeWeights(Callback):
                 "weights/effective_negatives": effective_negatives(weights_Bn).mean(),
             }
         )
-        if step % self.histogram_every == 0:
+        self._logged += 1
+        if self._logged % self.histogram_every == 1:
             for logger in trainer.loggers:
                 if isinstance(logger, ForgivingWandbLogger):
                     logger.log_histogram("weights/histogram", weights_Bn.flatten(), step)

@@ -81,7 +81,7 @@ def _hint(overrides: list[str], config_name: str) -> str:
     groups = {path.relative_to(CONF).as_posix(): path for path in CONF.rglob("*") if path.is_dir()}
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
-        if override.startswith("-") or not key:
+        if override.startswith("-") or not key or key.startswith("hydra."):
             continue
         if key in groups:
             options = sorted(p.relative_to(groups[key]).with_suffix("").as_posix() for p in groups[key].rglob("*.yaml"))
@@ -91,7 +91,7 @@ def _hint(overrides: list[str], config_name: str) -> str:
             continue
         keys = list(_keys(_composed(overrides, groups, config_name)))
         if key not in keys:
-            return nearest(key, [*keys, *groups]) + f" ({key} is no option; `python -m src.train --help` lists them)"
+            return nearest(key, [*keys, *groups]) + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
     return ""
 
 

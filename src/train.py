@@ -29,8 +29,10 @@ from src.build import (
 )
 from src.callbacks import EpochLines, NegativeWeights, Throughput
 from src.corpora.base import Corpus, Split
+from src.datamodule import CodeSearchData
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
+from src.module import CodeSearchModule
 from src.rundir import RunDirectory, environment
 from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table, relative
 
@@ -68,31 +70,21 @@ def main(cfg: DictConfig) -> float:
 
 def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: list[Logger]) -> Trained:
     """One training from seed to test; the checkpoint with the best val/mrr is tested, once."""
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    loss = build_loss(cfg)
-    estimator = build_estimator(cfg, loss)
-    encoder: Encoder = instantiate(cfg.backbone.encoder)
-    data = build_data(cfg, corpus, encoder, estimator)
-    data.setup("fit")  # before anything is downloaded or learnt: a batch that cannot be filled fails here
-    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
-    if start_from:
-        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
-    else:
-        encoder.fit(corpus.split("train").pairs)
-    module = build_module(cfg, encoder, loss)
-    if start_from:
-        module.load_state_dict(start_from["state_dict"])
-    module.run_config = OmegaConf.to_container(cfg, resolve=True)
-
+    module, data = prepare(cfg, corpus)
     best = ModelCheckpoint(
-        run.checkpoints, "best", monitor="val/mrr", mode="max", save_last=True, enable_version_counter=False
+        run.checkpoints,
+        filename="best",
+        monitor="val/mrr",
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
     )
+    last = ModelCheckpoint(run.checkpoints, filename="last", enable_version_counter=False)
     throughput = Throughput()
     in_terminal = sys.stdout.isatty()
-    watchers = [throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[best, *watchers],
+        callbacks=[best, last, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])],
         logger=loggers,
         default_root_dir=str(run.path),
         enable_model_summary=False,
@@ -117,6 +109,26 @@ def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: li
         if isinstance(logger, ForgivingWandbLogger):
             logger.finish(metrics)
     return Trained(ranks, metrics)
+
+
+def prepare(cfg: DictConfig, corpus: Corpus) -> tuple[CodeSearchModule, CodeSearchData]:
+    """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    loss = build_loss(cfg)
+    estimator = build_estimator(cfg, loss)
+    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    data = build_data(cfg, corpus, encoder, estimator)
+    data.setup("fit")
+    if start_from:
+        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
+    else:
+        encoder.fit(corpus.split("train").pairs)
+    module = build_module(cfg, encoder, loss)
+    if start_from:
+        module.load_state_dict(start_from["state_dict"])
+    module.run_config = OmegaConf.to_container(cfg, resolve=True)
+    return module, data
 
 
 def announce(cfg: DictConfig, corpus: Corpus) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from src.callbacks import NegativeWeights, Throughput, effective_negatives
+from src.loggers import ForgivingWandbLogger
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
 
@@ -51,3 +52,21 @@ def test_starting_workers_or_validating_counts_as_training(monkeypatch):
         for _ in range(batches):
             throughput.on_train_batch_end(trainer, module, None, {"positive": torch.zeros(7)}, 0)
     assert throughput.pairs_per_second == 21 / 7
+
+
+def test_a_short_run_logs_no_histogram(tmp_path):
+    class Logger(ForgivingWandbLogger):
+        def __init__(self):
+            self.steps = []
+
+        def log_histogram(self, name, values, step):
+            assert values.shape == (4,)
+            self.steps.append(step)
+
+    logger, callback = Logger(), NegativeWeights(histogram_every=5)
+    module = SimpleNamespace(loss=SoftInfoNCE(1.0, 1.0, 1.0), log_dict=lambda values: None)
+    batch = {"similarity": torch.rand(2, 3), "positive": torch.tensor([0, 1])}
+    for step in range(1, 49):
+        trainer = SimpleNamespace(global_step=step, log_every_n_steps=8, loggers=[logger])
+        callback.on_train_batch_end(trainer, module, None, batch, 0)
+    assert logger.steps == [8, 48]

@@ -1,0 +1,137 @@
+"""The default backbone: a weighted bag of hashed word pieces that trains from scratch in seconds on a CPU.
+
+Shape letters: B texts, L pieces of the longest text, D embedding size, V buckets + 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+from collections.abc import Sequence
+from itertools import chain, repeat
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from src.backbones.base import Encoder, Features
+from src.corpora.base import Pair
+from src.text import subtokens
+
+PADDING = 0  # row 0 of the table; pieces are hashed to rows 1 to buckets
+NEAR = 6  # each of the first sub-tokens of a code has a weight of its own: they hold the function's name
+RANGES = (8, 16, 32, 64)  # the others share one up to the 8th, the 16th, ..., and one beyond the 64th
+NAME_WEIGHT = 2.0  # where their weight starts; that of the others starts at 1
+LONGEST_WORD = 40  # characters; data pasted into code can be one word of megabytes
+
+
+class TinyEncoder(Encoder):
+    """A text is the weighted sum of the embeddings of its distinct pieces: sub-tokens and their character trigrams.
+
+        embedding = sum over pieces p of  a_side(p) b(place of p) E(p)
+
+    E is one table for queries and codes. a_query starts at the IDF of the training queries and a_code at 1, so that
+    the cosine of the untrained encoder is about that of a TF-IDF model: random rows of E are nearly orthogonal. b
+    weights the place of a piece's first occurrence in a code (1 in a query). Training moves all of them.
+
+    Trigrams of `<word>` let "parsing" meet "parses" and "getline" meet "line", seen in training or not (fastText:
+    Bojanowski et al., 2017). Pieces are hashed to rows (Weinberger et al., 2009), so there is no vocabulary to learn
+    or to store, and one encoder serves every language.
+
+    Args:
+        embedding_size: D. Pieces that have nothing in common are told apart better in more dimensions.
+        buckets: rows that the pieces are hashed to. A larger corpus has more pieces to tell apart.
+        max_query_tokens: sub-tokens; longer queries are cut.
+        max_code_tokens: the same for codes.
+        dropout: share of a text's pieces that is left out while training.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int = 1024,
+        buckets: int = 8192,
+        max_query_tokens: int = 64,
+        max_code_tokens: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding_size = embedding_size
+        self.buckets = buckets
+        self.max_query_tokens = max_query_tokens
+        self.max_code_tokens = max_code_tokens
+        self.dropout = dropout
+        # Entries of variance 1, not 1 / D, since table and log weights share one learning rate.
+        self.table_VD = nn.Parameter(torch.randn(buckets + 1, embedding_size))
+        self.query_log_weight_V = nn.Parameter(torch.zeros(buckets + 1))
+        self.code_log_weight_V = nn.Parameter(torch.zeros(buckets + 1))
+        place_log_weight = torch.zeros(NEAR + len(RANGES) + 1)
+        place_log_weight[:NEAR] = math.log(NAME_WEIGHT)
+        self.place_log_weight = nn.Parameter(place_log_weight)
+
+    def fit(self, pairs: Sequence[Pair]) -> None:
+        """Starts the queries' weights at the IDF of BM25, log(1 + (N - n + 0.5) / (n + 0.5)); n of N hold the piece."""
+        held_V = torch.zeros(self.buckets + 1)
+        for pair in pairs:
+            held_V[list(self._pieces(pair.query, self.max_query_tokens))] += 1
+        idf_V = torch.log1p((len(pairs) - held_V + 0.5) / (held_V + 0.5))
+        with torch.no_grad():
+            self.query_log_weight_V.copy_(idf_V.log())
+
+    # Texts to features
+
+    def queries(self, texts: Sequence[str]) -> Features:
+        """`rows` and `places`, both (B, L) and padded with 0; the place of every piece of a query is 0."""
+        return self._features([dict.fromkeys(self._pieces(text, self.max_query_tokens), 0) for text in texts])
+
+    def codes(self, texts: Sequence[str]) -> Features:
+        """`rows` and `places`, both (B, L) and padded with 0; places of a code's pieces count from 1."""
+        return self._features([self._pieces(text, self.max_code_tokens) for text in texts])
+
+    def _pieces(self, text: str, max_tokens: int) -> dict[int, int]:
+        """Row of each distinct piece -> its place, from 1, in order of first occurrence."""
+        place_of: dict[int, int] = {}
+        # A text without words has one piece, the empty word: a zero embedding would tie with everything.
+        words = subtokens(text)[:max_tokens] or [""]
+        for word, place in zip(words, chain(PLACES, repeat(PLACES[-1]))):
+            for row in rows_of(word, self.buckets):
+                place_of.setdefault(row, place)
+        return place_of
+
+    def _features(self, texts: Sequence[dict[int, int]]) -> Features:
+        rows_BL = np.full((len(texts), max(map(len, texts))), PADDING)
+        places_BL = np.zeros_like(rows_BL)
+        for row, text in enumerate(texts):
+            rows_BL[row, : len(text)] = list(text)
+            places_BL[row, : len(text)] = list(text.values())
+        return {"rows": torch.from_numpy(rows_BL), "places": torch.from_numpy(places_BL)}
+
+    # Features to embeddings
+
+    def forward(self, features: Features) -> torch.Tensor:
+        rows_BL, places_BL = features["rows"], features["places"]
+        code_log_weight_BL = self.code_log_weight_V[rows_BL] + self.place_log_weight[(places_BL - 1).clamp(min=0)]
+        is_code_B1 = places_BL[:, :1] > 0  # every text has a piece, and its first is no padding
+        log_weight_BL = torch.where(is_code_B1, code_log_weight_BL, self.query_log_weight_V[rows_BL])
+        weight_BL = F.dropout(log_weight_BL.exp(), self.dropout, self.training)
+        return F.embedding_bag(rows_BL, self.table_VD, per_sample_weights=weight_BL, mode="sum", padding_idx=PADDING)
+
+
+def _places() -> tuple[int, ...]:
+    """Place of each sub-token of a code: 1 to NEAR, then one per range; the last goes for all that follow."""
+    far = range(NEAR, RANGES[-1] + 1)
+    return (*range(1, NEAR + 1), *(NEAR + 1 + sum(index >= end for end in RANGES) for index in far))
+
+
+PLACES = _places()
+
+
+@functools.lru_cache(maxsize=2**16)  # words repeat; hashing their trigrams is most of the tokeniser's work
+def rows_of(word: str, buckets: int) -> tuple[int, ...]:
+    """Rows of the word and of the trigrams of `<word>`; CRC-32 is the same in every process, unlike hash()."""
+    word = word[:LONGEST_WORD]
+    edged = f"<{word}>"
+    # The mark keeps a word of three letters apart from the same letters inside another word.
+    pieces = (word, *(f"#{edged[start : start + 3]}" for start in range(len(edged) - 2)))
+    return tuple(1 + zlib.crc32(piece.encode("utf-8", "surrogatepass")) % buckets for piece in pieces)
