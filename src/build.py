@@ -80,6 +80,19 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
+def check_targets(config: Any, source: str | Path) -> None:
+    """Raises InputError where a configuration that came with a file would build something foreign."""
+    if isinstance(config, dict):
+        target = config.get("_target_", "src.")
+        if not str(target).startswith(("src.", "lightning.")):
+            raise InputError(f"checkpoint {source} asks to build {target!r}: only src.* and lightning.* are built")
+        for value in config.values():
+            check_targets(value, source)
+    elif isinstance(config, list):
+        for value in config:
+            check_targets(value, source)
+
+
 def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfig, source: str | Path) -> None:
     """Gives the encoder the checkpoint's assets (tokeniser and the like); its weights come with the module's.
 

@@ -91,7 +91,10 @@ def _hint(overrides: list[str], config_name: str) -> str:
             continue
         keys = list(_keys(_composed(overrides, groups, config_name)))
         if key not in keys:
-            return nearest(key, [*keys, *groups]) + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
+            return (
+                nearest(key, [*keys, *groups])
+                + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
+            )
     return ""
 
 

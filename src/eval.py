@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
-from src.build import build_data, build_loss, build_module, load_checkpoint, restore_encoder
+from src.build import build_data, build_loss, build_module, check_targets, load_checkpoint, restore_encoder
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
@@ -23,6 +23,7 @@ def main(cfg: DictConfig) -> float:
     """Ranks the test split with a run's best checkpoint; on the run's own data it must find the run's own ranks."""
     path = checkpoint_path(cfg)
     checkpoint = load_checkpoint(path)
+    check_targets(checkpoint["run_config"], path)
     trained = OmegaConf.create(checkpoint["run_config"])
     merged = with_data_of(cfg, trained)
     out = RunDirectory(HydraConfig.get().runtime.output_dir)

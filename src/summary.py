@@ -60,7 +60,7 @@ def print_table(
     console.print()
     console.print(table)
     compared = {
-        f"minus {other}": f"{d['mrr']:+.3f} MRR, 95% {d['mrr_low']:+.3f} to {d['mrr_high']:+.3f}, on the same queries"
+        f"minus {other}": f"{d['mrr']:+.4f} MRR, 95% {d['mrr_low']:+.4f} to {d['mrr_high']:+.4f}, on the same queries"
         for other, d in differences.items()
     }
     print_facts({**compared, **facts, "run": str(run)}, console)

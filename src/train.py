@@ -68,7 +68,9 @@ def main(cfg: DictConfig) -> float:
     return metrics["val/mrr"]
 
 
-def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: list[Logger]) -> Trained:
+def fit_and_test(
+    cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: list[Logger], keep_last: bool = True
+) -> Trained:
     """One training from seed to test; the checkpoint with the best val/mrr is tested, once."""
     module, data = prepare(cfg, corpus)
     best = ModelCheckpoint(
@@ -79,12 +81,14 @@ def fit_and_test(cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: li
         save_weights_only=True,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(run.checkpoints, filename="last", enable_version_counter=False)
     throughput = Throughput()
     in_terminal = sys.stdout.isatty()
+    callbacks = [best, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
+    if keep_last:
+        callbacks.append(ModelCheckpoint(run.checkpoints, filename="last", enable_version_counter=False))
     trainer: L.Trainer = instantiate(
         cfg.trainer,
-        callbacks=[best, last, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])],
+        callbacks=callbacks,
         logger=loggers,
         default_root_dir=str(run.path),
         enable_model_summary=False,
@@ -169,7 +173,7 @@ def train_plain(cfg: DictConfig, corpus: Corpus, run: RunDirectory) -> Trained:
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
-    return fit_and_test(plain, corpus, run.child("infonce"), [])
+    return fit_and_test(plain, corpus, run.child("infonce"), [], keep_last=False)
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:

@@ -88,3 +88,12 @@ def test_an_unfinished_run_is_a_traceback(tmp_path):
     (tmp_path / "run").mkdir()
     result = run_command("eval", tmp_path / "eval", f"run={tmp_path / 'run'}")
     assert "has no checkpoints/best.ckpt" in result.errors
+
+
+def test_a_checkpoint_names_what_is_built_and_run(finished, tmp_path):
+    checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["run_config"]["corpus"] = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path"}}
+    torch.save(checkpoint, tmp_path / "foreign.ckpt")
+    result = run_command("eval", tmp_path / "eval", f"checkpoint={tmp_path / 'foreign.ckpt'}")
+    assert result.status == 2
+    assert "only src.* and lightning.* are built" in result.errors

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+from src.report.__main__ import main as report
 from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT
 from tests.doubles import write_corpus
@@ -49,22 +54,20 @@ def test_the_readme_shows_no_commands():
 def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkeypatch):
     words = shlex.split(command)
     name, given = words[2].removeprefix("src."), words[3:]
-    if any(word.startswith("backbone") and "tiny" not in word or "experiment=paper" in word for word in given):
+    if "experiment=paper" in command or "backbone=" in command:
         pytest.skip("needs a pretrained checkpoint: tests/contracts composes it, tests/backbones runs small ones")
-    (run := [word for word in given if word.startswith("run=")]) and given.remove(run[0])
-    if name == "eval":
-        options = (f"run={finished}", *given)
-    else:
-        # The command's own words come last but for the data, which is a small stand-in.
-        options = (*QUICK, *SHORT, "corpus=codesearchnet", *given)
-        options = tuple(word for word in options if not word.startswith("corpus") or word == "corpus=codesearchnet")
-        options = tuple(dict.fromkeys(options)) + (f"corpus.root={root}",)
-    if name == "eval" and "corpus.root=DIR" in given:
-        options = tuple(f"corpus.root={root}" if word == "corpus.root=DIR" else word for word in options)
-    multirun = "-m" in options
-    options = (*(["-m"] if multirun else []), *(word for word in options if word != "-m"))
     monkeypatch.chdir(tmp_path)
-    result = run_command(name, tmp_path / "run", *options)
+    if name == "report":
+        assert report([str(finished.parent)]) == 0
+        return
+    # The command's own words, on data and for a time that a test can afford.
+    given = [f"corpus.root={root}" if word.startswith("corpus.root=") else word for word in given]
+    given = [f"run={finished}" if word.startswith("run=") else word for word in given]
+    given = [word for word in given if word != "-m"]
+    stand_in = ["corpus=codesearchnet", f"corpus.root={root}"] if name == "train" else []
+    options = [*QUICK, *SHORT, *stand_in, *given] if name == "train" else given
+    options = [word for word in options if word not in stand_in] + stand_in
+    result = run_command(name, tmp_path / "run", *(["-m"] if "-m" in words else []), *options)
     assert result.status == 0, result.errors
 
 
@@ -97,3 +100,15 @@ def test_a_link_of_the_readme_leads_nowhere():
 
 def test_the_readme_has_grown_past_what_is_read():
     assert len(README.splitlines()) <= 240
+
+
+def test_the_loss_that_the_readme_adds_does_not_work(tmp_path):
+    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)
+    (tmp_path / "margin.py").write_text(code)
+    spec = importlib.util.spec_from_file_location("margin", tmp_path / "margin.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    settings = yaml.safe_load(re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL).group(1))
+    loss = getattr(module, settings.pop("_target_").rsplit(".", 1)[1])(**settings)
+    scores = torch.tensor([[1.0, 0.0]])
+    assert loss(scores, torch.tensor([0])).item() == pytest.approx(math.log(1 + math.exp(-0.8)))

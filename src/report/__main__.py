@@ -1,4 +1,4 @@
-"""Compare finished runs: python -m src.report outputs/DIR [DIR ...] [--markdown]"""
+"""Compare finished runs: python -m src.report outputs/DIR [DIR ...] [--markdown] [--plot FILE]"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from src.errors import InputError
 from src.metrics.retrieval import bootstrap_mean
+from src.report.plot import plot_differences
 from src.report.runs import Cell, Setting, cells, find_runs
 
 COLUMNS = ("", "seeds", "MRR", "95% over queries", "over seeds", "minus infonce", "95%")
@@ -22,54 +23,59 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders that hold some")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the differences to infonce (.png, .svg, .pdf)")
     given = parser.parse_args(arguments)
     try:
         found = cells(find_runs(given.runs))
         if not found:
             raise InputError(f"no finished runs below {', '.join(map(str, given.runs))}")
+        for setting, row_cells in found.items():
+            show(setting, row_cells, given.markdown)
+        if given.plot:
+            plot_differences({setting: differences(row_cells) for setting, row_cells in found.items()}, given.plot)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for setting, row_cells in found.items():
-        show(setting, row_cells, given.markdown)
     return 0
 
 
 def rows(row_cells: list[Cell]) -> list[tuple[str, ...]]:
     """One row per loss and estimator, and BM25 as the last.
 
-    MRR is the mean over seeds. The interval over queries is a bootstrap of the per-query mean over seeds; the
-    difference to InfoNCE is paired by query, over the seeds that both have.
+    MRR is the mean over seeds; its interval is a bootstrap over queries of the per-query mean over seeds.
     """
-    plain = next((cell for cell in row_cells if cell.name == "infonce"), None)
+    against_plain = {name: numbers for name, *numbers in differences(row_cells)}
     table = []
     for cell in row_cells:
         values = cell.reciprocal_ranks
         low, high = bootstrap_mean(values.mean(axis=0))
         per_seed = values.mean(axis=1)
         spread = f"{per_seed.min():.3f} to {per_seed.max():.3f}" if len(per_seed) > 1 else ""
-        difference = ("", "")
-        if plain is not None and cell is not plain and (paired := _paired(cell, plain)) is not None:
-            d_low, d_high = bootstrap_mean(paired)
-            difference = (f"{paired.mean():+.4f}", f"{d_low:+.4f} to {d_high:+.4f}")
-        table.append(
-            (cell.name, str(len(per_seed)), f"{values.mean():.3f}", f"{low:.3f} to {high:.3f}", spread, *difference)
-        )
+        mean, d_low, d_high = against_plain.get(cell.name, (None, None, None))
+        difference = ("", "") if mean is None else (f"{mean:+.4f}", f"{d_low:+.4f} to {d_high:+.4f}")
+        interval = f"{low:.3f} to {high:.3f}"
+        table.append((cell.name, str(len(per_seed)), f"{values.mean():.3f}", interval, spread, *difference))
     bm25 = row_cells[0].runs[0].metrics
     interval = f"{bm25['bm25/mrr_low']:.3f} to {bm25['bm25/mrr_high']:.3f}"
     return [*table, ("BM25", "", f"{bm25['bm25/mrr']:.3f}", interval, "", "", "")]
 
 
-def _paired(cell: Cell, plain: Cell) -> np.ndarray | None:
-    """Per-query difference of reciprocal ranks, averaged over the seeds that both cells have; None without any."""
-    queries = list(plain.runs[0].ranks)
-    mine, theirs = ({run.seed: run for run in c.runs} for c in (cell, plain))
-    seeds = sorted(mine.keys() & theirs.keys())
-    if not seeds:
-        return None
-    return np.array([[1 / mine[seed].ranks[q] - 1 / theirs[seed].ranks[q] for q in queries] for seed in seeds]).mean(
-        axis=0
-    )
+def differences(row_cells: list[Cell]) -> list[tuple[str, float, float, float]]:
+    """(name, difference to InfoNCE, low, high) of every other cell.
+
+    Paired by query and averaged over the seeds that both cells have; the interval is a bootstrap over queries.
+    """
+    plain = next((cell for cell in row_cells if cell.name == "infonce"), None)
+    found = []
+    for cell in row_cells:
+        if plain is None or cell is plain:
+            continue
+        mine, theirs = ({run.seed: run.ranks for run in c.runs} for c in (cell, plain))
+        seeds = sorted(mine.keys() & theirs.keys())
+        if seeds:
+            paired = np.mean([[1 / mine[s][q] - 1 / theirs[s][q] for q in theirs[s]] for s in seeds], axis=0)
+            found.append((cell.name, float(paired.mean()), *bootstrap_mean(paired)))
+    return found
 
 
 def show(setting: Setting, row_cells: list[Cell], markdown: bool) -> None:

@@ -13,7 +13,6 @@ import yaml
 from src.errors import InputError
 from src.rundir import read_ranks
 
-GROUPS = ("corpus", "lang", "backbone", "loss", "weights")
 Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in a comparison
 
 
@@ -24,13 +23,14 @@ class Run:
     path: Path
     choices: dict[str, str]
     seed: int
+    corpus: str  # the corpus, or the name of the folder that it was read from
     pool: str  # fingerprint of the candidate pool
     ranks: dict[str, float]
     metrics: dict[str, float]
 
     @property
     def setting(self) -> Setting:
-        return self.choices["corpus"], self.choices["lang"], self.choices["backbone"]
+        return self.corpus, self.choices["lang"], self.choices["backbone"]
 
     @property
     def name(self) -> str:
@@ -72,7 +72,9 @@ def read_run(folder: Path) -> Run:
         metrics = json.loads((folder / "metrics.json").read_text())
         ranks = read_ranks(folder / "test_ranks.csv")
         pool = environment["corpus"]["test_pool_fingerprint"]
-        return Run(folder, cfg["choices"], cfg["seed"], pool, ranks, metrics)
+        root = cfg["corpus"].get("root")
+        corpus = Path(root).name if root else cfg["choices"]["corpus"]
+        return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics)
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise InputError(f"{folder} is not a whole run directory ({type(error).__name__}: {error})") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,12 @@ from src.report.runs import cells, find_runs
 from src.rundir import RunDirectory
 
 
-def make_run(root: Path, loss: str, seed: int, ranks: dict[str, float], pool: str = "abc", status="finished") -> Path:
+def make_run(root: Path, loss: str, seed: int, ranks: dict[str, float], pool="abc", status="finished", corpus=None):
     run = RunDirectory(root / f"{loss}-{seed}")
     choices = {"loss": loss, "weights": "bm25", "lang": "python", "backbone": "tiny", "corpus": "stdlib"}
-    (run.path / "config.yaml").write_text(yaml.safe_dump({"choices": choices, "seed": seed}))
+    (run.path / "config.yaml").write_text(
+        yaml.safe_dump({"choices": choices, "seed": seed, "corpus": {"root": corpus}})
+    )
     run.write_json("environment.json", {"corpus": {"test_pool_fingerprint": pool}})
     run.write_metrics({"bm25/mrr": 0.25, "bm25/mrr_low": 0.2, "bm25/mrr_high": 0.3, "test/candidates": 7})
     run.write_ranks(list(ranks), list(ranks.values()))
@@ -86,4 +87,16 @@ def test_the_table_leaves_out_the_pool(root, options, capsys):
     shown = capsys.readouterr().out
     assert "3 queries, 7 candidates, pool abc" in shown
     assert "soft_infonce bm25" in shown
-    assert json.dumps(shown)
+
+
+def test_a_plot_is_empty_or_fails(root, tmp_path, capsys):
+    assert main([str(root), "--plot", str(tmp_path / "d.png")]) == 0
+    assert (tmp_path / "d.png").read_bytes()[:4] == b"\x89PNG"
+    assert main([str(root / "infonce-1"), "--plot", str(tmp_path / "none.png")]) == 2
+    assert "give runs with loss=infonce and with another loss" in capsys.readouterr().err
+
+
+def test_two_folders_of_one_reader_share_a_table(root, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    make_run(other, "infonce", 1, {"x": 1}, pool="xyz", corpus="data/cosqa")
+    assert set(cells(find_runs([root, other]))) == {("stdlib", "python", "tiny"), ("cosqa", "python", "tiny")}
