@@ -18,7 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import InputError, nearest
+from src.errors import InputError, is_interrupt, nearest
 
 CONF = Path(__file__).parents[1] / "conf"
 # Errors of the user's making; anything else is ours and keeps its traceback.
@@ -50,8 +50,10 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise
         failed.append(error)
         _say(error, config_name)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if not is_interrupt(stop):
+            raise
+        print("interrupted: what was finished is kept, with the last checkpoint, in the run directory", file=sys.stderr)
         sys.exit(130)
     if failed:
         sys.exit(2)

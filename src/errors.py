@@ -17,3 +17,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint such as `; did you mean 'bm25'?`, or the empty string when no valid name is near."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether a person stopped the run: Lightning turns Ctrl-C into SystemExit."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )

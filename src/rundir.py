@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError
+from src.errors import InputError, is_interrupt
 
 PACKAGES = (
     "torch",
@@ -70,8 +70,10 @@ class RunDirectory:
         try:
             yield
         except BaseException as error:
-            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            self._write_status(status, start, error=f"{type(error).__name__}: {error}".splitlines()[0])
+            if is_interrupt(error):
+                self._write_status("interrupted", start)
+            else:
+                self._write_status("failed", start, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
         self._write_status("finished", start)
 

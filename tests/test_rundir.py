@@ -41,6 +41,12 @@ def test_a_failed_run_looks_like_a_finished_one(tmp_path):
     with pytest.raises(KeyboardInterrupt), run.recording():
         raise KeyboardInterrupt
     assert status()["status"] == "interrupted"
+    with pytest.raises(SystemExit), run.recording():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SystemExit(1)  # noqa: B904 - as Lightning does
+    assert status()["status"] == "interrupted"
     with run.recording():
         pass
     assert status()["status"] == "finished"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ import yaml
 
 from src.rundir import read_ranks
 from tests.commands import QUICK, run_command
+from tests.conftest import PROJECT
 from tests.doubles import write_corpus
 
 SMALL = (*QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=2")
@@ -168,3 +173,25 @@ def test_a_failing_job_stops_a_sweep_or_hides(root, tmp_path, monkeypatch):
     assert len(list(tmp_path.rglob("metrics.json"))) == 1
     states = sorted(json.loads(path.read_text())["status"] for path in tmp_path.rglob("status.json"))
     assert states == ["failed", "finished"]
+
+
+def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
+    command = [sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", f"hydra.run.dir={tmp_path / 'run'}"]
+    process = subprocess.Popen(
+        [*command, "trainer.max_epochs=100000"],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    for _ in range(600):
+        if last.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1].startswith("interrupted")
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted"
