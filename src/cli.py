@@ -126,6 +126,7 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers run in loader workers
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # num_workers is a measured choice
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # limit_train_batches
     warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists.*")  # it is the run directory
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
     warnings.filterwarnings(

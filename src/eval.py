@@ -15,8 +15,8 @@ from src.build import build_data, build_loss, build_module, check_targets, load_
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
-from src.rundir import RunDirectory, environment, read_ranks
-from src.summary import lexical_baseline, pool_facts, prefixed, print_table, relative
+from src.rundir import RunDirectory, environment, read_ranks, relative
+from src.summary import lexical_baseline, pool_facts, prefixed, print_table
 
 
 def main(cfg: DictConfig) -> float:

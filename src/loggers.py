@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.errors import InputError, nearest
+from src.rundir import relative
 
 MODES = ("auto", "online", "offline")
 INIT_TIMEOUT = 20.0  # seconds until an unreachable server counts as absent
@@ -70,6 +71,7 @@ class ForgivingWandbLogger(WandbLogger):
 
 def _start(folder: Path, mode: str, init: dict[str, Any]) -> Any:
     """A wandb run: online, else offline, else disabled."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # what matters is said here, in one line
     if mode == "auto":
         mode = "online" if _has_key() else "offline"
     settings = wandb.Settings(
@@ -86,7 +88,7 @@ def _start(folder: Path, mode: str, init: dict[str, Any]) -> Any:
         if attempt == "online":
             _say(f"logging to {run.url}")
         elif attempt == "offline":
-            _say(f"logging offline; to upload: wandb sync {os.path.relpath(Path(run.dir).parent)}")
+            _say(f"logging offline; to upload: wandb sync {relative(Path(run.dir).parent)}")
         return run
     raise RuntimeError("wandb.init(mode='disabled') failed: the wandb package is broken")
 

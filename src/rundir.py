@@ -98,6 +98,11 @@ class RunDirectory:
             writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
 
 
+def relative(path: Path) -> Path:
+    """The path as a person would type it from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def read_ranks(path: Path) -> dict[str, float]:
     """query_id -> rank of a test_ranks.csv."""
     with path.open(newline="", encoding="utf-8") as file:

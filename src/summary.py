@@ -72,8 +72,3 @@ def print_facts(facts: Mapping[str, str], console: Console | None = None) -> Non
     width = max(len(name) for name in facts)
     for name, fact in facts.items():
         console.print(f" [dim]{name:<{width}}[/dim]  {escape(fact)}", highlight=False, soft_wrap=True)
-
-
-def relative(path: Path) -> Path:
-    """The path as a person would type it from here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -33,8 +33,8 @@ from src.datamodule import CodeSearchData
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
-from src.rundir import RunDirectory, environment
-from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table, relative
+from src.rundir import RunDirectory, environment, relative
+from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
 
 
 @dataclass(frozen=True)
