@@ -56,6 +56,8 @@ class CodeSearchData(L.LightningDataModule):
         if stage != "fit" or self._fitted:
             return
         pairs = self.corpus.split("train").pairs
+        if self.batch_size < 2:
+            raise InputError(f"data.batch_size must be at least 2 to hold a negative, found {self.batch_size}")
         if self.batch_size > len(pairs):
             raise InputError(
                 f"data.batch_size must be at most the training split's {len(pairs)} pairs, found {self.batch_size}"

@@ -30,6 +30,7 @@ from src.build import (
 from src.callbacks import EpochLines, NegativeWeights, Throughput
 from src.corpora.base import Corpus, Split
 from src.datamodule import CodeSearchData
+from src.errors import InputError
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
@@ -47,32 +48,67 @@ class Trained:
 
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
-    check_numbers(cfg)
-    choices = dict(HydraConfig.get().runtime.choices)
-    swept = HydraConfig.get().mode == RunMode.MULTIRUN
-    with open_dict(cfg):
-        cfg.choices = {group: choices[group] for group in ("loss", "weights", "lang", "backbone", "corpus")}
-        cfg.compare_infonce = cfg.compare_infonce and not swept and choices["loss"] != "infonce"
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
     with run.recording():
+        complete(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
         run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
 
         announce(cfg, corpus)
-        trained = fit_and_test(cfg, corpus, run, start_loggers(cfg, run))
+        module, data = prepare(cfg, corpus)
+        loggers = start_loggers(cfg, run)
+        trained = fit_and_test(cfg, module, data, run, loggers)
         lexical = lexical_baseline(corpus.split("test"))
         plain = train_plain(cfg, corpus, run) if cfg.compare_infonce else None
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
+        for logger in loggers:
+            if isinstance(logger, ForgivingWandbLogger):
+                logger.finish(metrics)
     return metrics["val/mrr"]
 
 
+def complete(cfg: DictConfig) -> None:
+    """Checks the configuration, and adds which option of each group was chosen."""
+    check_numbers(cfg)
+    hydra = HydraConfig.get()
+    names = {group: hydra.runtime.choices[group] for group in ("loss", "weights", "lang", "backbone", "corpus")}
+    swept = hydra.mode == RunMode.MULTIRUN
+    with open_dict(cfg):
+        cfg.choices = names
+        cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
+
+
+def prepare(cfg: DictConfig, corpus: Corpus) -> tuple[CodeSearchModule, CodeSearchData]:
+    """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    loss = build_loss(cfg)
+    estimator = build_estimator(cfg, loss)
+    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    data = build_data(cfg, corpus, encoder, estimator)
+    data.setup("fit")
+    if start_from:
+        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
+    else:
+        encoder.fit(corpus.split("train").pairs)
+    module = build_module(cfg, encoder, loss)
+    if start_from:
+        module.load_state_dict(start_from["state_dict"])
+    module.run_config = OmegaConf.to_container(cfg, resolve=True)
+    return module, data
+
+
 def fit_and_test(
-    cfg: DictConfig, corpus: Corpus, run: RunDirectory, loggers: list[Logger], keep_last: bool = True
+    cfg: DictConfig,
+    module: CodeSearchModule,
+    data: CodeSearchData,
+    run: RunDirectory,
+    loggers: list[Logger],
+    keep_last: bool = True,
 ) -> Trained:
-    """One training from seed to test; the checkpoint with the best val/mrr is tested, once."""
-    module, data = prepare(cfg, corpus)
+    """One training and its test: the checkpoint with the best val/mrr is tested, once."""
     best = ModelCheckpoint(
         run.checkpoints,
         filename="best",
@@ -98,41 +134,23 @@ def fit_and_test(
     start = time.perf_counter()
     trainer.fit(module, datamodule=data)
     seconds = time.perf_counter() - start
+    if not best.best_model_path:
+        raise InputError(
+            "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
+            f"trainer.max_epochs={cfg.trainer.max_epochs}"
+        )
 
     module.load_state_dict(load_checkpoint(best.best_model_path)["state_dict"])
     trainer.test(module, datamodule=data, verbose=False)
     ranks = module.test_ranks.cpu().numpy()
-    run.write_ranks([pair.id for pair in corpus.split("test").pairs], ranks)
+    run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
         **prefixed("test", summarize(ranks)),
         "val/mrr": float(best.best_model_score),
         "train/seconds": seconds,
         "train/pairs_per_second": throughput.pairs_per_second,
     }
-    for logger in loggers:
-        if isinstance(logger, ForgivingWandbLogger):
-            logger.finish(metrics)
     return Trained(ranks, metrics)
-
-
-def prepare(cfg: DictConfig, corpus: Corpus) -> tuple[CodeSearchModule, CodeSearchData]:
-    """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    loss = build_loss(cfg)
-    estimator = build_estimator(cfg, loss)
-    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
-    encoder: Encoder = instantiate(cfg.backbone.encoder)
-    data = build_data(cfg, corpus, encoder, estimator)
-    data.setup("fit")
-    if start_from:
-        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
-    else:
-        encoder.fit(corpus.split("train").pairs)
-    module = build_module(cfg, encoder, loss)
-    if start_from:
-        module.load_state_dict(start_from["state_dict"])
-    module.run_config = OmegaConf.to_container(cfg, resolve=True)
-    return module, data
 
 
 def announce(cfg: DictConfig, corpus: Corpus) -> None:
@@ -173,7 +191,7 @@ def train_plain(cfg: DictConfig, corpus: Corpus, run: RunDirectory) -> Trained:
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
-    return fit_and_test(plain, corpus, run.child("infonce"), [], keep_last=False)
+    return fit_and_test(plain, *prepare(plain, corpus), run.child("infonce"), [], keep_last=False)
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:

@@ -17,7 +17,9 @@ def root(tmp_path_factory):
 
 def errors(folder, *overrides: str) -> str:
     """The one line of a command that must fail."""
-    result = run_command("train", folder, *QUICK, "corpus=codesearchnet", "data.batch_size=16", *overrides)
+    result = run_command(
+        "train", folder, *QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=1", *overrides
+    )
     assert result.status == 2, result.output + result.errors
     assert len(result.errors.splitlines()) == 1, result.errors
     assert result.errors.startswith("error: ")
@@ -41,6 +43,8 @@ def errors(folder, *overrides: str) -> str:
         ("weights=none", "choose weights=bm25, or loss=infonce"),
         ("loss.beta=0.01", "beta=0.01, alpha=1, n=15 negatives"),
         ("data.batch_size=68", "at most the training split's 67 pairs, found 68"),
+        ("data.batch_size=1", "n=0 negatives"),
+        ("trainer.check_val_every_n_epoch=99", "no validation ran"),
         ("corpus.root=null", "three ways to get a corpus"),
         ("corpus.root=nowhere", "three ways to get a corpus"),
         ("lang=ruby", "found"),

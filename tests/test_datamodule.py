@@ -68,6 +68,11 @@ def test_a_batch_larger_than_the_training_split_gives_an_epoch_without_steps():
         data(batch_size=24)
 
 
+def test_a_batch_without_negatives_trains():
+    with pytest.raises(InputError, match="at least 2 to hold a negative, found 1"):
+        data(batch_size=1)
+
+
 def test_an_evaluation_needs_the_training_split():
     class TestOnly(ListCorpus):
         def split(self, name):

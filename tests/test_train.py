@@ -183,6 +183,7 @@ def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test runner's workers ignore it
     )
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     for _ in range(600):
@@ -190,7 +191,10 @@ def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1].startswith("interrupted")
     assert "Traceback" not in errors

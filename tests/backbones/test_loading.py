@@ -281,4 +281,6 @@ def test_more_tokens_than_positions_are_refused_before_an_index_error(
 
 
 def test_relative_positions_set_no_limit(folders: dict[str, Path]) -> None:
-    encoder_of(folders["t5"], max_code_tokens=1009).fit([])
+    encoder = encoder_of(folders["t5"], max_code_tokens=1009)
+    encoder.fit([])
+    assert encoder.codes(["read sort " * 999])["input_ids"].shape == (1, 1009)

@@ -35,12 +35,12 @@ def composed(*overrides: str):
 def test_a_yaml_file_does_not_compose(path):
     if path.parent == Path():
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            compose(path.stem)
+            assert compose(path.stem)
         return
     group = "experiment" if path.parts[0] == "experiment" else path.parent.as_posix()
     choice = path.relative_to(group).with_suffix("").as_posix()
     cfg = composed(f"{group}={choice}")
-    OmegaConf.to_container(cfg, resolve=True)
+    assert OmegaConf.to_container(cfg, resolve=True)
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -113,8 +113,10 @@ def test_a_logger_does_not_start(name, tmp_path):
     for node in composed(f"logger={name}").logger.values():
         logger = instantiate(node, save_dir=str(tmp_path))
         logger.log_metrics({"train/loss": 1.0}, 1)
+        logger.save()
         if hasattr(logger, "finish"):
             logger.finish({})
+        assert any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize("name", options("experiment"))
