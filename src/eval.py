@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import lightning as L
@@ -64,9 +65,11 @@ def checkpoint_path(cfg: DictConfig) -> Path:
 
 
 def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
-    """The run's configuration, with the corpus and language of the command line where it names any."""
+    """The run's configuration, with the corpus, language and accelerator of the command line where it names any."""
     merged = trained.copy()
     with open_dict(merged):
+        if cfg.accelerator is not None:
+            merged.trainer.accelerator = cfg.accelerator
         if cfg.get("lang"):
             merged.lang, merged.choices.lang = cfg.lang, cfg.lang.name
             merged.corpus.language = cfg.lang.name
@@ -93,6 +96,7 @@ def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: Run
         default_root_dir=str(out.path),
         enable_model_summary=False,
         enable_checkpointing=False,
+        enable_progress_bar=sys.stdout.isatty(),
     )
     trainer.test(module, datamodule=build_data(cfg, corpus, encoder, None), verbose=False)
     return module.test_ranks.cpu().numpy()

@@ -150,6 +150,7 @@ def fit_and_test(
         "train/seconds": seconds,
         "train/pairs_per_second": throughput.pairs_per_second,
     }
+    run.write_metrics(metrics)  # what follows, a comparison above all, can be interrupted
     return Trained(ranks, metrics)
 
 
@@ -173,12 +174,11 @@ def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
     for name, node in cfg.logger.items():
         about = {}
         if name == "wandb":
-            names = dict(cfg.choices)
             about = {
                 "name": run.path.name,
-                "group": "-".join(names[g] for g in ("corpus", "lang", "backbone")),
-                "tags": [f"{group}={choice}" for group, choice in names.items()],
-                "config": {**OmegaConf.to_container(cfg, resolve=True), **names},
+                "group": "-".join(cfg.choices[g] for g in ("corpus", "lang", "backbone")),
+                "tags": [f"{group}={choice}" for group, choice in cfg.choices.items()],
+                "config": OmegaConf.to_container(cfg, resolve=True),  # choices.loss, loss.alpha, seed, ...
             }
         loggers.append(instantiate(node, save_dir=str(run.path), _partial_=True)(**about))
     return loggers

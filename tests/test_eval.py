@@ -97,3 +97,12 @@ def test_a_checkpoint_names_what_is_built_and_run(finished, tmp_path):
     result = run_command("eval", tmp_path / "eval", f"checkpoint={tmp_path / 'foreign.ckpt'}")
     assert result.status == 2
     assert "only src.* and lightning.* are built" in result.errors
+
+
+def test_a_run_of_a_missing_gpu_cannot_be_evaluated(finished, tmp_path):
+    checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["run_config"]["trainer"]["accelerator"] = "gpu"
+    torch.save(checkpoint, tmp_path / "gpu.ckpt")
+    result = run_command("eval", tmp_path / "eval", f"checkpoint={tmp_path / 'gpu.ckpt'}", "accelerator=cpu")
+    assert result.status == 0, result.errors
+    assert (tmp_path / "eval" / "test_ranks.csv").read_bytes() == (finished / "test_ranks.csv").read_bytes()

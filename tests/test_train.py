@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.loggers import CSVLogger
 
 from src.rundir import read_ranks
 from tests.commands import QUICK, run_command
@@ -199,3 +200,33 @@ def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
     assert errors.splitlines()[-1].startswith("interrupted")
     assert "Traceback" not in errors
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted"
+
+
+def test_the_dashboard_cannot_slice_by_a_parameter_of_the_loss(root, tmp_path, monkeypatch):
+    told = {}
+
+    class Logger(CSVLogger):
+        def __init__(self, save_dir, **about):
+            told.update(about)
+            super().__init__(save_dir, name="", version="")
+
+    monkeypatch.setattr("src.loggers.ForgivingWandbLogger", Logger)
+    result = run_command(
+        *("train", tmp_path, *SMALL, f"corpus.root={root}", "logger=wandb", "loss.alpha=0.5", "trainer.max_epochs=1")
+    )
+    assert result.status == 0, result.errors
+    assert told["config"]["loss"]["alpha"] == 0.5
+    assert told["config"]["choices"]["loss"] == "soft_infonce"
+    assert told["config"]["seed"] == 1
+    assert {"loss=soft_infonce", "weights=bm25", "lang=python", "backbone=tiny"} <= set(told["tags"])
+
+
+def test_an_interrupted_comparison_loses_the_finished_run(root, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("src.train.train_plain", interrupt)
+    result = run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "compare_infonce=true")
+    assert result.status == 130
+    ranks = np.array(list(read_ranks(tmp_path / "test_ranks.csv").values()))
+    assert (1 / ranks).mean() == pytest.approx(json.loads((tmp_path / "metrics.json").read_text())["test/mrr"])
