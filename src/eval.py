@@ -115,7 +115,7 @@ def reproduction(cfg: DictConfig, path: Path, test: Split, ranks: np.ndarray) ->
     verdict = (
         f"identical ranks for all {len(now):,} queries" if not changed else f"{changed:,} of {len(now):,} ranks differ"
     )
-    return {"the run": verdict}
+    return {"same run": verdict}
 
 
 if __name__ == "__main__":
