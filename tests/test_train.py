@@ -88,7 +88,7 @@ def test_the_saved_config_is_not_resolved(finished):
     assert "${" not in (finished.run / "config.yaml").read_text()
     assert cfg["choices"] == {
         **{"loss": "soft_infonce", "weights": "bm25", "lang": "python", "backbone": "tiny"},
-        "corpus": "codesearchnet",
+        **{"corpus": "codesearchnet", "batching": "random"},
     }
 
 
