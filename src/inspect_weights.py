@@ -14,7 +14,7 @@ from src.errors import InputError, nearest
 from src.inspection.inspection import Inspection, inspect
 from src.inspection.known import known_false_negatives
 from src.inspection.page import page
-from src.inspection.tables import headline, print_tables, tables
+from src.inspection.tables import print_found
 from src.losses.base import Loss
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts
@@ -51,8 +51,7 @@ def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[st
     """The numbers, the page, and the tables that a person reads."""
     run.write_json("inspection.json", dict(sorted(found.numbers.items())))
     run.write_text("inspection.html", page(found, looked_at, facts))
-    print_tables(tables(found))
-    print(f"\n{headline(found)}\n")
+    print_found(found)
     print_facts({"page": str(relative(run.path / "inspection.html"))})
 
 
@@ -114,7 +113,7 @@ def sampled(number: int, most: int, seed: int) -> np.ndarray:
 def announce(cfg: DictConfig, number: int, looked_at: int, loss_name: str) -> dict[str, str]:
     """What is looked at, before minutes are spent on it."""
     names = cfg.choices
-    sample = "" if looked_at == number else f", of which a random {looked_at:,} are looked at"
+    sample = "" if looked_at == number else f", of which a random {looked_at:,} are looked at (fewer neighbours)"
     facts = {
         "corpus": f"{names.corpus} {names.lang}, {number:,} training pairs{sample}",
         "loss": loss_name,

@@ -22,9 +22,9 @@ KINDS = {
 }
 # How each kind is found favours estimators that look at the same thing.
 CAVEATS = {
-    "same code": "An estimator that reads codes, as trained_model does, sees the row's own answer here",
-    "alike queries": "These are found by shared words, which an estimator that counts the words of queries cannot miss",
-    "alike codes": "These are found by the words of the codes, which an estimator of queries alone does not see",
+    "same code": "Easy where codes are read, as trained_model does: the column holds the row's own answer",
+    "alike queries": "Easy where words of queries are counted, as bm25 does: these are found by shared words",
+    "alike codes": "Easy where codes are read, as trained_model does: the column holds almost the row's own answer",
 }
 
 
@@ -62,8 +62,8 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> Known:
     if not any(matrix.nnz for matrix in kinds.values()):
         raise InputError(
             f"expected known false negatives among the {len(pairs):,} training pairs, found none at threshold="
-            f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib removes "
-            "(corpus.near_duplicate=1)"
+            f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib "
+            "removes (corpus.near_duplicate=1)"
         )
     return Known(kinds, _union(_union(*list(kinds.values())[:2]), _union(kinds["alike codes"], same_code)))
 

@@ -173,15 +173,15 @@ def on_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh, fl
 
 
 def _extreme(
-    batch: Rows, key_BC: np.ndarray, similarity_BC: np.ndarray, weights_BC: np.ndarray, sign: int, most: int = 50
+    batch: Rows, key_BC: np.ndarray, similarity_BC: np.ndarray, weights_BC: np.ndarray, sign: int
 ) -> list[Example]:
     """The batch's negatives of the lowest key; of equal ones the most similar, for the highest weights the least."""
     others = np.flatnonzero(~batch.own_BC)
-    chosen = others[np.lexsort((-sign * similarity_BC.ravel()[others], key_BC.ravel()[others]))[:most]]
-    return [
+    ordered = others[np.lexsort((-sign * similarity_BC.ravel()[others], key_BC.ravel()[others]))]
+    return _distinct(
         Example(int(batch.row_B[i]), int(batch.column_C[j]), float(similarity_BC[i, j]), float(weights_BC[i, j]))
-        for i, j in zip(*np.unravel_index(chosen, key_BC.shape))
-    ]
+        for i, j in (divmod(int(place), key_BC.shape[1]) for place in ordered)
+    )
 
 
 def _distinct(examples: Iterable[Example]) -> list[Example]:
@@ -192,4 +192,6 @@ def _distinct(examples: Iterable[Example]) -> list[Example]:
         if seen.isdisjoint((example.row, example.column)):
             kept.append(example)
             seen |= {example.row, example.column}
-    return kept[:SHOWN]
+            if len(kept) == SHOWN:
+                break
+    return kept

@@ -50,6 +50,7 @@ def auc_plot(found: Inspection) -> str:
     axis.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (3, 3)))
     axis.set_yticks([k * step + (step - 2) / 2 for k in range(len(found.kinds))], found.kinds)
     axis.set_xlim(min(0.45, axis.get_xlim()[0]), 1.01)
+    axis.margins(y=0.1)
     axis.invert_yaxis()
     axis.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, handletextpad=0.2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table as RichTable
 
 from src.inspection.agreement import TOP
@@ -25,8 +26,8 @@ class Table:
     note: str = ""
 
 
-def headline(found: Inspection) -> str:
-    """What was found, in a few sentences: how often there is anything to spot, then who spots it."""
+def headline(found: Inspection) -> list[str]:
+    """What was found: how often there is anything to spot, then for each kind who spots it."""
     numbers, negatives = found.numbers, found.numbers["batch_size"] - 1
     met = {name: numbers[f"known_per_row/similar/{name}"] for name in found.estimators}
     most = max(met, key=met.get)
@@ -52,7 +53,7 @@ def headline(found: Inspection) -> str:
         )
     if not found.kinds:
         sentences.append(f"No kind of known false negatives has the {FEWEST} rows that it takes to judge an estimator.")
-    return " ".join(sentences)
+    return sentences
 
 
 def tables(found: Inspection) -> list[Table]:
@@ -77,7 +78,7 @@ def base_rate_table(found: Inspection) -> Table:
 
 
 def kind_table(found: Inspection, kind: str) -> Table:
-    columns = ("", "AUC", "95% interval", "top 1", "weight", "ordinary", "found", "collateral")
+    columns = ("", "AUC", "95% interval", "top 1", "weight", "others", "found", "lost")
     rows = []
     for name in found.estimators:
         n = {key: found.numbers.get(f"{key}/{kind}/{name}") for key in MEASURED}
@@ -100,15 +101,15 @@ def kind_table(found: Inspection, kind: str) -> Table:
 
 
 LEGEND = (
-    "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, beside that of "
-    "ordinary negatives; found: known ones with a weight below 0.5; collateral: ordinary negatives of a row with a "
-    "weight below 0.5."
+    "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones; others: that of "
+    "ordinary negatives; found: known ones with a weight below 0.5; lost: ordinary negatives of a row with a weight "
+    "below 0.5."
 )
 MEASURED = ("auc", "auc_low", "auc_high", "precision@1", "weight_known", "weight_ordinary", "found", "collateral")
 
 
 def weight_table(found: Inspection, batching: str) -> Table:
-    columns = ("", "known per row", "mean", "lowest", "row's lowest", "at floor", "effective")
+    columns = ("", "known", "mean", "lowest", "row's low", "at floor", "effective")
     rows = []
     for name in found.estimators:
         n = {key: found.numbers[f"{key}/{batching}/{name}"] for key in WEIGHED}
@@ -116,15 +117,18 @@ def weight_table(found: Inspection, batching: str) -> Table:
         rows.append(
             (
                 *(name, _rate(found.numbers[known]), f"{n['weight_mean']:.3f}", f"{n['weight_min']:.2f}"),
-                *(f"{n['weight_row_min']:.2f}", f"{100 * n['at_floor']:.2f}%", f"{n['effective']:.1f}"),
+                *(f"{n['weight_row_min']:.2f}", f"{100 * n['at_floor']:.2g}%", f"{n['effective']:.1f}"),
             )
         )
     which = "random batches" if batching == "random" else "batches of nearest neighbours under each estimator"
-    note = (
-        "at floor: negatives at the loss's lowest weight; effective: Kish's effective number of a row's "
-        f"{found.numbers['batch_size'] - 1:,} negatives."
-    )
-    return Table(f"Weights of all negatives: {which}", columns, rows, note)
+    note = ""
+    if batching == "random":
+        note = (
+            "known: known false negatives that a row meets; row's low: a row's lowest weight, averaged; at floor: "
+            "negatives at the loss's lowest weight; effective: "
+            f"Kish's effective number of a row's {found.numbers['batch_size'] - 1:,} negatives."
+        )
+    return Table(f"Weights of negatives: {which}", columns, rows, note)
 
 
 WEIGHED = ("weight_mean", "weight_min", "weight_row_min", "at_floor", "effective")
@@ -144,8 +148,17 @@ def agreement_table(found: Inspection) -> Table:
     return Table("Agreement between estimators, random batches", ("", "Spearman", f"shared of top {TOP}"), rows, note)
 
 
-def print_tables(shown: Iterable[Table], console: Console | None = None) -> None:
+def print_found(found: Inspection, console: Console | None = None) -> None:
+    """The tables, then the headline, where a reader of a terminal ends."""
     console = console or Console()
+    print_tables(tables(found), console)
+    console.print()
+    for sentence in headline(found):
+        console.print(Padding(escape(sentence), (0, 1)), highlight=False)
+    console.print()
+
+
+def print_tables(shown: Iterable[Table], console: Console) -> None:
     for table in shown:
         rich = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(table.columns):
