@@ -14,7 +14,7 @@ from src.inspection.measure import Example
 from src.inspection.plots import plots
 from src.inspection.tables import headline, tables
 
-CODE_LINES = 8  # of an example's code
+CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
 
 
 def page(found: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> str:
@@ -56,5 +56,6 @@ def described(example: Example, found: Inspection, pairs: Sequence[Pair]) -> dic
 
 
 def first_lines(code: str) -> str:
-    lines = code.strip().splitlines()
-    return "\n".join([*lines[:CODE_LINES], *(["..."] if len(lines) > CODE_LINES else [])])
+    """The beginning of a code, with an ellipsis where there is more."""
+    start = "\n".join(code.strip().splitlines()[:CODE_LINES])[:CODE_CHARACTERS]
+    return start if len(start) >= len(code.strip()) else f"{start} …"

@@ -103,7 +103,7 @@ def kind_table(found: Inspection, kind: str) -> Table:
 LEGEND = (
     "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones; others: that of "
     "ordinary negatives; found: known ones with a weight below 0.5; lost: ordinary negatives of a row with a weight "
-    "below 0.5."
+    "below 0.5, among them false negatives that are not known."
 )
 MEASURED = ("auc", "auc_low", "auc_high", "precision@1", "weight_known", "weight_ordinary", "found", "collateral")
 
@@ -120,8 +120,8 @@ def weight_table(found: Inspection, batching: str) -> Table:
                 *(f"{n['weight_row_min']:.2f}", f"{100 * n['at_floor']:.2g}%", f"{n['effective']:.1f}"),
             )
         )
-    which = "random batches" if batching == "random" else "batches of nearest neighbours under each estimator"
-    note = ""
+    which = "random batches" if batching == "random" else "similar batches"
+    note = "similar batches: groups of nearest neighbours under the estimator, as batching=similar."
     if batching == "random":
         note = (
             "known: known false negatives that a row meets; row's low: a row's lowest weight, averaged; at floor: "
