@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
-from src.cli import CONF
+from src.cli import CONF, composed
 from src.errors import InputError, nearest
 from src.inspection.inspection import Inspection, inspect
 from src.inspection.known import known_false_negatives
@@ -85,7 +84,7 @@ def chosen(cfg: DictConfig) -> list[str]:
 
 def build(name: str, cfg: DictConfig) -> Estimator:
     """The estimator as it is configured where weights= names it, else as its option says."""
-    weights = cfg.weights if name == cfg.choices.weights else compose("train", overrides=[f"weights={name}"]).weights
+    weights = cfg.weights if name == cfg.choices.weights else composed("train", [f"weights={name}"]).weights
     return instantiate(weights)
 
 
@@ -94,7 +93,7 @@ def weighing_loss(cfg: DictConfig) -> tuple[Loss, str]:
     loss: Loss = instantiate(cfg.loss)
     if type(loss).negative_weights is not Loss.negative_weights:
         return loss, cfg.choices.loss
-    usual = instantiate(compose("train", overrides=["loss=soft_infonce"]).loss)
+    usual = instantiate(composed("train", ["loss=soft_infonce"]).loss)
     return usual, f"soft_infonce at its defaults, since {cfg.choices.loss} gives no weights"
 
 
@@ -102,7 +101,7 @@ def neighbours(cfg: DictConfig) -> DictConfig:
     """Batches of nearest neighbours, as configured where batching=similar."""
     if HydraConfig.get().runtime.choices.batching == "similar":
         return cfg.batching
-    return compose("train", overrides=["batching=similar"]).batching
+    return composed("train", ["batching=similar"]).batching
 
 
 def sampled(number: int, most: int, seed: int) -> np.ndarray:

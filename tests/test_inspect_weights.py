@@ -34,8 +34,8 @@ def options(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inspected(options, tmp_path_factory):
-    training = "weights.training=['data.batch_size=16','trainer.max_epochs=1','data.num_workers=0']"
-    more = ("estimators=[bm25,trained_model]", "trainer.max_epochs=1", "weights=simcse", training)
+    training = ("weights.training.batch_size=16", "weights.training.max_epochs=1", "data.num_workers=0")
+    more = ("estimators=[bm25,trained_model]", "trainer.max_epochs=1", "weights=simcse", *training)
     result = run_command("inspect_weights", tmp_path_factory.mktemp("run"), *options, *more)
     assert result.status == 0, result.errors
     return result

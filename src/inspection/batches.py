@@ -11,7 +11,6 @@ from itertools import chain, islice
 
 import numpy as np
 from scipy.sparse import csr_array
-from torch.utils.data import DataLoader
 
 from src.batching import Batching, Similarity
 
@@ -73,14 +72,6 @@ def training_batches(
 ) -> Iterator[Rows]:
     """The first batches of a training on these items, in its order; as many epochs as it takes."""
     order = batching.order(similarity, items, seed)
-    # A loader, since it draws from the order's generator before the order does.
-    loader = DataLoader(
-        range(items),  # type: ignore[arg-type]
-        batch_size=size,
-        sampler=order,
-        drop_last=True,
-        collate_fn=np.array,
-        generator=order.generator,
-    )
-    for item_B in islice(chain.from_iterable(loader for _ in range(number)), number):
+    epochs = (order.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
+    for item_B in islice(chain.from_iterable(epochs), number):
         yield Rows(item_B, item_B)
