@@ -51,11 +51,15 @@ class Flow:
                         break
                     continue
                 token = step if step >= 0 else ~step
-                parents = self.state.get(tokens[token], NONE)
+                name = tokens[token]
+                parents = self.state.get(name, NONE)
                 if parents is NONE and step >= 0:
-                    self.state[tokens[token]] = [token]
-                known = uses.get(token, parents)
-                uses[token] = parents if known == parents else sorted({*known, *parents})
+                    self.state[name] = [token]
+                known = uses.get(token)
+                if known is None:
+                    uses[token] = parents
+                elif known is not parents and known != parents:
+                    uses[token] = sorted({*known, *parents})
             else:
                 frames.pop()
         return self.canonical()
@@ -100,7 +104,7 @@ class Flow:
                 known = self.state.get(name)
                 if known is None:
                     self.state[name] = tokens
-                elif known != tokens:
+                elif known is not tokens and known != tokens:
                     self.state[name] = sorted({*known, *tokens})
 
     def loop(self, passes: tuple[list[Step], list[Step]]) -> Iterator[Step] | None:

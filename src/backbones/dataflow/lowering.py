@@ -39,8 +39,6 @@ class Lowering:
 
     Args:
         source: the bytes that were parsed, each as one character.
-        kinds: the name of every kind of node, by its number.
-        identifier: the kind whose leaves define a variable when they are the first to name it.
     """
 
     def __init__(self, source: str) -> None:
@@ -78,7 +76,7 @@ class Lowering:
                     frames.append(iter(meaning(item)))
                     break
                 text = source[item.start_byte : item.end_byte]
-                if not text:
+                if not text:  # the root of empty code
                     continue
                 if text != item.type:  # `this`, `null`: words of the language
                     variables.append(len(tokens))

@@ -6,11 +6,11 @@ comparing cases; where that one differs from what a reader would expect, the doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from tree_sitter import Node
 
-from src.backbones.dataflow.flow import COMES, COMPUTED, Definition, Flow
+from src.backbones.dataflow.flow import COMES, COMPUTED, Flow
 from src.backbones.dataflow.lowering import (
     Item,
     Rule,
@@ -26,8 +26,6 @@ from src.backbones.dataflow.lowering import (
     written,
 )
 
-Operation = Callable[[Flow, Definition], None]
-
 
 def nothing(node: Node) -> list[Item]:
     """Comments."""
@@ -37,7 +35,7 @@ def nothing(node: Node) -> list[Item]:
 def statement(node: Node) -> list[Item]:
     """A statement, unless it is a string on its own (python): that is a docstring, which says nothing of the values."""
     children = node.children
-    return children if len(children) > 1 or children[0].type != "string" else []
+    return [] if len(children) == 1 and children[0].type == "string" else children
 
 
 def update(node: Node) -> list[Item]:
@@ -55,7 +53,7 @@ def assignment(target: str, source: str, relation: str = COMPUTED) -> Rule:
 
     def rule(node: Node) -> list[Item]:
         children = node.children
-        if len(children) == 3 and children[1].type[-1] == "=":  # nearly all, twice as fast
+        if len(children) == 3 and children[1].type.endswith("="):  # nearly all, twice as fast
             left, equals, right = children
             return [mark, left, written, equals, mark, right, read, define]
         left, right = node.child_by_field_name(target), node.child_by_field_name(source)
@@ -73,7 +71,7 @@ def matched_assignment(node: Node) -> list[Item]:
     f. An annotation alone (`x: int`) is nothing.
     """
     children = node.children
-    if len(children) == 3 and children[1].type[-1] == "=" and not children[0].child_count:
+    if len(children) == 3 and children[1].type.endswith("=") and not children[0].child_count:
         left, equals, right = children
         return [mark, left, written, equals, mark, right, read, defines(Flow.jointly, COMPUTED)]
     left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
@@ -82,23 +80,23 @@ def matched_assignment(node: Node) -> list[Item]:
 
 def for_each(target: str, source: str) -> Rule:
     """A loop over values: read the source, define the target, run the body; all of it twice."""
+    define = defines(Flow.pairwise, COMPUTED)
 
     def rule(node: Node) -> list[Item]:
-        return _for_each(node, node.child_by_field_name(target), node.child_by_field_name(source))
+        left, right, body = map(node.child_by_field_name, (target, source, "body"))
+        kept = {left: [mark, left, written], right: [mark, right, read, define], body: [body]}
+        return _repeated(_around(node, kept), 0)
 
     return rule
 
 
 def for_each_as(node: Node) -> list[Item]:
-    """The same for `foreach (source as target)` (php), which has no names for the two."""
+    """The same for `foreach (source as target)`, whose two are told by their places."""
     children = [child for child in node.children if not child.is_extra]
     at = [child.type for child in children].index("as")
-    return [
-        *[mark, mark, *children[: at - 1]],
-        *[mark, children[at - 1], read, children[at]],
-        *[mark, children[at + 1], written, defines(Flow.pairwise, COMPUTED)],
-        *[*children[at + 2 :], loops],
-    ]
+    source = [mark, children[at - 1], read]
+    target = [mark, children[at + 1], written, defines(Flow.pairwise, COMPUTED)]
+    return _repeated([*children[: at - 1], *source, children[at], *target, *children[at + 2 :]], 0)
 
 
 def matched_for_each(target: str, source: str) -> Rule:
@@ -107,67 +105,56 @@ def matched_for_each(target: str, source: str) -> Rule:
     def rule(node: Node) -> list[Item]:
         left, right, body = map(node.child_by_field_name, (target, source, "body"))
         kept = {} if node.child_by_field_name("alternative") else {body: [body]}
-        return [mark, mark, *_around(node, _matched(left, right) | kept), loops]
+        return _repeated(_around(node, _matched(left, right) | kept), 0)
 
     return rule
 
 
 def twice(node: Node) -> list[Item]:
     """A loop of which everything is repeated."""
-    return [mark, mark, *node.children, loops]
+    return _repeated(node.children, 0)
 
 
 def counted(start: str) -> Rule:
     """A loop that repeats what follows its first child of the kind `start`, and nothing if there is none."""
 
     def rule(node: Node) -> list[Item]:
-        items: list[Item] = [mark]
         children = node.children
         kinds = [child.type for child in children]
-        split = kinds.index(start) + 1 if start in kinds else len(kinds)
-        return [*items, *children[:split], mark, *children[split:], loops]
+        return _repeated(children, kinds.index(start) + 1 if start in kinds else len(kinds))
 
     return rule
 
 
 def counted_clause(clause: str, update: str) -> Rule:
-    """The same for go, where it is the `update` of a `clause` and the body that are repeated."""
+    """The same, for a language that holds the head of the loop in a clause: its update and the body are repeated."""
 
     def rule(node: Node) -> list[Item]:
-        children = []
-        split = None
-        for child in node.children:
-            if child.type == clause:
-                step = child.child_by_field_name(update)
-                children += child.children
-                split = children.index(step) if step is not None else len(children)
-            else:
-                children.append(child)
-        return (
-            [mark, *children[:split], mark, *children[split:], loops]
-            if split is not None
-            else [mark, *children, mark, loops]
-        )
+        children = node.children
+        head = next((child for child in children if child.type == clause), None)
+        if head is None:
+            return _repeated(children, len(children))
+        at, step = children.index(head), head.child_by_field_name(update)
+        again = [*head.children, *children[at + 1 :]]
+        return _repeated([*children[:at], *again], at + (head.child_count if step is None else again.index(step)))
 
     return rule
 
 
-def branch(arms: Collection[str], exhaustive: str | None = None, sticky: bool = True) -> Rule:
-    """Arms that each start from the state before the branch: the first goes up to the first child of a kind in `arms`.
+def branch(arms: Collection[str], exhaustive: str | None = None) -> Rule:
+    """Arms that each start from the state before the branch.
 
-    With `sticky`, every child from there on is an arm of its own. A branch without a child of the kind `exhaustive` may be passed by.
+    The first arm is all children up to the first of a kind in `arms`; from there on each child is an arm of its own.
+    A branch with a child of the kind `exhaustive` cannot be passed by.
     """
-    fork, arm, join, pass_by = emits(Flow.fork), emits(Flow.arm), emits(Flow.join, True), emits(Flow.join, False)
+    fork, arm, join, may_join = emits(Flow.fork), emits(Flow.arm), emits(Flow.join, True), emits(Flow.join, False)
 
     def rule(node: Node) -> list[Item]:
-        items: list[Item] = [fork]
-        always = entered = False
-        for child in node.children:
-            kind = child.type
-            always = always or kind == exhaustive
-            entered = entered or kind in arms
-            items += [arm, child] if entered else [child]
-        return [*items, join if always else pass_by]
+        children = node.children
+        kinds = [child.type for child in children]
+        first = next((at for at, kind in enumerate(kinds) if kind in arms), len(kinds))
+        others = [item for child in children[first:] for item in (arm, child)]
+        return [fork, *children[:first], *others, join if exhaustive in kinds else may_join]
 
     return rule
 
@@ -183,15 +170,8 @@ def clauses_first(clause: str) -> Rule:
     return rule
 
 
-def _for_each(node: Node, target: Node, source: Node) -> list[Item]:
-    body = node.child_by_field_name("body")
-    define = defines(Flow.pairwise, COMPUTED)
-    first, last = [mark, source, read], [mark, target, written]
-    if target.start_byte < source.start_byte:
-        kept = {target: last, source: [*first, define]}
-    else:
-        kept = {source: first, target: [*last, define]}
-    return [mark, mark, *_around(node, kept | {body: [body]}), loops]
+def _repeated(items: list[Item], start: int) -> list[Item]:
+    return [mark, *items[:start], mark, *items[start:], loops]
 
 
 def _around(node: Node, kept: dict[Node, list[Item]]) -> list[Item]:
@@ -222,6 +202,5 @@ def _matched(left: Node, right: Node) -> dict[Node, list[Item]]:
 
 def _parts(node: Node) -> list[Node]:
     """What is matched; a string has parts to the grammar but is one token."""
-    return (
-        [] if node.type == "string" else [child for child in node.children if child.type != "," and not child.is_extra]
-    )
+    children = [] if node.type == "string" else node.children
+    return [child for child in children if child.type != "," and not child.is_extra]
