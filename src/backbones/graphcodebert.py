@@ -91,7 +91,9 @@ class GraphCodeBERTEncoder(TransformerEncoder):
     def _pieces(self, functions: list[list[str]]) -> list[list[list[int]]]:
         """The ids of every token of every function; all but a function's first are read after a space."""
         spaced = [" " * (place > 0) + token for tokens in functions for place, token in enumerate(tokens)]
-        ids = iter(self.tokenizer(spaced, add_special_tokens=False)["input_ids"] if spaced else [])
+        most = self.max_code_tokens + self.max_nodes  # a longer one is cut in any case
+        limits = {"truncation": True, "max_length": most}
+        ids = iter(self.tokenizer(spaced, add_special_tokens=False, **limits)["input_ids"] if spaced else [])
         return [[next(ids) for _ in tokens] for tokens in functions]
 
     def forward(self, features: Features) -> torch.Tensor:

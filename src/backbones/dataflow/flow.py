@@ -64,26 +64,22 @@ class Flow:
                 frames.pop()
         return self.canonical()
 
-    def define(self, relation: str, token: int, sources: list[int]) -> None:
-        if self.depth:
-            self.united.setdefault((relation, token), set()).update(sources)
-        else:
-            self.definitions.append((relation, token, sources))
-
     def jointly(self, definition: Definition) -> None:
         """Defines every target by all sources: one edge a target, even without a source."""
-        relation, targets, sources = definition
-        for token in targets:
-            self.define(relation, token, sources)
-            self.state[self.tokens[token]] = [token]
+        self._define(definition, [definition[2]])
 
     def pairwise(self, definition: Definition) -> None:
-        """Defines every target by every source: one edge a pair."""
-        relation, targets, sources = definition
+        """Defines every target by every source: one edge a pair, none without a source."""
+        self._define(definition, [[source] for source in definition[2]])
+
+    def _define(self, definition: Definition, groups: list[list[int]]) -> None:
+        relation, targets, _ = definition
         for token in targets:
-            for source in sources:
-                self.define(relation, token, [source])
             self.state[self.tokens[token]] = [token]
+            if not self.depth:
+                self.definitions += [(relation, token, sources) for sources in groups]
+            elif groups:
+                self.united.setdefault((relation, token), set()).update(*groups)
 
     def fork(self, _: None) -> None:
         """Opens a branch and its first arm."""

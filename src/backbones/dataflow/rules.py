@@ -150,11 +150,15 @@ def branch(arms: Collection[str], exhaustive: str | None = None) -> Rule:
     fork, arm, join, may_join = emits(Flow.fork), emits(Flow.arm), emits(Flow.join, True), emits(Flow.join, False)
 
     def rule(node: Node) -> list[Item]:
-        children = node.children
-        kinds = [child.type for child in children]
-        first = next((at for at, kind in enumerate(kinds) if kind in arms), len(kinds))
-        others = [item for child in children[first:] for item in (arm, child)]
-        return [fork, *children[:first], *others, join if exhaustive in kinds else may_join]
+        items: list[Item] = [fork]
+        entered = always = False
+        for child in node.children:
+            kind = child.type
+            entered = entered or kind in arms
+            always = always or kind == exhaustive
+            items += (arm, child) if entered else (child,)
+        items.append(join if always else may_join)
+        return items
 
     return rule
 
