@@ -1,7 +1,7 @@
 """Data flow of a function: its variables, and where the value of each comes from (Guo et al. 2021, arXiv 2009.08366).
 
     >>> extract_dataflow("def f(a):\\n    b = a + 1\\n    return b", "python")[1][0]
-    ['1', 11, 'comesFrom', [], []]
+    ['1', 10, 'comesFrom', [], []]
 
 `syntax` parses, `lowering` turns the tree into tokens and a small program by the rules of `rules`, which `grammars`
 gives to the nodes of each language, and `flow` runs the program.
