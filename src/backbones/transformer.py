@@ -284,10 +284,16 @@ def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
+def position_table(model: PreTrainedModel) -> nn.Embedding | None:
+    """The learnt embeddings of absolute positions; None where positions are relative."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    return table if isinstance(table, nn.Embedding) else None
+
+
 def _positions(model: PreTrainedModel) -> int | None:
     """The most tokens that the model has positions for; None where positions are relative."""
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding):  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
+    table = position_table(model)
+    if table is not None:  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
         return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
     most = getattr(model.config, "max_position_embeddings", None)
     return most if most and most > 0 else None
