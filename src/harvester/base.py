@@ -31,7 +31,7 @@ class Language:
     suffixes: ClassVar[tuple[str, ...]]
     functions: ClassVar[str]  # query over a file: @function (with a body), @scope (its `name` qualifies), @comment
     inside: ClassVar[str]  # query over a function: @comment and @docstring go, nothing touches @string
-    marker: ClassVar[bytes]  # a file without it holds no doc comment and is not parsed
+    markers: ClassVar[tuple[bytes, ...]]  # a file without any of them holds no doc comment and is not parsed
     standard: ClassVar[frozenset[str]] = frozenset()  # constructors and what every class has: CodeSearchNet drops them
     test_files: ClassVar[str] = r"(?!)"  # of the file's name
     test_folders: ClassVar[frozenset[str]] = frozenset()  # beside those of every language

@@ -39,7 +39,7 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
     """
     source = source.removeprefix(BOM).replace(b"\r\n", b"\n")
     source.decode()
-    if language.marker not in source:
+    if not any(marker in source for marker in language.markers):
         counts["files without a doc comment"] += 1
         return
     root = language.parser.parse(source).root_node

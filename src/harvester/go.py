@@ -23,7 +23,7 @@ class Go(Language):
         (comment) @comment
     """
     inside = "(comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string"
-    marker = b"/"
+    markers = (b"//", b"/*")
     standard = frozenset(("init", "main"))
     test_files = r".*_test\.go"
     adjacent = True

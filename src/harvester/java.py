@@ -22,7 +22,7 @@ class Java(Language):
         (block_comment) @comment
     """
     inside = "[(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string"
-    marker = b"/**"
+    markers = (b"/**",)
     standard = frozenset(("toString", "hashCode", "equals", "finalize", "notify", "notifyAll", "clone"))
     test_files = r"Test[A-Z_]\w*\.java|\w*(?:Tests?|TestCase|IT)\.java|(?:package|module)-info\.java"
 

@@ -23,7 +23,7 @@ class JavaScript(Language):
         (comment) @comment
     """
     inside = "(comment) @comment [(string) (template_string) (regex) (jsx_text)] @string"
-    marker = b"/**"
+    markers = (b"/**",)
     standard = frozenset(("constructor", "toString", "toLocaleString", "valueOf"))
     test_files = r".*[.-](?:test|spec|bench)\.\w+|test[.-].*|tests?\.\w+"
     test_folders = frozenset(("spec", "specs", "__tests__", "__mocks__", "e2e"))

@@ -24,7 +24,7 @@ class Php(Language):
         (comment) @comment
         [(string) (encapsed_string) (heredoc) (nowdoc) (shell_command_expression) (text_interpolation)] @string
     """
-    marker = b"/**"
+    markers = (b"/**",)
     test_files = r".*Test(?:Case)?\.php"
 
     def grammar(self) -> object:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 from collections import Counter
@@ -70,11 +71,15 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
             if (about := read_about(final)).get("key") == work.key:
                 return about
             _prepare(part, work.key)
-            counts = _make_shards(work, part / "shards", workers)
-            about = _merge(work, part, counts)
+            shards = _make_shards(work, part / "shards", workers)
+            try:
+                about = _merge(work, part, shards)
+            except InputError:  # the same files would end the same way
+                shutil.rmtree(part)
+                raise
             _replace(part, final)
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}); choose another folder with out=DIR") from error
+        raise InputError(f"{out} cannot be written ({error.strerror or error}); choose another folder") from error
     return about
 
 
@@ -98,9 +103,12 @@ def read_about(folder: Path) -> dict[str, Any]:
 def _check(out: Path, final: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder in out={out}, found a file")
-    ours = not out.exists() or not any(out.iterdir()) or any(out.glob(f"*/{ABOUT}")) or any(out.glob(".*.part"))
-    if not ours or (final.exists() and not read_about(final)):
-        raise InputError(f"expected a new folder or an earlier harvest in out={out}, found other files; choose another")
+    ours = re.compile(r"\.\w+\.(?:lock|part|old)")
+    found = [path for path in sorted(out.glob("*")) if not ours.fullmatch(path.name)]
+    harvests = [path for path in found if read_about(path)]
+    if (found and not harvests) or (final in found and final not in harvests):
+        other = final if final in found else found[0]
+        raise InputError(f"expected a new folder or an earlier harvest in out={out}, found {other}; choose another")
 
 
 def _prepare(part: Path, key: str) -> None:

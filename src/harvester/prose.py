@@ -22,6 +22,7 @@ _SIGNATURE = re.compile(
     r"\s*(?:(?:public|static|async|def|func|function) )*[\w.:#$\[\]<>*]+[?!=]?\s*"
     r"(?:\((?:[^()]|\([^()]*\))*\)\s*(?:\{[^{}]*\}\s*)?(?:(?:-+>|=+>|→|:)\s*\S.*)?|(?:-+>|=+>|→)\s*\S.*)[;:]?\s*$"
 )
+_FORMULA = re.compile(r"\s*[\w<>-]+\s+(?:::)?=\s")  # a grammar's rule, an assignment
 _LICENCE = re.compile(
     r"copyright\s+(?:\(c\)|©|\d{4})|licen[sc]ed (?:under|to)|all rights reserved|SPDX-Licen|@licen[sc]e"
     r"|permission is hereby granted",
@@ -39,7 +40,7 @@ _ELEMENT = re.compile(
 _ROLE = re.compile(r":(?:[\w+.-]+:)+`([^`]*)`")  # :class:`~module.Name`, :ref:`label <target>`
 _ROLE_TARGET = re.compile(r"\s*<[^<>]*>$|^[~!]")
 _LINK = re.compile(r"!?\[([^\[\]]+)\]\((?!http)[^()\s]*\)|\[\[([^\[\]]+)\]\]|\[([^\[\]]+)\]\[[\w ]*\]")
-_CODE = re.compile(r"``([^`]*)``_*|`([^`]*)`_*")
+_CODE = re.compile(r"``([^`]*)``_*|`~?([^`]*)`_*")
 _STRONG = re.compile(r"\*\*(\S(?:[^*]*\S)?)\*\*|(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])")
 _PUNCTUATION = str.maketrans(
     {"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "→": "->", "\u00a0": " ", "•": "-"}
@@ -49,14 +50,16 @@ _PUNCTUATION = str.maketrans(
 def first_paragraph(text: str) -> str:
     """The first paragraph that is prose, markup still inside; empty where there is none.
 
-    Left out: verbatim blocks (all lines indented), signatures, headings, rulers. A section title, a field, a doctest
+    Left out: verbatim blocks (all lines indented), signatures, headings, rulers, grammars. A section title, a field, a doctest
     or a code fence ends the prose, in the middle of a paragraph too.
     """
-    for paragraph in re.split(r"\n[ \t]*(?:\n[ \t]*)+", dedent(text.expandtabs()).strip("\n")):
+    for paragraph in re.split(r"\n(?:[ \t]*\n)+", dedent(text.expandtabs()).strip("\n")):
         lines = paragraph.split("\n")
         kept = list(_until_the_end(lines))
         while kept and (_SIGNATURE.match(kept[0]) or _NOT_PROSE.match(kept[0])):
             kept.pop(0)
+        if kept and _FORMULA.match(kept[0]):
+            continue
         underlined = len(lines) > 1 and re.fullmatch(r"\s*[=~-]{3,}\s*", lines[1])
         if kept and not underlined and any(line[:1] != " " for line in kept):
             return "\n".join(kept)
@@ -82,7 +85,7 @@ def plain(paragraph: str) -> str:
     text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
     text = _LINK.sub(_first_group, text)
     text = _STRONG.sub(_first_group, _CODE.sub(_first_group, text))
-    return " ".join(text.translate(_PUNCTUATION).split())
+    return " ".join(text.translate(_PUNCTUATION).split()).removesuffix(" *")
 
 
 def _until_the_end(lines: list[str]) -> Iterator[str]:

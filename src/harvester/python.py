@@ -28,7 +28,7 @@ class Python(Language):
         (block . (expression_statement [(string) (concatenated_string)
           (parenthesized_expression [(string) (concatenated_string)])]) @docstring . (_))
     """
-    marker = b"def"
+    markers = (b'"', b"'")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 
     def grammar(self) -> object:

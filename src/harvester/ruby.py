@@ -34,7 +34,7 @@ class Ruby(Language):
         [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
         (character) @string
     """
-    marker = b"#"
+    markers = (b"#", b"=begin")
     standard = frozenset(
         """initialize initialize_copy to_s to_str inspect display dup clone == === != eql? equal? <=> < <= > >= =~
         between? hash""".split()  # noqa: SIM905 - a word a line would hide the rest of the file

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from src.corpora.modules import assign_modules
 
 BEGINS = {"train": 0.0, "valid": 0.8, "test": 0.9}
-FEWEST_REPOSITORIES = 10  # a tenth of the repositories must be one
+FEWEST_REPOSITORIES = 10
 LARGEST_GROUP = 0.05  # of all functions; half of a small split
 
 
@@ -19,18 +19,39 @@ def assign_files(functions: Mapping[str, int]) -> dict[str, str]:
     folders below it: first by repository, then by top-level module, and so on. What groups there are depends on the
     numbers of functions, where a group goes on its name and the others'.
     """
-    files = sorted(functions)
-    repositories = Counter[str]()
-    for file in files:
-        repositories[file.split("/")[0]] += functions[file]
-    if len(repositories) >= FEWEST_REPOSITORIES:
-        split_of = assign_modules(repositories, BEGINS)
-        if set(split_of.values()) == set(BEGINS):
-            return {file: split_of[file.split("/")[0]] for file in files}
+    repositories: dict[str, list[str]] = {}
+    for file in sorted(functions):
+        repositories.setdefault(file.split("/")[0], []).append(file)
+    if split_of := _by_repository(_sizes(repositories, functions)):
+        return {file: split_of[name] for name, files in repositories.items() for file in files}
+    groups = dict(_groups(sorted(functions), "", functions, LARGEST_GROUP * sum(functions.values())))
+    split_of = assign_modules(_sizes(groups, functions), BEGINS)
+    return {file: split_of[name] for name, files in groups.items() for file in files}
 
-    groups = dict(_groups(files, "", functions, LARGEST_GROUP * sum(functions.values())))
-    split_of = assign_modules({name: sum(map(functions.__getitem__, group)) for name, group in groups.items()}, BEGINS)
-    return {file: split_of[name] for name, group in groups.items() for file in group}
+
+def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Repository -> split; empty where there are too few, or one is so large that too little is left for a split.
+
+    The large ones are for training: a test split that is one repository says little about the others.
+    """
+    total = sum(sizes.values())
+    small = {name: size for name, size in sizes.items() if size <= LARGEST_GROUP * total}
+    if len(sizes) < FEWEST_REPOSITORIES or not small:
+        return {}
+    left = sum(small.values())
+    train = max(0.0, (BEGINS["valid"] * total - (total - left)) / left)  # share of the small ones
+    begins = {"train": 0.0} if train else {}
+    split_of = assign_modules(small, {**begins, "valid": train, "test": (1 + train) / 2})
+    held = Counter[str]()
+    for name, size in small.items():
+        held[split_of[name]] += size
+    if min(held["valid"], held["test"]) < LARGEST_GROUP * total:
+        return {}
+    return {name: split_of.get(name, "train") for name in sizes}
+
+
+def _sizes(groups: Mapping[str, Sequence[str]], functions: Mapping[str, int]) -> dict[str, int]:
+    return {name: sum(functions[file] for file in files) for name, files in groups.items()}
 
 
 def _groups(
