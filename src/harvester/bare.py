@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 Range = tuple[int, int]  # first byte, byte after the last
 
@@ -14,6 +13,13 @@ _TOKEN = re.compile(
     r"[^\W\d]\w*|[(){}\[\],;]|\.(?!\.)|\d[\w.]*|[@$]{1,2}[^\W\d]\w*|<=>|\*\*=|>>>=?|<<=|>>=|===|!==|\.\.\.|&&=|\|\|=|\?\?=|\?->"
     r"|->|=>|::|:=|<-|&&|\|\||\?\?|\?\.|\+\+|--|\*\*|<<|>>|\.\.|=~|!~|[-+*/%&|^!=<>.~]=|\S"
 )
+
+
+_LITERAL = b"\0"  # stands for a literal while the code around it is worked on
+_LITERALS = re.compile(rb"(\0)")
+_LINE_ENDS = re.compile(rb"[ \t\r\f\v]*\n(?:[ \t\r\f\v]*\n)*")
+_INDENT = re.compile(rb"[ \t]*")
+_AFTER_DOCSTRING = re.compile(rb"[ \t]*(?:;[ \t]*)?")
 
 
 def bare(
@@ -26,34 +32,46 @@ def bare(
 ) -> tuple[str, list[str]]:
     """Code of source[start:end], dedented and without blank lines, and its tokens (a literal is one token).
 
-    Ranges may lie inside one another: the outermost decides, so that a comment sign inside a literal stays.
+    Ranges may lie inside one another: the outermost decides, so that a comment sign inside a literal stays. The
+    source holds no NUL.
     """
-    pieces: list[bytes] = []
-    tokens: list[str] = []
-    literals: list[Range] = []  # those over several lines, in the result
-    length, at = 0, start
     marked = [(*r, 0) for r in comments] + [(*r, 1) for r in docstrings] + [(*r, 2) for r in strings]
-    for first, last, kind in sorted(marked, key=lambda item: (item[0], -item[1])):
+    marked.sort(key=lambda item: (item[0], -item[1]))
+    pieces: list[bytes] = []  # of the code; every second one stands for a range
+    literals: list[bytes] = []
+    at = start
+    for first, last, kind in marked:
         if first < at or last > end:
             continue
-        pieces.append(code := source[at:first])
-        tokens += _TOKEN.findall(code.decode())
+        pieces.append(source[at:first])
         if kind == 2:
-            pieces.append(piece := source[first:last])
-            tokens.append(piece.decode())
-            if b"\n" in piece:
-                literals.append((length + len(code), length + len(code) + len(piece)))
+            literals.append(source[first:last])
+            pieces.append(_LITERAL)
         elif kind == 1:
-            pieces.append(piece := b"")
-            last += len(re.match(rb"[ \t]*(?:;[ \t]*)?", source[last:end]).group())
+            last += len(_AFTER_DOCSTRING.match(source[last:end]).group())
         else:
-            pieces.append(piece := _gap(source, first, last, end))
-        length += len(code) + len(piece)
+            if source[last : last + 1] == b"\n":  # which may be the first byte of a heredoc's body
+                pieces[-1] = pieces[-1].rstrip(b" \t")
+            pieces.append(_gap(source, first, last, end))
         at = last
-    pieces.append(code := source[at:end])
-    tokens += _TOKEN.findall(code.decode())
-    indent = re.match(rb"[ \t]*", source[source.rfind(b"\n", 0, start) + 1 : start]).group()
-    return b"\n".join(_lines(b"".join(pieces), literals, indent)).decode(), tokens
+    pieces.append(source[at:end])
+    code = b"".join(pieces)
+    tokens = _TOKEN.findall(code.decode())
+    if literals:
+        texts = iter([literal.decode() for literal in literals])
+        tokens = [next(texts) if token == "\0" else token for token in tokens]
+    line_start = source.rfind(b"\n", 0, start) + 1
+    code = _tidy(code, _INDENT.match(source, line_start, start).group())
+    if literals:  # put back last: what is inside them is neither dedented nor stripped
+        texts = iter(literals)
+        code = b"".join(next(texts) if part == _LITERAL else part for part in _LITERALS.split(code))
+    return code.decode(), tokens
+
+
+def _tidy(code: bytes, indent: bytes) -> bytes:
+    """Lines without the first line's indentation and trailing blanks; blank ones are left out."""
+    code = _LINE_ENDS.sub(b"\n", code).strip()
+    return code.replace(b"\n" + indent, b"\n") if indent else code
 
 
 def _gap(source: bytes, first: int, last: int, end: int) -> bytes:
@@ -64,27 +82,3 @@ def _gap(source: bytes, first: int, last: int, end: int) -> bytes:
     if b"\n" in source[first:last]:
         return b"\n"
     return b"" if source[first - 1 : first].isspace() or source[last : last + 1].isspace() else b" "
-
-
-def _lines(code: bytes, literals: list[Range], indent: bytes) -> Iterator[bytes]:
-    """Lines without the first line's indentation and trailing blanks; blank ones are left out. Not inside a literal."""
-    if not literals:
-        yield from (line.rstrip().removeprefix(indent) for line in code.split(b"\n") if not line.isspace() and line)
-        return
-    starts = [first for first, _ in literals]
-
-    def inside(position: int) -> bool:
-        nearest = bisect_left(starts, position) - 1
-        return nearest >= 0 and literals[nearest][0] < position < literals[nearest][1]
-
-    begin = 0
-    for line in code.split(b"\n"):
-        end = begin + len(line)
-        begins_inside, ends_inside = inside(begin), inside(end)
-        if not ends_inside:
-            line = line.rstrip() if not begins_inside else line.rstrip(b" \t\r")
-        if begins_inside:
-            yield line
-        elif line or ends_inside:
-            yield line.removeprefix(indent)
-        begin = end + 1

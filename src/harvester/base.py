@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Query
 
+start_of = attrgetter("start_byte")
 LONGEST_LEAD_IN = 300  # bytes between a doc comment and its function, such as `export const name = `
 
 
@@ -29,8 +31,9 @@ class Language:
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
-    functions: ClassVar[str]  # query over a file: @function (with a body), @scope (its `name` qualifies), @comment
-    inside: ClassVar[str]  # query over a function: @comment and @docstring go, nothing touches @string
+    # Query over a file: @function (with a body) and @scope (its `name` qualifies); of what is inside a function
+    # @comment and @docstring go and nothing touches @string.
+    query: ClassVar[str]
     markers: ClassVar[tuple[bytes, ...]]  # a file without any of them holds no doc comment and is not parsed
     standard: ClassVar[frozenset[str]] = frozenset()  # constructors and what every class has: CodeSearchNet drops them
     test_files: ClassVar[str] = r"(?!)"  # of the file's name
@@ -63,12 +66,8 @@ class Language:
         return Parser(self._grammar)
 
     @cached_property
-    def function_query(self) -> Query:
-        return Query(self._grammar, self.functions)
-
-    @cached_property
-    def inside_query(self) -> Query:
-        return Query(self._grammar, self.inside)
+    def compiled(self) -> Query:
+        return Query(self._grammar, self.query)
 
     @cached_property
     def _grammar(self) -> Grammar:
@@ -86,33 +85,37 @@ class Language:
             return None
         gap = source[ends[last] : start].decode("utf-8", "replace")
         blank = gap[: len(gap) - len(gap.lstrip())]
-        if self.adjacent and blank.count("\n") + source.endswith(b"\n", 0, ends[last]) != 1:
-            return None
         lead = self._lead_in.fullmatch(gap, len(blank))
         if lead is None:
             return None
-        first = self._first_of_block(comments, last, source) if self.adjacent else last
-        raw = [source[comment.start_byte : comment.end_byte].decode() for comment in comments[first : last + 1]]
-        text = self.text("\n".join(raw))
+        text = (
+            self._line_doc(comments, last, blank, source) if self.adjacent else self._block_doc(comments, last, source)
+        )
         if not text.strip():
             return None
-        begin = ends[last] + len(blank.encode())
-        return Doc(text, begin, lead.groupdict().get("name") or "")
+        return Doc(text, ends[last] + len(blank.encode()), lead.groupdict().get("name") or "")
 
-    @staticmethod
-    def _first_of_block(comments: Sequence[Node], last: int, source: bytes) -> int:
-        """Position of the first of the whole-line comments that stand in rows without a gap up to `last`."""
+    def _block_doc(self, comments: Sequence[Node], last: int, source: bytes) -> str:
+        """The nearest doc comment above, with nothing between but others such as `// eslint-disable-next-line`."""
+        text = self.text(node_text(comments[last]))
+        while not text and last and not source[comments[last - 1].end_byte : comments[last].start_byte].strip():
+            last -= 1
+            text = self.text(node_text(comments[last]))
+        return text
+
+    def _line_doc(self, comments: Sequence[Node], last: int, blank: str, source: bytes) -> str:
+        """The whole-line comments that stand right above, in rows without a gap."""
+        touches = blank.count("\n") + source.endswith(b"\n", 0, comments[last].end_byte) == 1
+        if not touches or not _whole_line(comments[last], source):
+            return ""
         first = last
-        if not _whole_line(comments[last], source):
-            return last + 1  # the comment of the line before: no doc comment at all
-        while (
-            first
-            and comments[first - 1].end_point.row + (comments[first - 1].end_point.column > 0)
-            == comments[first].start_point.row
-            and _whole_line(comments[first - 1], source)
-        ):
+        while first and _rows_touch(comments[first - 1], comments[first]) and _whole_line(comments[first - 1], source):
             first -= 1
-        return first
+        return self.text("\n".join(map(node_text, comments[first : last + 1])))
+
+
+def _rows_touch(upper: Node, lower: Node) -> bool:
+    return upper.end_point.row + (upper.end_point.column > 0) == lower.start_point.row
 
 
 def _whole_line(comment: Node, source: bytes) -> bool:
@@ -127,4 +130,10 @@ def node_text(node: Node | None) -> str:
 
 def captured(captures: dict[str, list[Any]], name: str) -> list[Node]:
     """The captures of one name in the order of the source."""
-    return sorted(captures.get(name, ()), key=lambda node: node.start_byte)
+    return sorted(captures.get(name, ()), key=start_of)
+
+
+def within(nodes: Sequence[Node], start: int, end: int) -> list[tuple[int, int]]:
+    """First and last byte of the nodes, given in order, that begin in a range."""
+    first, last = bisect_left(nodes, start, key=start_of), bisect_left(nodes, end, key=start_of)
+    return [(node.start_byte, node.end_byte) for node in nodes[first:last]]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tree_sitter import Node, QueryCursor
 
 from src.corpora.filters import query_problem
 from src.harvester.bare import bare
-from src.harvester.base import Doc, Language, captured, node_text
+from src.harvester.base import Doc, Language, captured, node_text, within
 from src.harvester.prose import first_paragraph, is_licence, is_reference, plain
 
 FEWEST_LINES = 3  # of code, as in CodeSearchNet
@@ -43,8 +43,8 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         counts["files without a doc comment"] += 1
         return
     root = language.parser.parse(source).root_node
-    captures = QueryCursor(language.function_query).captures(root)
-    comments = captured(captures, "comment")
+    captures = QueryCursor(language.compiled).captures(root)
+    inside = comments, _, _ = [captured(captures, kind) for kind in ("comment", "docstring", "string")]
     ends = [comment.end_byte for comment in comments]
     scopes: list[tuple[int, str]] = []  # last byte and name of the classes around
     documented_until = 0
@@ -60,7 +60,7 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         documented_until = end
         counts["documented functions"] += 1
         name = doc.name or node_text(node.child_by_field_name("name"))
-        function = _filtered(language, node, doc, name, source)
+        function = _filtered(language, node, doc, name, source, inside)
         if isinstance(function, str):
             counts[f"dropped: {function}"] += 1
             continue
@@ -75,7 +75,9 @@ def _in_order(captures: dict[str, list[Node]]) -> list[tuple[Node, bool]]:
     return sorted(nodes, key=lambda item: (item[0].start_byte, -item[0].end_byte))
 
 
-def _filtered(language: Language, node: Node, doc: Doc, name: str, source: bytes) -> tuple[str, str, list[str]] | str:
+def _filtered(
+    language: Language, node: Node, doc: Doc, name: str, source: bytes, inside: Sequence[Sequence[Node]]
+) -> tuple[str, str, list[str]] | str:
     """Query, code and tokens, or the reason why the function is left out."""
     if language.skips(name.rsplit(".", 1)[-1]):
         return "constructor, standard method or test"
@@ -91,12 +93,7 @@ def _filtered(language: Language, node: Node, doc: Doc, name: str, source: bytes
         return problem
     if is_reference(query):
         return "query only refers to another"
-    captures = QueryCursor(language.inside_query).captures(node)
-    comments, docstrings, strings = (
-        [(found.start_byte, found.end_byte) for found in captures.get(kind, ())]
-        for kind in ("comment", "docstring", "string")
-    )
-    code, tokens = bare(source, doc.start, node.end_byte, comments, docstrings, strings)
+    code, tokens = bare(source, doc.start, node.end_byte, *(within(kind, doc.start, node.end_byte) for kind in inside))
     if code.count("\n") + 1 < FEWEST_LINES:
         return "code under 3 lines"
     return query, code, tokens

@@ -17,12 +17,11 @@ _DOC_LINK = re.compile(r"\[\*?((?:\w+\.)*[A-Z]\w*(?:\.\w+)?)\](?![(\[:])")
 class Go(Language):
     name = "go"
     suffixes = (".go",)
-    functions = """
+    query = """
         (function_declaration body: (block)) @function
         (method_declaration body: (block)) @function
-        (comment) @comment
+        (comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string
     """
-    inside = "(comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string"
     markers = (b"//", b"/*")
     standard = frozenset(("init", "main"))
     test_files = r".*_test\.go"

@@ -12,16 +12,15 @@ class Java(Language):
     name = "java"
     suffixes = (".java",)
     # Constructors are left out by not being asked for.
-    functions = """
+    query = """
         (method_declaration body: (block)) @function
         (class_declaration) @scope
         (interface_declaration) @scope
         (enum_declaration) @scope
         (record_declaration) @scope
         (annotation_type_declaration) @scope
-        (block_comment) @comment
+        [(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string
     """
-    inside = "[(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string"
     markers = (b"/**",)
     standard = frozenset(("toString", "hashCode", "equals", "finalize", "notify", "notifyAll", "clone"))
     test_files = r"Test[A-Z_]\w*\.java|\w*(?:Tests?|TestCase|IT)\.java|(?:package|module)-info\.java"

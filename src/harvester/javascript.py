@@ -11,7 +11,7 @@ from src.harvester.blocks import block_prose, block_text
 class JavaScript(Language):
     name = "javascript"
     suffixes = (".js", ".mjs", ".cjs", ".jsx")
-    functions = """
+    query = """
         (function_declaration) @function
         (generator_function_declaration) @function
         (method_definition) @function
@@ -20,9 +20,8 @@ class JavaScript(Language):
         (arrow_function) @function
         (class_declaration) @scope
         (class name: (_)) @scope
-        (comment) @comment
+        (comment) @comment [(string) (template_string) (regex) (jsx_text)] @string
     """
-    inside = "(comment) @comment [(string) (template_string) (regex) (jsx_text)] @string"
     markers = (b"/**",)
     standard = frozenset(("constructor", "toString", "toLocaleString", "valueOf"))
     test_files = r".*[.-](?:test|spec|bench)\.\w+|test[.-].*|tests?\.\w+"

@@ -11,16 +11,13 @@ from src.harvester.blocks import block_prose, block_text
 class Php(Language):
     name = "php"
     suffixes = (".php",)
-    functions = """
+    query = """
         (function_definition body: (compound_statement)) @function
         (method_declaration body: (compound_statement)) @function
         (class_declaration) @scope
         (interface_declaration) @scope
         (trait_declaration) @scope
         (enum_declaration) @scope
-        (comment) @comment
-    """
-    inside = """
         (comment) @comment
         [(string) (encapsed_string) (heredoc) (nowdoc) (shell_command_expression) (text_interpolation)] @string
     """

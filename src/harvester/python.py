@@ -20,14 +20,14 @@ _INDENTED_DIRECTIVE = re.compile(r"^\.\. .*(?:\n[ \t]*\n|\n[ \t]+\S.*)*", re.MUL
 class Python(Language):
     name = "python"
     suffixes = (".py",)
-    functions = "(function_definition) @function (class_definition) @scope"
-    # A docstring that is the whole body stays: without it nothing that parses would be left.
-    inside = """
+    query = """
+        (function_definition) @function (class_definition) @scope
         (comment) @comment
         (string) @string
         (block . (expression_statement [(string) (concatenated_string)
           (parenthesized_expression [(string) (concatenated_string)])]) @docstring . (_))
     """
+    # A docstring that is the whole body stays: without it nothing that parses would be left.
     markers = (b'"', b"'")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 

@@ -22,14 +22,11 @@ _UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
 class Ruby(Language):
     name = "ruby"
     suffixes = (".rb",)
-    functions = """
+    query = """
         (method) @function
         (singleton_method) @function
         (class) @scope
         (module) @scope
-        (comment) @comment
-    """
-    inside = """
         (comment) @comment
         [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
         (character) @string

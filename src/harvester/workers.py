@@ -56,7 +56,7 @@ class _Children:
         """The shard, made by this thread's child, without the files that killed one."""
         fatal: list[str] = []
         while not self._answers(shard, fatal):
-            name = shard.now.read_text(encoding="utf-8") if shard.now.exists() else ""
+            name = shard.now.read_text(encoding="utf-8").split("\n")[-2] if shard.now.exists() else ""
             if not name or name in fatal:
                 raise RuntimeError("a harvest worker died outside any file; its message is above")
             fatal.append(name)

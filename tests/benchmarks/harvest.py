@@ -3,8 +3,8 @@
 python -m tests.benchmarks.harvest --lang go DIR [DIR ...]
 python -m tests.benchmarks.harvest --lang java --shards 40 /usr/lib/jvm/openjdk-17/src.zip
 
-A harvest reads, parses, extracts, filters, tokenises and writes its rows; the plain parse has its files in memory. Both
-leave out the files that are skipped by name, size or content, and share the machine's caches in turn.
+A harvest reads, parses, extracts, filters, tokenises and writes its rows; the plain parse reads and parses. Both leave
+out the files that are skipped by name, size or content, and take turns on each shard.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from pathlib import Path
 
 from src.harvester.languages import language_of
 from src.harvester.shards import Shard, _unusable, cut, make
-from src.harvester.trees import find_trees, source_files
+from src.harvester.trees import SourceFile, find_trees, source_files
 
 
-def parse_all(shard: Shard, sources: list[bytes]) -> None:
+def parse_all(shard: Shard, files: list[SourceFile]) -> None:
     parser = language_of(shard.language).parser
-    for source in sources:
-        parser.parse(source)
+    for file in files:
+        parser.parse(shard.trees[file.tree].read(file.path))
 
 
-def readable(shard: Shard) -> list[bytes]:
-    sources = [(file, shard.trees[file.tree].read(file.path)) for file in shard.files]
-    return [source for file, source in sources if not _unusable(source, file.size)]
+def usable(shard: Shard) -> list[SourceFile]:
+    return [file for file in shard.files if not _unusable(shard.trees[file.tree].read(file.path), file.size)]
 
 
 def main() -> None:
@@ -42,18 +41,18 @@ def main() -> None:
     args = parser.parse_args()
 
     trees = find_trees(args.roots)
-    files = source_files(trees, language_of(args.lang), Counter())
+    found = source_files(trees, language_of(args.lang), Counter())
     with tempfile.TemporaryDirectory() as folder:
-        shards = list(cut(Path(folder), args.lang, trees, files))[: args.shards]
+        shards = list(cut(Path(folder), args.lang, trees, found))[: args.shards]
         ratios, kept = [], 0
         for number in range(args.rounds):
             plain = harvest = 0.0
             for shard in shards:
-                sources = readable(shard)
+                files = usable(shard)
                 for way in ("plain", "harvest") if number % 2 else ("harvest", "plain"):
                     start = time.perf_counter()
                     if way == "plain":
-                        parse_all(shard, sources)
+                        parse_all(shard, files)
                         plain += time.perf_counter() - start
                     else:
                         make(shard)
