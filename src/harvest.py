@@ -23,7 +23,7 @@ def main(cfg: DictConfig) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for a key that is missing or out of range."""
-    if cfg.lang is None:
+    if cfg.get("lang") is None:
         raise InputError("expected lang=python|java|javascript|php|ruby|go, found none")
     if cfg.out is None:
         raise InputError("expected the folder to write to in out=DIR, found none")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import local
+from typing import IO
 
 from src.harvester.shards import Shard, make
 
@@ -36,25 +37,30 @@ def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], N
             done(shard)
         return
     children = _Children()
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
-                done(future.result())
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-            children.end()
+    try:
+        with ThreadPoolExecutor(workers) as threads:
+            try:
+                for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
+                    done(future.result())
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+                children.end()
+    finally:
+        children.close()
 
 
 class _Children:
     """A child process for each thread that asks."""
 
     def __init__(self) -> None:
-        self._mine = local()
+        self._of_thread = local()
         self._all: list[subprocess.Popen[bytes]] = []
+        self._ended = False
 
     def make(self, shard: Shard) -> Shard:
         """The shard, made by this thread's child, without the files that killed one."""
         fatal: list[str] = []
+        shard.now.unlink(missing_ok=True)
         while not self._answers(shard, fatal):
             name = shard.now.read_text(encoding="utf-8").split("\n")[-2] if shard.now.exists() else ""
             if not name or name in fatal:
@@ -63,30 +69,42 @@ class _Children:
         return shard
 
     def end(self) -> None:
+        """Kills them all; threads that wait for an answer get none."""
+        self._ended = True
         for child in self._all:
             child.kill()
-            child.communicate()
+
+    def close(self) -> None:
+        """Once no thread waits any more."""
+        for child in self._all:
+            child.wait()
+            child.stdin.close()
+            child.stdout.close()
 
     def _answers(self, shard: Shard, fatal: list[str]) -> bool:
-        child = getattr(self._mine, "child", None)
-        if child is None or child.poll() is not None:
-            child = self._mine.child = self._start()
+        """Whether the child lived to make the shard."""
+        child = getattr(self._of_thread, "child", None) or self._start()
+        self._of_thread.child = child
         try:
-            pickle.dump((shard, fatal), child.stdin)
-            child.stdin.flush()
-            return bool(child.stdout.readline())
+            _send(child.stdin, pickle.dumps((shard, fatal)))
+            if child.stdout.readline():
+                return True
         except BrokenPipeError:
-            return False
-        finally:
-            if child.poll() is not None:
-                child.communicate()
+            pass
+        child.kill()
+        child.wait()
+        self._of_thread.child = None
+        return False
 
     def _start(self) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-m", "src.harvester.workers"]
-        # A group of its own: Ctrl-C is the parent's to handle.
+        if self._ended:
+            raise RuntimeError("the harvest was stopped")
+        # A session of its own: Ctrl-C is the parent's to handle.
         child = subprocess.Popen(
             command,
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -94,6 +112,13 @@ class _Children:
         )
         self._all.append(child)
         return child
+
+
+def _send(stream: IO[bytes], message: bytes) -> None:
+    """All of it: an unbuffered pipe, which leaves nothing to flush when the reader is dead, may take a part."""
+    rest = memoryview(message)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 def main() -> None:
