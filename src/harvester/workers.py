@@ -131,7 +131,10 @@ def main() -> None:
             return
         make(shard, fatal, begin=lambda: alarm(SECONDS_PER_FILE))
         alarm(0)
-        print("made", flush=True)
+        try:
+            print("made", flush=True)
+        except BrokenPipeError:  # the parent is gone
+            os._exit(1)
 
 
 if __name__ == "__main__":
