@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 Range = tuple[int, int]  # first byte, byte after the last
 
@@ -26,16 +26,15 @@ def bare(
     source: bytes,
     start: int,
     end: int,
-    comments: Iterable[Range],
-    docstrings: Iterable[Range],
-    strings: Iterable[Range],
-) -> tuple[str, list[str]]:
+    ranges: Sequence[Iterable[Range]],
+    fewest_lines: int = 0,
+) -> tuple[str, list[str]] | None:
     """Code of source[start:end], dedented and without blank lines, and its tokens (a literal is one token).
 
-    Ranges may lie inside one another: the outermost decides, so that a comment sign inside a literal stays. The
-    source holds no NUL.
+    `ranges` are those of comments, docstrings and literals. They may lie inside one another: the outermost decides,
+    so that a comment sign inside a literal stays. The source holds no NUL. None for code of fewer lines.
     """
-    marked = [(*r, 0) for r in comments] + [(*r, 1) for r in docstrings] + [(*r, 2) for r in strings]
+    marked = [(*found, kind) for kind, same in enumerate(ranges) for found in same]
     marked.sort(key=lambda item: (item[0], -item[1]))
     pieces: list[bytes] = []  # of the code; every second one stands for a range
     literals: list[bytes] = []
@@ -55,16 +54,18 @@ def bare(
             pieces.append(_gap(source, first, last, end))
         at = last
     pieces.append(source[at:end])
-    code = b"".join(pieces)
-    tokens = _TOKEN.findall(code.decode())
-    if literals:
-        texts = iter([literal.decode() for literal in literals])
-        tokens = [next(texts) if token == "\0" else token for token in tokens]
+    text = b"".join(pieces)
     line_start = source.rfind(b"\n", 0, start) + 1
-    code = _tidy(code, _INDENT.match(source, line_start, start).group())
+    code = _tidy(text, _INDENT.match(source, line_start, start).group())
     if literals:  # put back last: what is inside them is neither dedented nor stripped
         texts = iter(literals)
         code = b"".join(next(texts) if part == _LITERAL else part for part in _LITERALS.split(code))
+    if code.count(b"\n") + 1 < fewest_lines:
+        return None
+    tokens = _TOKEN.findall(text.decode())
+    if literals:
+        words = iter([literal.decode() for literal in literals])
+        tokens = [next(words) if token == "\0" else token for token in tokens]
     return code.decode(), tokens
 
 

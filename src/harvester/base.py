@@ -34,6 +34,9 @@ class Language:
     # Query over a file: @function (with a body) and @scope (its `name` qualifies); of what is inside a function
     # @comment and @docstring go and nothing touches @string.
     query: ClassVar[str]
+    depth: ClassVar[int | None] = (
+        None  # of the tree in which functions are looked for: bodies are most of it, and deeper
+    )
     markers: ClassVar[tuple[bytes, ...]]  # a file without any of them holds no doc comment and is not parsed
     standard: ClassVar[frozenset[str]] = frozenset()  # constructors and what every class has: CodeSearchNet drops them
     test_files: ClassVar[str] = r"(?!)"  # of the file's name

@@ -14,6 +14,7 @@ from src.harvester.base import Doc, Language, captured, node_text, within
 from src.harvester.prose import first_paragraph, is_licence, is_reference, plain
 
 FEWEST_LINES = 3  # of code, as in CodeSearchNet
+INSIDE = ("comment", "docstring", "string")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -43,8 +44,11 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         counts["files without a doc comment"] += 1
         return
     root = language.parser.parse(source).root_node
-    captures = QueryCursor(language.compiled).captures(root)
-    inside = comments, _, _ = [captured(captures, kind) for kind in ("comment", "docstring", "string")]
+    cursor = QueryCursor(language.compiled)
+    if language.depth is not None:
+        cursor.set_max_start_depth(language.depth)
+    captures = cursor.captures(root)
+    inside = comments, _, _ = [captured(captures, kind) for kind in INSIDE]
     ends = [comment.end_byte for comment in comments]
     scopes: list[tuple[int, str]] = []  # last byte and name of the classes around
     documented_until = 0
@@ -93,7 +97,9 @@ def _filtered(
         return problem
     if is_reference(query):
         return "query only refers to another"
-    code, tokens = bare(source, doc.start, node.end_byte, *(within(kind, doc.start, node.end_byte) for kind in inside))
-    if code.count("\n") + 1 < FEWEST_LINES:
-        return "code under 3 lines"
-    return query, code, tokens
+    if language.depth is not None:
+        captures = QueryCursor(language.compiled).captures(node)
+        inside = [captured(captures, kind) for kind in INSIDE]
+    ranges = [within(nodes, doc.start, node.end_byte) for nodes in inside]
+    found = bare(source, doc.start, node.end_byte, ranges, FEWEST_LINES)
+    return (query, *found) if found else f"code under {FEWEST_LINES} lines"

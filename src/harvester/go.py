@@ -22,6 +22,7 @@ class Go(Language):
         (method_declaration body: (block)) @function
         (comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string
     """
+    depth = 1
     markers = (b"//", b"/*")
     standard = frozenset(("init", "main"))
     test_files = r".*_test\.go"

@@ -21,6 +21,7 @@ class Java(Language):
         (annotation_type_declaration) @scope
         [(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string
     """
+    depth = 7
     markers = (b"/**",)
     standard = frozenset(("toString", "hashCode", "equals", "finalize", "notify", "notifyAll", "clone"))
     test_files = r"Test[A-Z_]\w*\.java|\w*(?:Tests?|TestCase|IT)\.java|(?:package|module)-info\.java"

@@ -21,6 +21,7 @@ class Php(Language):
         (comment) @comment
         [(string) (encapsed_string) (heredoc) (nowdoc) (shell_command_expression) (text_interpolation)] @string
     """
+    depth = 6
     markers = (b"/**",)
     test_files = r".*Test(?:Case)?\.php"
 
