@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
+from src.batching import Batching
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.errors import InputError
@@ -41,19 +42,27 @@ def build_loss(cfg: DictConfig) -> Loss:
 
 
 def build_estimator(cfg: DictConfig, loss: Loss) -> Estimator | None:
-    """The estimator, not yet fitted; None for a loss that uses no similarity."""
-    if not loss.needs_similarity:
+    """The estimator, not yet fitted; None where neither the loss nor the batching uses a similarity."""
+    batching: Batching = instantiate(cfg.batching)
+    if not loss.needs_similarity and not batching.needs_similarity:
         return None
     estimator: Estimator = instantiate(cfg.weights)
     if isinstance(estimator, NoEstimator):
-        raise InputError(
-            f"{type(loss).__name__} needs an estimator, found weights=none: choose weights=bm25, or loss=infonce"
-        )
+        asking = type(loss).__name__ if loss.needs_similarity else "batching=similar"
+        instead = "loss=infonce" if loss.needs_similarity else "batching=random"
+        raise InputError(f"{asking} needs an estimator, found weights=none: choose weights=bm25, or {instead}")
     return estimator
 
 
-def build_data(cfg: DictConfig, corpus: Corpus, encoder: Encoder, estimator: Estimator | None) -> CodeSearchData:
-    return CodeSearchData(corpus, encoder, estimator, seed=cfg.seed, **cfg.data)
+def build_data(
+    cfg: DictConfig, corpus: Corpus, encoder: Encoder, estimator: Estimator | None, weigh: bool = True
+) -> CodeSearchData:
+    return CodeSearchData(
+        *(corpus, encoder, estimator, instantiate(cfg.batching), weigh),
+        seed=cfg.seed,
+        **cfg.negatives,
+        **cfg.data,
+    )
 
 
 def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
@@ -93,20 +102,50 @@ def check_targets(config: Any, source: str | Path) -> None:
             check_targets(value, source)
 
 
+def best_checkpoint(run: Path) -> Path:
+    """checkpoints/best.ckpt of a run's directory."""
+    best = run / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise InputError(f"run {run} has no checkpoints/best.ckpt: it did not get to its first validation")
+    return best
+
+
+def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Path) -> CodeSearchModule:
+    """The model of a checkpoint; raises InputError where it and `cfg` are not of one kind."""
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    restore_encoder(encoder, checkpoint, cfg, source)
+    module = build_module(cfg, encoder, build_loss(cfg))
+    load_weights(module, checkpoint, source)
+    return module
+
+
 def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfig, source: str | Path) -> None:
     """Gives the encoder the checkpoint's assets (tokeniser and the like); its weights come with the module's.
 
     Raises InputError where the checkpoint holds another backbone than the configuration.
     """
     held, asked = (OmegaConf.create(c).backbone.encoder for c in (checkpoint["run_config"], cfg))
-    if held != asked:
-        differing = sorted(k for k in {*held, *asked} if held.get(k) != asked.get(k))
+    # Dropout is a matter of training: a model goes on from a checkpoint with another one.
+    differing = sorted(k for k in {*held, *asked} - {"dropout"} if held.get(k) != asked.get(k))
+    if differing:
         raise InputError(
             f"checkpoint {source} holds another backbone: "
             + ", ".join(f"{k} is {held.get(k)!r} there and {asked.get(k)!r} in the configuration" for k in differing)
             + "; choose the backbone that it was trained with"
         )
     encoder.load_assets(checkpoint["encoder_assets"])
+
+
+def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:
+    """Raises InputError where the checkpoint's tensors are not those of the model that it says it is."""
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        lines = str(error).strip().splitlines()
+        raise InputError(
+            f"checkpoint {source} does not fit the model that it describes ({lines[-1].strip()}): "
+            "another tokeniser or size; give a checkpoint as src.train wrote it"
+        ) from error
 
 
 def _first(error: Exception) -> str:

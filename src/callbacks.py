@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from src.loggers import ForgivingWandbLogger
+from src.losses.base import negatives, without
 
 
 class Throughput(Callback):
@@ -62,29 +63,35 @@ class NegativeWeights(Callback):
         similarity_BC = batch["similarity"].float()
         is_positive_BC = torch.zeros_like(similarity_BC, dtype=torch.bool)
         is_positive_BC.scatter_(1, batch["positive"][:, None], True)
+        if "excluded" in batch:
+            similarity_BC = without(similarity_BC, batch["excluded"], is_positive_BC)
         weights_BC = module.loss.negative_weights(similarity_BC, is_positive_BC)
         if weights_BC is None or similarity_BC.shape[1] < 2:
             return
-        weights_Bn = weights_BC[~is_positive_BC].view(len(weights_BC), -1)
+        is_negative_BC = negatives(similarity_BC, is_positive_BC)
+        weights_N = weights_BC[is_negative_BC]
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(
             {
-                "weights/mean": weights_Bn.mean(),
-                "weights/min": weights_Bn.min(),
-                "weights/share_clipped": (weights_Bn <= floor).float().mean(),
-                "weights/effective_negatives": effective_negatives(weights_Bn).mean(),
+                "weights/mean": weights_N.mean(),
+                "weights/min": weights_N.min(),
+                "weights/share_clipped": (weights_N <= floor).float().mean(),
+                "weights/effective_negatives": effective_negatives(weights_BC * is_negative_BC).mean(),
             }
         )
         self._logged += 1
         if self._logged % self.histogram_every == 1:
             for logger in trainer.loggers:
                 if isinstance(logger, ForgivingWandbLogger):
-                    logger.log_histogram("weights/histogram", weights_Bn.flatten(), step)
+                    logger.log_histogram("weights/histogram", weights_N, step)
 
 
-def effective_negatives(weights_Bn: torch.Tensor) -> torch.Tensor:
-    """(sum w)^2 / sum w^2 of each row, (B,); 0 for a row of zeros. Source: Kish 1965, the effective sample size."""
-    return weights_Bn.sum(dim=1).square() / weights_Bn.square().sum(dim=1).clamp_min(1e-12)
+def effective_negatives(weights_BC: torch.Tensor) -> torch.Tensor:
+    """(sum w)^2 / sum w^2 of each row, (B,); 0 for a row of zeros. Source: Kish 1965, the effective sample size.
+
+    `weights_BC` holds 0 where a column is no negative.
+    """
+    return weights_BC.sum(dim=1).square() / weights_BC.square().sum(dim=1).clamp_min(1e-12)
 
 
 class EpochLines(Callback):

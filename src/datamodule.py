@@ -12,10 +12,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder, Features
+from src.batching import Batching, RandomBatches
 from src.corpora.base import Corpus, Pair, Split
-from src.errors import InputError
+from src.errors import InputError, nearest
 from src.weights.base import Estimator
 
+POSITIVES = ("code", "query")
 Tokenise = Callable[[Sequence[str]], Features]
 
 
@@ -25,7 +27,11 @@ class CodeSearchData(L.LightningDataModule):
     Args:
         corpus: gives the splits; read when they are first needed.
         encoder: tokenises, inside the loader's workers.
-        estimator: fitted on the training split here; None where the loss needs no similarity.
+        estimator: fitted on the training split here; None where neither loss nor batching needs a similarity.
+        batching: which training pairs meet in a batch.
+        weigh: whether batches carry the estimator's similarities.
+        mask_duplicates: whether batches carry `excluded`: copies of a row's own query or positive, no negatives of it.
+        positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
         batch_size: pairs of a training batch; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
         num_workers: loader processes; 0 tokenises in the main process.
@@ -37,6 +43,10 @@ class CodeSearchData(L.LightningDataModule):
         corpus: Corpus,
         encoder: Encoder,
         estimator: Estimator | None = None,
+        batching: Batching | None = None,
+        weigh: bool = True,
+        mask_duplicates: bool = False,
+        positives: str = "code",
         batch_size: int = 64,
         eval_batch_size: int = 256,
         num_workers: int = 0,
@@ -45,7 +55,16 @@ class CodeSearchData(L.LightningDataModule):
         super().__init__()
         self.corpus = corpus
         self.encoder = encoder
-        self.estimator = estimator
+        self.batching = batching or RandomBatches()
+        self.weigh = weigh and estimator is not None
+        self.estimator = estimator if weigh or self.batching.needs_similarity else None
+        self.mask_duplicates = mask_duplicates
+        if positives not in POSITIVES:
+            raise InputError(
+                f"data.positives must be one of {', '.join(POSITIVES)}, found {positives!r}"
+                + nearest(str(positives), POSITIVES)
+            )
+        self.positives_are = positives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -62,6 +81,8 @@ class CodeSearchData(L.LightningDataModule):
             raise InputError(
                 f"data.batch_size must be at most the training split's {len(pairs)} pairs, found {self.batch_size}"
             )
+        if self.batching.needs_similarity and self.estimator is None:
+            raise InputError("batching=similar needs an estimator, found weights=none: choose weights=bm25")
         if self.estimator is not None:
             self.estimator.fit(pairs)
         self._fitted = True
@@ -77,16 +98,34 @@ class CodeSearchData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         pairs = self.corpus.split("train").pairs
+        similarity = self.estimator.similarity if self.batching.needs_similarity else None
         return DataLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
-            shuffle=True,
+            sampler=self.batching.order(similarity, len(pairs), self.seed),
             drop_last=True,  # a short batch has fewer negatives, and weights whose scale depends on their number
-            collate_fn=PairBatch(pairs, self.encoder.queries, self.encoder.codes, self.estimator),
+            collate_fn=self._pair_batch(pairs),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def _pair_batch(self, pairs: Sequence[Pair]) -> PairBatch:
+        queries = [pair.query for pair in pairs]
+        targets, tokenise = queries, self.encoder.queries
+        if self.positives_are == "code":
+            targets, tokenise = [pair.code for pair in pairs], self.encoder.codes
+        copies = np.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
+        return PairBatch(
+            queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies
+        )
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """The estimator's arithmetic on the device, where no worker has done it."""
+        if "gathered" in batch:
+            batch["similarity"] = self.estimator.on_device(batch.pop("gathered"))
+        return batch
 
     def val_dataloader(self) -> list[DataLoader]:
         return self._evaluation_loaders(self.corpus.split("valid"))
@@ -99,39 +138,65 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, self.encoder.codes)]
 
     def _text_loader(self, texts: Sequence[str], tokenise: Tokenise) -> DataLoader:
-        rows_of: dict[str, list[int]] = {}
-        for row, text in enumerate(texts):
-            rows_of.setdefault(text, []).append(row)
-        # Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
-        # little is padded.
-        groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
-        return DataLoader(
-            groups,  # type: ignore[arg-type]
-            batch_size=self.eval_batch_size,
-            collate_fn=TextBatch(tokenise),
-            num_workers=self.num_workers,
-        )
+        return text_loader(texts, tokenise, self.eval_batch_size, self.num_workers)
+
+
+def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_workers: int = 0) -> DataLoader:
+    """Batches of `TextBatch` over the distinct texts.
+
+    Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
+    little is padded.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        rows_of.setdefault(text, []).append(row)
+    groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
+    return DataLoader(
+        groups,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        collate_fn=TextBatch(tokenise),
+        num_workers=num_workers,
+        generator=torch.Generator(),  # as above
+    )
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Indices of training pairs -> features, positives and similarities. Runs in the loader's workers."""
+    """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers."""
 
-    pairs: Sequence[Pair]
-    queries: Tokenise
-    codes: Tokenise
+    queries: Sequence[str]
+    targets: Sequence[str]  # what each query is paired with
+    tokenise_queries: Tokenise
+    tokenise_targets: Tokenise
     estimator: Estimator | None
+    copies_2N: np.ndarray | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
+    in_worker: bool = False  # whether the similarities are worked out here or from what is gathered here
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         batch = {
-            "queries": self.queries([self.pairs[i].query for i in indices]),
-            "codes": self.codes([self.pairs[i].code for i in indices]),
+            "queries": self.tokenise_queries([self.queries[i] for i in indices]),
+            "codes": self.tokenise_targets([self.targets[i] for i in indices]),
             "positive": torch.arange(len(indices)),
         }
+        rows = np.asarray(indices)
         if self.estimator is not None:
-            rows = np.asarray(indices)
-            batch["similarity"] = torch.from_numpy(self.estimator.similarity(rows, rows))
+            gathered = self.estimator.gather(rows, rows)
+            if self.in_worker:
+                batch["similarity"] = self.estimator.on_device(gathered)
+            else:
+                batch["gathered"] = gathered
+        if self.copies_2N is not None:
+            copies_2B = self.copies_2N[:, rows]
+            excluded_BB = (copies_2B[:, :, None] == copies_2B[:, None, :]).any(axis=0)
+            np.fill_diagonal(excluded_BB, False)
+            batch["excluded"] = torch.from_numpy(excluded_BB)
         return batch
+
+
+def _numbered(texts: Sequence[str]) -> np.ndarray:
+    """(N,) the same number for the same text."""
+    number_of: dict[str, int] = {}
+    return np.array([number_of.setdefault(text, len(number_of)) for text in texts])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
-from src.build import build_data, build_loss, build_module, check_targets, load_checkpoint, restore_encoder
+from src.build import best_checkpoint, build_data, check_targets, load_checkpoint, restore_module
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
@@ -58,10 +58,7 @@ def checkpoint_path(cfg: DictConfig) -> Path:
     run = Path(cfg.run)
     if not run.is_dir():
         raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
-    best = run / "checkpoints" / "best.ckpt"
-    if not best.is_file():
-        raise InputError(f"run {run} has no checkpoints/best.ckpt: it did not get to its first validation")
-    return best
+    return best_checkpoint(run)
 
 
 def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
@@ -86,10 +83,7 @@ def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
 def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: RunDirectory) -> np.ndarray:
     """ranks_N of the test queries under the checkpoint's weights."""
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    encoder = instantiate(cfg.backbone.encoder)
-    restore_encoder(encoder, checkpoint, cfg, path)
-    module = build_module(cfg, encoder, build_loss(cfg))
-    module.load_state_dict(checkpoint["state_dict"])
+    module = restore_module(cfg, checkpoint, path)
     trainer = instantiate(
         cfg.trainer,
         logger=False,
@@ -98,7 +92,7 @@ def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: Run
         enable_checkpointing=False,
         enable_progress_bar=sys.stdout.isatty(),
     )
-    trainer.test(module, datamodule=build_data(cfg, corpus, encoder, None), verbose=False)
+    trainer.test(module, datamodule=build_data(cfg, corpus, module.encoder, None), verbose=False)
     return module.test_ranks.cpu().numpy()
 
 

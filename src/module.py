@@ -77,7 +77,10 @@ class CodeSearchModule(L.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         queries_BD, codes_CD = self.embed(batch["queries"]), self.embed(batch["codes"])
         scores_BC = self.score(queries_BD, codes_CD)
-        loss = self.loss(scores_BC, batch["positive"], batch.get("similarity")).mean()
+        excluded_BC = batch.get("excluded")
+        loss = self.loss(scores_BC, batch["positive"], batch.get("similarity"), excluded_BC).mean()
+        if excluded_BC is not None:
+            self.log("negatives/excluded", excluded_BC.sum(dim=1).float().mean())  # of a row
         self.log("train/loss", loss, prog_bar=True, batch_size=len(scores_BC))
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss

@@ -89,6 +89,9 @@ class RunDirectory:
     def write_json(self, name: str, value: Any) -> None:
         _replace(self.path / name, json.dumps(value, indent=2) + "\n")
 
+    def write_text(self, name: str, text: str) -> None:
+        _replace(self.path / name, text)
+
     def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
         path = self.path / "test_ranks.csv"
@@ -96,6 +99,15 @@ class RunDirectory:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["query_id", "rank"])
             writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
+
+
+def run_name(choices: Mapping[str, str]) -> str:
+    """What a table calls a run: the loss, its estimator where it uses one, batches that are not random."""
+    name = choices["loss"] if choices["loss"] == "infonce" else f"{choices['loss']} {choices['weights']}"
+    batching = choices.get("batching", "random")  # of a run from before there was a choice
+    if batching == "random":
+        return name
+    return f"{name}, {batching}" if choices["loss"] != "infonce" else f"{name}, {batching} by {choices['weights']}"
 
 
 def relative(path: Path) -> Path:

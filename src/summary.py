@@ -50,12 +50,14 @@ def print_table(
 ) -> None:
     """One row per model: MRR with its 95% interval, recall, NDCG; then differences and facts, one line each."""
     console = console or Console()
-    table = Table(title="test: every query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="test: every query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     table.add_column("", no_wrap=True)
     for name in ("MRR", "95% interval", *(column.replace("ndcg", "NDCG").replace("recall", "R") for column in COLUMNS)):
         table.add_column(name, justify="right")
     for name, metrics in rows.items():
-        interval = f"{metrics['mrr_low']:.3f} – {metrics['mrr_high']:.3f}"
+        interval = f"{metrics['mrr_low']:.3f}–{metrics['mrr_high']:.3f}"
         table.add_row(name, f"{metrics['mrr']:.3f}", interval, *(f"{metrics[column]:.3f}" for column in COLUMNS))
     console.print()
     console.print(table)

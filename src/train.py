@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import lightning as L
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
-from src.backbones.base import Encoder
-from src.build import (
-    build_data,
-    build_estimator,
-    build_loss,
-    build_module,
-    check_numbers,
-    load_checkpoint,
-    restore_encoder,
-)
-from src.callbacks import EpochLines, NegativeWeights, Throughput
+from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.datamodule import CodeSearchData
-from src.errors import InputError
+from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
-from src.rundir import RunDirectory, environment, relative
+from src.rundir import RunDirectory, environment, relative, run_name
 from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
+from src.teachers import attach
+from src.weights.base import Estimator
+
+GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 @dataclass(frozen=True)
@@ -56,11 +46,13 @@ def main(cfg: DictConfig) -> float:
         run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
 
         announce(cfg, corpus)
-        module, data = prepare(cfg, corpus)
+        estimator = build_estimator(cfg, build_loss(cfg))
+        attach(estimator, cfg)
+        module, data = prepare(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run)
         trained = fit_and_test(cfg, module, data, run, loggers)
         lexical = lexical_baseline(corpus.split("test"))
-        plain = train_plain(cfg, corpus, run) if cfg.compare_infonce else None
+        plain = train_plain(cfg, corpus, estimator, run) if cfg.compare_infonce else None
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
         for logger in loggers:
@@ -73,31 +65,11 @@ def complete(cfg: DictConfig) -> None:
     """Checks the configuration, and adds which option of each group was chosen."""
     check_numbers(cfg)
     hydra = HydraConfig.get()
-    names = {group: hydra.runtime.choices[group] for group in ("loss", "weights", "lang", "backbone", "corpus")}
+    names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     with open_dict(cfg):
         cfg.choices = names
         cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
-
-
-def prepare(cfg: DictConfig, corpus: Corpus) -> tuple[CodeSearchModule, CodeSearchData]:
-    """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    loss = build_loss(cfg)
-    estimator = build_estimator(cfg, loss)
-    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
-    encoder: Encoder = instantiate(cfg.backbone.encoder)
-    data = build_data(cfg, corpus, encoder, estimator)
-    data.setup("fit")
-    if start_from:
-        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
-    else:
-        encoder.fit(corpus.split("train").pairs)
-    module = build_module(cfg, encoder, loss)
-    if start_from:
-        module.load_state_dict(start_from["state_dict"])
-    module.run_config = OmegaConf.to_container(cfg, resolve=True)
-    return module, data
 
 
 def fit_and_test(
@@ -105,50 +77,19 @@ def fit_and_test(
     module: CodeSearchModule,
     data: CodeSearchData,
     run: RunDirectory,
-    loggers: list[Logger],
+    loggers: Sequence[Logger],
     keep_last: bool = True,
 ) -> Trained:
-    """One training and its test: the checkpoint with the best val/mrr is tested, once."""
-    best = ModelCheckpoint(
-        run.checkpoints,
-        filename="best",
-        monitor="val/mrr",
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    throughput = Throughput()
-    in_terminal = sys.stdout.isatty()
-    callbacks = [best, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
-    if keep_last:
-        callbacks.append(ModelCheckpoint(run.checkpoints, filename="last", enable_version_counter=False))
-    trainer: L.Trainer = instantiate(
-        cfg.trainer,
-        callbacks=callbacks,
-        logger=loggers,
-        default_root_dir=str(run.path),
-        enable_model_summary=False,
-        log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
-        enable_progress_bar=in_terminal,
-    )
-    start = time.perf_counter()
-    trainer.fit(module, datamodule=data)
-    seconds = time.perf_counter() - start
-    if not best.best_model_path:
-        raise InputError(
-            "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
-            f"trainer.max_epochs={cfg.trainer.max_epochs}"
-        )
-
-    module.load_state_dict(load_checkpoint(best.best_model_path)["state_dict"])
-    trainer.test(module, datamodule=data, verbose=False)
+    """One training and its test: the epoch that is kept is tested, once."""
+    fitted = fit(cfg, module, data, run.path, loggers, keep_last)
+    fitted.trainer.test(module, datamodule=data, verbose=False)
     ranks = module.test_ranks.cpu().numpy()
     run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
         **prefixed("test", summarize(ranks)),
-        "val/mrr": float(best.best_model_score),
-        "train/seconds": seconds,
-        "train/pairs_per_second": throughput.pairs_per_second,
+        "val/mrr": fitted.val_mrr,
+        "train/seconds": fitted.seconds,
+        "train/pairs_per_second": fitted.pairs_per_second,
     }
     run.write_metrics(metrics)  # what follows, a comparison above all, can be interrupted
     return Trained(ranks, metrics)
@@ -159,7 +100,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, seed {cfg.seed}",
+            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
@@ -184,14 +125,14 @@ def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
     return loggers
 
 
-def train_plain(cfg: DictConfig, corpus: Corpus, run: RunDirectory) -> Trained:
-    """The same training with plain InfoNCE, in the run's subdirectory."""
+def train_plain(cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory) -> Trained:
+    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
-    return fit_and_test(plain, *prepare(plain, corpus), run.child("infonce"), [], keep_last=False)
+    return fit_and_test(plain, *prepare(plain, corpus, estimator), run.child("infonce"), [], keep_last=False)
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
@@ -215,7 +156,7 @@ def report(
     cfg: DictConfig, run: RunDirectory, test: Split, trained: Trained, lexical: np.ndarray, plain: Trained | None
 ) -> dict[str, float]:
     """metrics.json and the table at the end of a run."""
-    name = cfg.choices.loss if cfg.choices.loss == "infonce" else f"{cfg.choices.loss} {cfg.choices.weights}"
+    name = run_name(cfg.choices)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
     differences = {other: difference(trained.ranks, ranks) for other, ranks in others.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from src.batching import RandomBatches, SimilarBatches
+from src.corpora.base import Split
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.weights.bm25 import BM25Estimator
@@ -21,7 +24,8 @@ def data(**options) -> CodeSearchData:
 
 
 def batches(made: CodeSearchData) -> list[dict]:
-    return list(made.train_dataloader())
+    """Batches as they reach the model."""
+    return [made.on_after_batch_transfer(batch, 0) for batch in made.train_dataloader()]
 
 
 def test_a_short_last_batch_is_trained_on():
@@ -56,11 +60,21 @@ def test_a_loss_without_similarity_pays_for_an_estimator():
     assert "similarity" not in batches(data(estimator=None))[0]
 
 
-def test_loader_workers_change_the_batches():
-    made = [data(num_workers=n, estimator=BM25Estimator()) for n in (0, 2)]
-    for here, there in zip(*(batches(m) for m in made), strict=True):
-        assert torch.equal(here["codes"]["ids"], there["codes"]["ids"])
-        assert torch.equal(here["similarity"], there["similarity"])
+def test_loader_workers_change_the_batches_or_the_random_numbers():
+    seen = []
+    for workers in (0, 1, 2):
+        made = data(num_workers=workers, estimator=BM25Estimator())
+        loader = made.train_dataloader()
+        torch.manual_seed(0)
+        epochs = [made.on_after_batch_transfer(batch, 0) for _ in range(3) for batch in loader]
+        for evaluation in made.val_dataloader():
+            assert list(evaluation)
+        seen.append((epochs, torch.rand(3)))  # what dropout would draw next
+    for epochs, drawn in seen[1:]:
+        assert torch.equal(drawn, seen[0][1])
+        for here, there in zip(seen[0][0], epochs, strict=True):
+            assert torch.equal(here["codes"]["ids"], there["codes"]["ids"])
+            assert torch.equal(here["similarity"], there["similarity"])
 
 
 def test_a_batch_larger_than_the_training_split_gives_an_epoch_without_steps():
@@ -87,8 +101,9 @@ def test_an_evaluation_needs_the_training_split():
 
 
 def test_the_collate_function_does_not_pickle_for_spawned_workers():
-    collate = data(estimator=BM25Estimator()).train_dataloader().collate_fn
-    assert pickle.loads(pickle.dumps(collate))([0, 1])["similarity"].shape == (2, 2)
+    made = data(estimator=BM25Estimator())
+    collate = pickle.loads(pickle.dumps(made.train_dataloader().collate_fn))
+    assert made.on_after_batch_transfer(collate([0, 1]), 0)["similarity"].shape == (2, 2)
 
 
 def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
@@ -102,3 +117,64 @@ def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
         [x for x in ids if x] for ids in made.encoder.codes(texts)["ids"].tolist()
     ]
     assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, made.encoder.codes)) == 3
+
+
+# Duplicates, SimCSE's pairs, batches of alike pairs
+
+
+class Copies(ListCorpus):
+    """23 pairs of which 3 and 5 share a query and 3 and 7 share a code."""
+
+    def split(self, name: str) -> Split:
+        split = super().split(name)
+        if name != "train":
+            return split
+        pairs = list(split.pairs)
+        pairs[5] = replace(pairs[5], query=pairs[3].query)
+        pairs[7] = replace(pairs[7], code=pairs[3].code)
+        return Split(name, pairs)
+
+
+def test_a_copy_of_the_query_or_the_positive_is_a_negative():
+    made = CodeSearchData(Copies(), BagEncoder(), mask_duplicates=True, batch_size=7)
+    excluded = made._pair_batch(made.corpus.split("train").pairs)([3, 1, 5, 7, 2])["excluded"]
+    expected = torch.zeros(5, 5, dtype=torch.bool)
+    for i, j in ((0, 2), (0, 3)):
+        expected[i, j] = expected[j, i] = True
+    assert torch.equal(excluded, expected)
+
+
+def test_the_paper_negatives_change_without_being_asked():
+    assert all("excluded" not in batch for batch in batches(data()))
+
+
+def test_a_simcse_batch_pairs_a_query_with_its_code():
+    for batch in batches(data(positives="query")):
+        assert torch.equal(batch["queries"]["ids"], batch["codes"]["ids"])
+    with pytest.raises(InputError, match=r"data.positives must be one of code, query, found 'querry'; did you mean"):
+        data(positives="querry")
+
+
+def test_an_unweighted_loss_pays_for_similarities_that_only_order_its_batches():
+    made = data(estimator=BM25Estimator(), batching=SimilarBatches(group=2), weigh=False)
+    assert all("similarity" not in batch for batch in batches(made))
+
+
+def test_alike_pairs_do_not_meet_in_a_batch():
+    def alike(batching) -> float:
+        made = data(estimator=BM25Estimator(normalize="self"), batching=batching, batch_size=2)
+        values = []
+        for epoch in range(5):
+            sampler = made.train_dataloader().sampler
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
+            items = list(sampler)
+            values += [made.estimator.similarity(np.array([a]), np.array([b])) for a, b in zip(items[::2], items[1::2])]
+        return float(np.mean(values))
+
+    assert alike(SimilarBatches(group=2)) > 1.2 * alike(RandomBatches())
+
+
+def test_similar_batches_without_an_estimator_fail_late():
+    with pytest.raises(InputError, match="batching=similar needs an estimator"):
+        data(batching=SimilarBatches())

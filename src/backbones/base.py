@@ -36,6 +36,10 @@ class Encoder(nn.Module):
         """embeddings_BD of the features made by `queries` or `codes`."""
         raise NotImplementedError
 
+    def identity(self) -> str:
+        """What its weights start from, beyond the constructor's arguments and the seed: a hash, or nothing."""
+        return ""
+
     def assets(self) -> dict[str, Any]:
         """What a checkpoint must carry beside the weights to rebuild this encoder (plain values and tensors only)."""
         return {}

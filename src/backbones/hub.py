@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,8 @@ def checkpoint_folder(name: str) -> str:
         folder = ""
         for weights in ("model*.safetensors", "pytorch_model*.bin"):
             wanted = ["*.json", "*.txt", "*.model", weights]
-            folder = snapshot_download(name, allow_patterns=wanted, ignore_patterns="*/*")
+            # of the subfolders only sentence-transformers' 1_Pooling is of use
+            folder = snapshot_download(name, allow_patterns=wanted, ignore_patterns="[!1]*/*")
             if any(Path(folder).glob(weights)):
                 break
         return folder
@@ -42,6 +44,16 @@ def checkpoint_folder(name: str) -> str:
         f"backbone.name={name!r} cannot be loaded: {reason}; set backbone.name to a folder written by "
         "save_pretrained, or to a hub name with the network on"
     ) from cause
+
+
+def sentence_pooling(folder: str) -> str:
+    """How a sentence encoder's own 1_Pooling/config.json pools; `mean`, the most common way, where it has none."""
+    try:
+        config = json.loads((Path(folder) / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "mean"
+    modes = {"pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
+    return next((pooling for mode, pooling in modes.items() if config.get(mode)), "mean")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,8 +25,16 @@ from transformers import (
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet
 from src.backbones.pooling import POOLINGS, pool
-from src.corpora.base import Pair
+from src.cache import sha256
+from src.corpora.base import Pair, fingerprint
 from src.errors import InputError, nearest
+
+# What architectures call their dropouts.
+DROPOUTS = (
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "dropout_rate"),
+    *("attn_pdrop", "resid_pdrop", "embd_pdrop", "embedding_dropout", "mlp_dropout"),
+)
+FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
 
 
 class TransformerEncoder(Encoder):
@@ -44,6 +53,7 @@ class TransformerEncoder(Encoder):
         max_code_tokens: the same for codes.
         query_prefix: text put before every query, such as the instruction that a model was trained with.
         code_prefix: the same for codes.
+        dropout: of every dropout that the checkpoint's configuration names; None leaves them as they are.
 
     Of an encoder-decoder (T5, BART) the encoder alone is used. Code that comes with a checkpoint is never run.
 
@@ -60,6 +70,7 @@ class TransformerEncoder(Encoder):
         max_code_tokens: int = 256,
         query_prefix: str = "",
         code_prefix: str = "",
+        dropout: float | None = None,
     ) -> None:
         super().__init__()
         if not name:
@@ -74,6 +85,7 @@ class TransformerEncoder(Encoder):
         self.max_code_tokens = max_code_tokens
         self.query_prefix = query_prefix
         self.code_prefix = code_prefix
+        self.dropout = dropout
         self.register_module("model", None)
 
     # Texts to features
@@ -128,6 +140,19 @@ class TransformerEncoder(Encoder):
         """The model's configuration."""
         config = self._read(lambda folder: AutoConfig.from_pretrained(folder, trust_remote_code=False))
         config.use_cache = False  # keys and values are for generating text
+        return self._with_dropout(config)
+
+    def _with_dropout(self, config: PretrainedConfig) -> PretrainedConfig:
+        if self.dropout is None:
+            return config
+        named = [name for name in DROPOUTS if hasattr(config, name)]
+        if not named:
+            raise InputError(
+                f"backbone.encoder.dropout={self.dropout}: {self.name!r} names none of {', '.join(DROPOUTS)} in its "
+                "configuration; set backbone.encoder.dropout=null"
+            )
+        for name in named:
+            setattr(config, name, self.dropout)
         return config
 
     @cached_property
@@ -194,6 +219,12 @@ class TransformerEncoder(Encoder):
         """The model in float32 and in training mode, after it is sure that pooling and lengths suit it."""
         if self.pooling == "pooler" and getattr(model, "pooler", None) is None:
             raise InputError(self._no_pooler())
+        words = model.get_input_embeddings().num_embeddings
+        if len(self.tokenizer) > words:
+            raise InputError(
+                f"backbone.name={self.name!r} has a tokenizer of {len(self.tokenizer):,} tokens and a model of "
+                f"{words:,}: another model's tokenizer; give a folder in which they belong together"
+            )
         most, least = _positions(model), self.tokenizer.num_special_tokens_to_add() + 1
         for key in ("max_query_tokens", "max_code_tokens"):
             asked = getattr(self, key)
@@ -212,6 +243,11 @@ class TransformerEncoder(Encoder):
         )
 
     # What a checkpoint of ours carries
+
+    def identity(self) -> str:
+        """Hash of the checkpoint's files."""
+        kept = (path for path in sorted(Path(self._folder).iterdir()) if path.suffix in FILES)
+        return fingerprint(text for path in kept for text in (path.name, sha256(path)))
 
     def assets(self) -> dict[str, Any]:
         """The configuration, the tokenizer's own JSON and its special tokens: enough to rebuild both anywhere."""
@@ -234,7 +270,7 @@ class TransformerEncoder(Encoder):
 
     def load_assets(self, assets: dict[str, Any]) -> None:
         """Rebuilds tokenizer and model from `assets()`; the weights are random until a state dict is loaded."""
-        self.config = AutoConfig.for_model(**assets["config"])
+        self.config = self._with_dropout(AutoConfig.for_model(**assets["config"]))
         self.tokenizer = self._prepared(
             PreTrainedTokenizerFast(
                 tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **assets["tokenizer_arguments"]
@@ -248,10 +284,16 @@ def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
+def position_table(model: PreTrainedModel) -> nn.Embedding | None:
+    """The learnt embeddings of absolute positions; None where positions are relative."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    return table if isinstance(table, nn.Embedding) else None
+
+
 def _positions(model: PreTrainedModel) -> int | None:
     """The most tokens that the model has positions for; None where positions are relative."""
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding):  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
+    table = position_table(model)
+    if table is not None:  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
         return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
     most = getattr(model.config, "max_position_embeddings", None)
     return most if most and most > 0 else None

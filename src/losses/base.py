@@ -1,6 +1,6 @@
 """The loss contract, and the few tensor operations that every loss is made of.
 
-s_ij = score of query i and code j, p = the positive's column, n = C - 1 negatives of the row,
+s_ij = score of query i and code j, p = the positive's column, n = the row's negatives: C - 1, less those excluded,
 sigma_ij = softmax over the row's negatives of similarity_ij / t (t = `weight_temperature`).
 """
 
@@ -13,21 +13,27 @@ from src.errors import InputError
 
 
 class Loss(nn.Module):
-    """`loss(scores_BC, positive_B, similarity_BC=None) -> loss_B`; the module averages.
+    """`loss(scores_BC, positive_B, similarity_BC=None, excluded_BC=None) -> loss_B`; the module averages.
 
     Args of `forward`:
         scores_BC: score of every query (row) and candidate (column), any float dtype, computed in float32 or better.
         positive_B: column of each row's own code. Rows may be any subset of a larger batch.
         similarity_BC: how alike query and candidate are by the estimator; higher = less negative. No gradient flows
             into it. Ignored where `needs_similarity` is False.
+        excluded_BC: bool, True where the column is no negative of the row, such as a copy of its positive. The row's
+            value is that of the row without those columns, and they get no gradient. Ignored on the positive.
 
-    Finite, with finite gradients, for any finite scores.
+    Finite, with finite gradients, for any finite scores. Raises InputError for a shape or type that does not fit.
     """
 
     needs_similarity: bool = False
 
     def forward(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None = None
+        self,
+        scores_BC: torch.Tensor,
+        positive_B: torch.Tensor,
+        similarity_BC: torch.Tensor | None = None,
+        excluded_BC: torch.Tensor | None = None,
     ) -> torch.Tensor:
         scores_BC = _at_least_float32(scores_BC)
         if positive_B.shape != scores_BC.shape[:1]:
@@ -48,6 +54,10 @@ class Loss(nn.Module):
                 )
             similarity_BC = similarity_BC.detach().to(scores_BC.dtype)
         is_positive_BC = torch.zeros_like(scores_BC, dtype=torch.bool).scatter_(1, positive_B[:, None], True)
+        if excluded_BC is not None:
+            scores_BC = without(scores_BC, excluded_BC, is_positive_BC)
+            if self.needs_similarity:
+                similarity_BC = without(similarity_BC, excluded_BC, is_positive_BC)
         # Autocast would run some of these operations in half precision.
         with torch.autocast(scores_BC.device.type, enabled=False):
             return self.rows(scores_BC, is_positive_BC, similarity_BC)
@@ -55,15 +65,38 @@ class Loss(nn.Module):
     def rows(
         self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        """The row losses; inputs are checked, in float32 or better, and `similarity_BC` needs no gradient."""
+        """The row losses; inputs are checked, in float32 or better, and `similarity_BC` needs no gradient.
+
+        An excluded column holds the lowest finite number in both: every softmax passes it over by itself, and what
+        counts columns asks `negatives`.
+        """
         raise NotImplementedError
 
     def negative_weights(self, similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor | None:
-        """weights_BC that multiply e^{s_ij} of the negatives, for logging; None where the loss has no such weights."""
+        """weights_BC that multiply e^{s_ij} of the negatives, for logging; None where the loss has no such weights.
+
+        The positive weighs 1, a column that `without` took out 0.
+        """
         return None
 
     def check_negatives(self, negatives: int) -> None:
         """Raises InputError when the loss has no meaning with this many negatives per row."""
+
+
+def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
+    """Scores or similarities whose excluded columns, the positive's apart, are marked as absent."""
+    if excluded_BC.shape != values_BC.shape or excluded_BC.dtype != torch.bool:
+        raise InputError(
+            f"excluded_BC must be bool of the shape of scores_BC: expected {tuple(values_BC.shape)}, "
+            f"found {excluded_BC.dtype} {tuple(excluded_BC.shape)}"
+        )
+    # Finite, not -inf: a weight of 0 times its log-probability stays 0.
+    return values_BC.masked_fill(excluded_BC & ~is_positive_BC, torch.finfo(values_BC.dtype).min)
+
+
+def negatives(values_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
+    """bool (B, C): the columns that are neither the row's positive nor absent (see `without`)."""
+    return (values_BC > torch.finfo(values_BC.dtype).min) & ~is_positive_BC
 
 
 def weighted_infonce_rows(
@@ -86,17 +119,18 @@ def positive_scores(scores_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> to
 
 
 def negative_softmax(similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor, temperature: float) -> torch.Tensor:
-    """sigma_BC: softmax over each row's negatives of similarity / temperature; 0 on the positive.
+    """sigma_BC: softmax over each row's negatives of similarity / temperature; 0 elsewhere.
 
     The row's extreme is subtracted before the division, so that a tiny temperature cannot overflow.
     """
     low, high = torch.finfo(similarity_BC.dtype).min, torch.finfo(similarity_BC.dtype).max
+    is_other_BC = ~negatives(similarity_BC, is_positive_BC)
     if temperature > 0:
-        pivot_B1 = similarity_BC.masked_fill(is_positive_BC, low).amax(dim=1, keepdim=True)
+        pivot_B1 = similarity_BC.masked_fill(is_other_BC, low).amax(dim=1, keepdim=True)
     else:
-        pivot_B1 = similarity_BC.masked_fill(is_positive_BC, high).amin(dim=1, keepdim=True)
-    logits_BC = ((similarity_BC - pivot_B1) / temperature).masked_fill(is_positive_BC, low)
-    return logits_BC.softmax(dim=1).masked_fill(is_positive_BC, 0.0)
+        pivot_B1 = similarity_BC.masked_fill(is_other_BC, high).amin(dim=1, keepdim=True)
+    logits_BC = ((similarity_BC - pivot_B1) / temperature).masked_fill(is_other_BC, low)
+    return logits_BC.softmax(dim=1).masked_fill(is_other_BC, 0.0)
 
 
 def negative_log_softmax(scores_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, check_temperature, negative_softmax
+from src.losses.base import Loss, check_temperature, negative_softmax, negatives
 
 
 class BCE(Loss):
@@ -31,7 +31,8 @@ class BCE(Loss):
         target_BC = sigma_BC.masked_fill(is_positive_BC, 1.0)
         # 1 - y is 0 on the positive: dropping that term keeps 0 * log 0 out of a row without negatives.
         complement_BC = ((1.0 - sigma_BC) * _log_one_minus_softmax(scores_BC)).masked_fill(is_positive_BC, 0.0)
-        return -(target_BC * log_p_BC + complement_BC).mean(dim=1)
+        columns_B = 1 + negatives(scores_BC, is_positive_BC).sum(dim=1)
+        return -(target_BC * log_p_BC + complement_BC).sum(dim=1) / columns_B
 
 
 def _log_one_minus_softmax(scores_BC: torch.Tensor) -> torch.Tensor:

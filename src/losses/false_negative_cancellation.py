@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from src.errors import InputError
-from src.losses.base import Loss, positive_scores, weighted_infonce_rows
+from src.losses.base import Loss, negatives, positive_scores, weighted_infonce_rows
 
 
 class FalseNegativeCancellation(Loss):
@@ -40,7 +40,8 @@ class FalseNegativeCancellation(Loss):
         return weighted_infonce_rows(scores_BC, is_positive_BC, self.negative_weights(similarity_BC, is_positive_BC))
 
     def negative_weights(self, similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
-        """1 for the negatives that stay (and the positive), 0 for those left out."""
+        """1 for the negatives that stay (and the positive), 0 for those left out and for excluded columns."""
+        is_negative_BC = negatives(similarity_BC, is_positive_BC)
         if self.threshold is not None:
             limit_B1 = self.threshold * positive_scores(similarity_BC, is_positive_BC)[:, None]
             is_out_BC = similarity_BC >= limit_B1
@@ -49,4 +50,4 @@ class FalseNegativeCancellation(Loss):
             # A stable sort, not topk: which of several equal similarities goes must not depend on the device.
             order_BC = similarity_BC.masked_fill(is_positive_BC, low).sort(dim=1, descending=True, stable=True).indices
             is_out_BC = torch.zeros_like(is_positive_BC).scatter_(1, order_BC[:, : self.top_k], True)
-        return (~is_out_BC | is_positive_BC).to(similarity_BC.dtype)
+        return (is_negative_BC & ~is_out_BC | is_positive_BC).to(similarity_BC.dtype)

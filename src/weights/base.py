@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 
 from src.corpora.base import Pair
+
+Gathered = Mapping[str, "torch.Tensor | Gathered"]
 
 
 class Estimator:
     """Estimates the similarity of every (row, column) of a batch from the training texts alone.
 
     An estimator knows texts and features, never the model in training. `fit` precomputes features per item, so that
-    `similarity` is cheap enough for the data loader's workers and no N x N matrix is ever stored.
+    `similarity` is cheap and no N x N matrix is ever stored.
+
+    A new estimator needs `fit` and `similarity`, which then runs in the data loader's workers. One whose similarity is
+    dense arithmetic splits it in two: `gather` fetches features in the workers, `on_device` does the rest where the
+    model trains.
     """
 
     def fit(self, pairs: Sequence[Pair]) -> None:
@@ -23,3 +30,15 @@ class Estimator:
     def similarity(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """float32 (B, C): similarity of query rows[b] and code columns[c]. Higher = more alike = less negative."""
         raise NotImplementedError
+
+    def gather(self, rows: np.ndarray, columns: np.ndarray) -> Gathered:
+        """What `on_device` needs of these rows and columns, as tensors of the CPU."""
+        return {"similarity": torch.from_numpy(self.similarity(rows, columns))}
+
+    def on_device(self, gathered: Gathered) -> torch.Tensor:
+        """similarity_BC, float32, from what `gather` gave, on whatever device that is now."""
+        return gathered["similarity"]
+
+    def parts(self) -> Iterator[Estimator]:
+        """The estimators that this one is made of; itself where it is one."""
+        yield self

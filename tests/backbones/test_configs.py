@@ -29,7 +29,7 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", overrides=list(overrides))
 
 
-@pytest.mark.parametrize("backbone", ["codebert", "unixcoder", "minilm", "hf"])
+@pytest.mark.parametrize("backbone", ["codebert", "graphcodebert", "unixcoder", "minilm", "hf"])
 def test_a_backbone_embeds_at_its_lengths_with_a_local_folder(tmp_path: Path, backbone: str) -> None:
     folder = checkpoints.roberta(tmp_path / "checkpoint", mode="vocabulary", rows=514)
     cfg = composed(f"backbone={backbone}", f"backbone.name={folder}")

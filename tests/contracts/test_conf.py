@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from src.backbones.base import Encoder
 from src.cli import CONF
-from src.corpora.base import Pair
+from src.errors import InputError
 from src.losses.base import Loss
+from src.teachers import attach
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
+from tests.doubles import write_corpus
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 LANGUAGES = {"python", "java", "javascript", "php", "ruby", "go"}
@@ -62,19 +66,41 @@ def test_a_loss_breaks_the_contract(name):
     assert torch.isfinite(scores.grad).all()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Overrides of a corpus of 67 pairs, and an empty cache."""
+    root = write_corpus(tmp_path_factory.mktemp("corpus"))
+    cache = tmp_path_factory.mktemp("cache")
+    return ["corpus=codesearchnet", f"corpus.root={root}", f"cache={cache}", "trainer.accelerator=cpu"]
+
+
 @pytest.mark.parametrize("name", options("weights"))
-def test_an_estimator_breaks_the_contract(name):
-    estimator = instantiate(composed(f"weights={name}").weights)
-    assert isinstance(estimator, Estimator)
-    estimator.fit([Pair(f"open file {i}", f"def open{i}(): pass", str(i), "python") for i in range(7)])
-    if not isinstance(estimator, NoEstimator):
-        rows, columns = torch.tensor([2, 0, 5]).numpy(), torch.arange(5).numpy()
-        similarity = estimator.similarity(rows, columns)
-        assert similarity.shape == (3, 5)
-        assert similarity.dtype.name == "float32"
-        again = estimator.similarity(rows[1:], columns)
-        if estimator.__dict__.get("statistics") != "batch":
-            assert (again == similarity[1:]).all()
+def test_an_estimator_breaks_the_contract(name, small):
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        cfg = compose("train", overrides=[f"weights={name}", "data.num_workers=0", *small])
+        with open_dict(cfg):
+            cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python"}
+        estimator = instantiate(cfg.weights)
+        assert isinstance(estimator, Estimator)
+        attach(estimator, cfg)
+        for part in estimator.parts():
+            part.training = {"batch_size": 16, "max_epochs": 1}
+        estimator.fit(instantiate(cfg.corpus).split("train").pairs)
+    if isinstance(estimator, NoEstimator):
+        with pytest.raises(InputError):
+            estimator.similarity(np.arange(2), np.arange(2))
+        return
+    rows, columns = np.array([2, 0, 5]), np.arange(7)
+    similarity = estimator.similarity(rows, columns)
+    assert similarity.shape == (3, 7)
+    assert similarity.dtype.name == "float32"
+    assert np.isfinite(similarity).all()
+    gathered = estimator.gather(rows, columns)
+    assert (estimator.on_device(gathered).numpy() == similarity).all()
+    if name != "bm25_paper":  # whose statistics are those of the columns
+        np.testing.assert_allclose(estimator.similarity(rows[1:], columns), similarity[1:], rtol=1e-5, atol=1e-6)
+    there = pickle.loads(pickle.dumps(estimator))  # as in a worker that was spawned
+    assert (there.similarity(rows, columns) == similarity).all()
 
 
 @pytest.mark.parametrize("name", options("backbone"))
@@ -84,6 +110,14 @@ def test_a_backbone_breaks_the_contract(name):
     assert isinstance(encoder, Encoder)
     recipe = {"similarity", "score_scale", "learning_rate", "weight_decay", "warmup", "batch_size", "epochs"}
     assert cfg.backbone.recipe.keys() == recipe | {"compare_infonce"}
+
+
+@pytest.mark.parametrize("name", options("batching"))
+def test_a_batching_breaks_the_contract(name):
+    batching = instantiate(composed(f"batching={name}").batching)
+    order = batching.order(lambda rows, columns: -np.abs(rows[:, None] - columns[None, :]).astype("f"), 23, seed=3)
+    assert sorted(order) == list(range(23))
+    assert len(order) == 23
 
 
 @pytest.mark.parametrize("name", options("corpus"))

@@ -1,0 +1,161 @@
+"""GraphCodeBERT (Guo et al. 2021, arXiv 2009.08366): code read together with its data flow.
+
+Shape letters: B texts, L positions (special tokens, code tokens, nodes, padding), D embedding size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import torch
+from transformers import PreTrainedModel
+
+from src.backbones.base import Features
+from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow
+from src.backbones.transformer import TransformerEncoder, position_table
+from src.errors import InputError, nearest
+
+NODE, PADDING, FIRST = 0, 1, 2  # positions: of every node, of padding, and of the first token, as in RoBERTa
+HIDDEN = -1e4  # added to the attention scores that the graph forbids; float16 holds it, and exp() of it is 0
+
+
+class GraphCodeBERTEncoder(TransformerEncoder):
+    """A `TransformerEncoder` (RoBERTa) whose codes are `<s> code </s>` and one node per edge of the data flow.
+
+    Code is tokenised leaf by leaf of its syntax tree. A node starts as the mean of its code tokens' embeddings, and
+    stands at position 0. Code tokens see code tokens; a node sees its code tokens, and they it; a node sees the nodes
+    that its value comes from; the special tokens see everything. Queries are read as by RoBERTa.
+
+    Code and nodes share `max_code_tokens + max_nodes` places: code leaves room for up to `max_nodes`, and each takes
+    what the other leaves, as published. Departure: a node whose code tokens are cut off is left out, where the
+    published code keeps it without any link. Code that does not parse has no nodes (see `dataflow.unparsed`).
+
+    Args:
+        name: as `TransformerEncoder`; the checkpoint must be a RoBERTa.
+        language: one of `dataflow.LANGUAGES`, that of all codes.
+        pooling: as `TransformerEncoder`; `pooler` is as published. `last` would be padding or a node: refused.
+        max_query_tokens: longer queries are cut; special tokens count.
+        max_code_tokens: the same for codes.
+        max_nodes: 0 leaves the data flow out.
+
+    Raises:
+        InputError: unknown language or pooling; on first use: what `TransformerEncoder` raises, or another model.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        language: str,
+        pooling: str = "pooler",
+        max_query_tokens: int = 128,
+        max_code_tokens: int = 256,
+        max_nodes: int = 64,
+    ) -> None:
+        super().__init__(name, pooling, max_query_tokens, max_code_tokens)
+        if language not in LANGUAGES:
+            raise InputError(
+                f"backbone=graphcodebert needs a language among {', '.join(LANGUAGES)}, found {language!r}"
+                + nearest(language, LANGUAGES)
+            )
+        if pooling not in ("pooler", "cls"):
+            raise InputError(f"backbone=graphcodebert pools by pooler or cls, found {pooling!r}; set backbone.pooling")
+        if max_nodes < 0:
+            raise InputError(f"backbone.encoder.max_nodes must be 0 or more, found {max_nodes}")
+        self.language = language
+        self.max_nodes = max_nodes
+
+    def codes(self, texts: Sequence[str]) -> Features:
+        """int64 (B, L) `input_ids` and `position_ids`, bool (B, L, L) `attention_mask`: may row see column?"""
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        flows = [extract_dataflow(text, self.language) for text in texts]
+        pieces = self._pieces([tokens for tokens, _ in flows])
+        tokenizer = self.tokenizer
+        inputs = [
+            graph_input(
+                ids, edges, self.max_code_tokens, self.max_nodes, tokenizer.cls_token_id, tokenizer.sep_token_id
+            )
+            for ids, (_, edges) in zip(pieces, flows)
+        ]
+        length = max(len(places) for _, places, _ in inputs)
+        ids_BL = torch.full((len(inputs), length), tokenizer.pad_token_id)
+        places_BL = torch.full((len(inputs), length), PADDING)
+        sees_BLL = torch.zeros(len(inputs), length, length, dtype=torch.bool)
+        for row, (ids, places, sees_LL) in enumerate(inputs):
+            ids_BL[row, : len(ids)] = torch.tensor(ids)
+            ids_BL[row, len(ids) : len(places)] = tokenizer.unk_token_id  # of the nodes; no embedding is taken from it
+            places_BL[row, : len(places)] = torch.tensor(places)
+            sees_BLL[row, : len(places), : len(places)] = sees_LL
+        return {"input_ids": ids_BL, "position_ids": places_BL, "attention_mask": sees_BLL}
+
+    def _pieces(self, functions: list[list[str]]) -> list[list[list[int]]]:
+        """The ids of every token of every function; all but a function's first are read after a space."""
+        spaced = [" " * (place > 0) + token for tokens in functions for place, token in enumerate(tokens)]
+        most = self.max_code_tokens + self.max_nodes  # a longer one is cut in any case
+        limits = {"truncation": True, "max_length": most}
+        ids = iter(self.tokenizer(spaced, add_special_tokens=False, **limits)["input_ids"] if spaced else [])
+        return [[next(ids) for _ in tokens] for tokens in functions]
+
+    def forward(self, features: Features) -> torch.Tensor:
+        """embeddings_BD."""
+        if "position_ids" not in features or self.model is None:
+            return super().forward(features)
+        places_BL, sees_BLL = features["position_ids"], features["attention_mask"]
+        words_BLD = self.model.get_input_embeddings()(features["input_ids"])
+        node_BL1 = (places_BL == NODE).unsqueeze(-1)
+        own_BLL = (sees_BLL & node_BL1 & (places_BL >= FIRST).unsqueeze(1)).to(words_BLD.dtype)
+        means_BLD = own_BLL @ words_BLD / own_BLL.sum(dim=-1, keepdim=True).clamp(min=1)
+        outputs = self.model(
+            inputs_embeds=torch.where(node_BL1, means_BLD.to(words_BLD.dtype), words_BLD),
+            position_ids=places_BL,
+            attention_mask=(~sees_BLL).unsqueeze(1).to(words_BLD.dtype) * HIDDEN,
+        )
+        return outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state[:, 0].float()
+
+    def _checked(self, model: PreTrainedModel) -> PreTrainedModel:
+        table = position_table(model)
+        if table is None or table.padding_idx != PADDING:
+            raise InputError(
+                f"backbone=graphcodebert needs a RoBERTa checkpoint, and backbone.name={self.name!r} is a "
+                f"{type(model).__name__}; set backbone.name=microsoft/graphcodebert-base or backbone=hf"
+            )
+        asked, most = self.max_code_tokens + self.max_nodes, table.num_embeddings - FIRST
+        if asked > most:
+            raise InputError(
+                f"backbone.encoder.max_code_tokens={self.max_code_tokens} and max_nodes={self.max_nodes}, but "
+                f"{self.name!r} has positions for {most}"
+            )
+        return super()._checked(model)
+
+
+def graph_input(
+    pieces: list[list[int]], edges: list[Edge], max_code_tokens: int, max_nodes: int, start: int, end: int
+) -> tuple[list[int], list[int], torch.Tensor]:
+    """One function as GraphCodeBERT reads it.
+
+    Args:
+        pieces: the ids of each token of its syntax tree.
+        edges: its data flow over these tokens.
+        max_code_tokens, max_nodes: places for either, special tokens included.
+        start, end: the ids of `<s>` and `</s>`.
+
+    Returns:
+        The ids of special and code tokens; the positions of these and of the nodes, which follow them in the order of
+        their tokens (L); and bool (L, L), may row see column?
+    """
+    nodes = sorted(edges, key=lambda edge: edge[1]) if max_nodes else []
+    places = max_code_tokens + max_nodes
+    room = places - 2 - min(len(nodes), max_nodes)
+    ids = [start, *[id_ for piece in pieces for id_ in piece][:room], end]
+    spans = list(pairwise(accumulate(map(len, pieces), initial=1)))  # of each token's ids, after <s>
+    nodes = [node for node in nodes[: places - len(ids)] if spans[node[1]][1] < len(ids)]
+    row_of = {node[1]: row for row, node in enumerate(nodes, start=len(ids))}  # of several edges of a token, the last
+
+    sees_LL = torch.zeros(len(ids) + len(nodes), len(ids) + len(nodes), dtype=torch.bool)
+    sees_LL[: len(ids), : len(ids)] = True
+    sees_LL[[0, len(ids) - 1]] = True
+    for row, (_, token, _, _, parents) in enumerate(nodes, start=len(ids)):
+        own = slice(*spans[token])
+        sees_LL[row, own] = sees_LL[own, row] = True
+        sees_LL[row, [row_of[parent] for parent in parents if parent in row_of]] = True
+    return ids, [*range(FIRST, FIRST + len(ids)), *[NODE] * len(nodes)], sees_LL

@@ -1,0 +1,189 @@
+"""The order of training items that puts alike ones into the same batch.
+
+Shape letters: P items of a pool, K neighbours of an item, B rows of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from src.errors import InputError
+
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
+
+BLOCK = 2**22  # similarities held at a time, 16 MB; selecting from them takes as much again
+
+
+class EpochOrder(Sampler[int]):
+    """All item indices, in an order that seed and epoch alone decide: not how often or how far it was read before."""
+
+    def __init__(self, number: int, seed: int) -> None:
+        super().__init__()
+        self.number = number
+        self.seed = seed
+        self._epoch: int | None = None
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return self.number
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fixes the epoch of the iterations to come; Lightning calls it. Without it each iteration is the next one."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self._passes if self._epoch is None else self._epoch
+        self._passes += 1
+        return iter(self.order(epoch).tolist())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        return np.random.default_rng([self.seed, epoch]).permutation(self.number)
+
+
+class SimilarOrder(EpochOrder):
+    """Item indices in an order whose consecutive runs of `group` items are nearest neighbours.
+
+    Every epoch shuffles the items into pools and cuts each pool greedily: an item not yet taken, in random order,
+    opens a group with its nearest items not yet taken. An item whose neighbours are all taken waits for the next pass
+    over those that are left. Groups come in random order; the few items that fill no group (at most `group` - 1 per
+    pool) come last, so that a batch size divisible by `group` splits no group.
+
+    Args:
+        similarity: an estimator's: float32 (B, C) for item indices of rows and columns; higher = more alike. May be
+            asymmetric (the row opens the group); an item's similarity to itself is ignored.
+        number: of items.
+        group: items of a group; 1 is a plain shuffle.
+        pool: most items compared with each other; bounds time to number x pool and memory to pool x `neighbours`.
+            Exact where `number` <= `pool`: then the neighbours are computed once, for all epochs.
+        neighbours: candidates kept per item in the first pass; each later pass keeps twice as many, so that a few
+            items near to everything cannot make it a long row of passes.
+        seed: with the epoch, determines the order.
+
+    Raises:
+        InputError: a group below 1, a pool smaller than a group, a similarity that is NaN (when iterated).
+    """
+
+    def __init__(
+        self,
+        similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        number: int,
+        group: int = 4,
+        pool: int = 16384,
+        neighbours: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(number, seed)
+        if group < 1:
+            raise InputError(f"the group of alike items must be 1 or more, found {group}; 1 is a plain shuffle")
+        if group > number:
+            raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
+        if pool < group:
+            raise InputError(f"the pool must hold a group of {group} items, found pool={pool}; raise it or lower group")
+        self.similarity = similarity
+        self.group = group
+        self.pool = pool
+        self.neighbours = max(neighbours, group - 1)  # fewer would leave groups that nothing can fill
+        self._nearest_PK: np.ndarray | None = None  # of all items, where they are one pool
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        rng = np.random.default_rng([self.seed, epoch])
+        items = rng.permutation(self.number)
+        if self.group == 1:
+            return items
+        groups, rest = [], []
+        for pool_P in np.array_split(items, max(1, -(-self.number // self.pool))):
+            pool_groups, pool_rest = self._groups(np.sort(pool_P), rng)
+            groups += pool_groups
+            rest.append(pool_rest)
+        return np.concatenate([*(groups[i] for i in rng.permutation(len(groups))), *rest])
+
+    def _groups(self, items_P: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+        """Full groups of a pool, and the items too few for another."""
+        groups, wanted = [], self.neighbours
+        while len(items_P) >= self.group:
+            nearest_PK = self._nearest(items_P, wanted)
+            is_free_P = np.ones(len(items_P), dtype=bool)
+            for i in rng.permutation(len(items_P)):
+                if is_free_P[i]:
+                    others = nearest_PK[i]
+                    members = np.append(i, others[is_free_P[others]][: self.group - 1])
+                    if len(members) == self.group:
+                        is_free_P[members] = False
+                        groups.append(items_P[members])
+            items_P, wanted = items_P[is_free_P], 2 * wanted
+        return groups, items_P
+
+    def _nearest(self, items_P: np.ndarray, wanted: int) -> np.ndarray:
+        """nearest_PK: positions in items_P of each item's most similar others, the nearest first."""
+        if len(items_P) < self.number:
+            return nearest(self.similarity, items_P, wanted)
+        if self._nearest_PK is None:
+            self._nearest_PK = nearest(self.similarity, items_P, wanted)
+        return self._nearest_PK
+
+
+def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P: np.ndarray, wanted: int) -> np.ndarray:
+    """int32 (P, K), K = min(wanted, P - 1): positions of each item's K most similar others, the nearest first.
+
+    Of equal ones at the boundary, those that follow the item in a circle are taken: in a pool where nothing resembles
+    anything, all items would otherwise want the same few. The values alone decide, not the way of selecting.
+
+    Raises:
+        InputError: a similarity is NaN.
+    """
+    P, K = len(items_P), min(wanted, len(items_P) - 1)
+    nearest_PK = np.empty((P, K), dtype=np.int32)
+    rows = max(1, BLOCK // P)
+    for start in range(0, P, rows):
+        position_B = np.arange(start, min(start + rows, P))
+        block_BP = np.array(similarity(items_P[position_B], items_P), dtype=np.float32)  # a copy: written to below
+        block_BP[position_B - start, position_B] = -np.inf
+        if np.isnan(block_BP.max()):
+            row, column = np.argwhere(np.isnan(block_BP))[0]
+            raise InputError(
+                f"the similarity of training items must be a number, found NaN for items {items_P[start + row]} and "
+                f"{items_P[column]}: check weights="
+            )
+        least_B = np.partition(block_BP, P - K, axis=1)[:, P - K]
+        for i, row_P, least in zip(position_B, block_BP, least_B):
+            above = np.flatnonzero(row_P > least)
+            ties = np.flatnonzero(row_P == least)
+            ties = ties[ties != i]  # its own column, where others hold -inf too
+            after = np.searchsorted(ties, i)
+            nearest_PK[i, : len(above)] = above[np.argsort(-row_P[above], kind="stable")]
+            nearest_PK[i, len(above) :] = ties.take(range(after, after + K - len(above)), mode="wrap")
+    return nearest_PK
+
+
+class Batching:
+    """Which training pairs meet in a batch: an option of conf/batching."""
+
+    needs_similarity = False
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        """The sampler of `number` items."""
+        raise NotImplementedError
+
+
+class RandomBatches(Batching):
+    """A new random order every epoch."""
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        return EpochOrder(number, seed)
+
+
+class SimilarBatches(Batching):
+    """Groups of nearest neighbours under the estimator; see `SimilarOrder`."""
+
+    needs_similarity = True
+
+    def __init__(self, group: int = 4, pool: int = 16384, neighbours: int = 32) -> None:
+        self.group, self.pool, self.neighbours = group, pool, neighbours
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        return SimilarOrder(similarity, number, self.group, self.pool, self.neighbours, seed)

@@ -1,0 +1,120 @@
+"""One training: model and data under a seed, and the fit itself. The main job and the estimators' models share it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.seed import isolate_rng
+from omegaconf import DictConfig, OmegaConf
+
+from src.backbones.base import Encoder
+from src.build import build_data, build_loss, build_module, load_checkpoint, load_weights, restore_encoder
+from src.callbacks import EpochLines, NegativeWeights, Throughput
+from src.corpora.base import Corpus
+from src.datamodule import CodeSearchData
+from src.errors import InputError, nearest
+from src.module import CodeSearchModule
+from src.weights.base import Estimator
+
+KEEP = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished training: the module holds the weights of the epoch that is kept, and so does `checkpoint`."""
+
+    trainer: L.Trainer
+    checkpoint: Path
+    val_mrr: float  # of the kept epoch
+    seconds: float
+    pairs_per_second: float
+
+
+def prepare(
+    cfg: DictConfig, corpus: Corpus, estimator: Estimator | None = None
+) -> tuple[CodeSearchModule, CodeSearchData]:
+    """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
+    if cfg.keep not in KEEP:
+        raise InputError(f"keep must be one of {', '.join(KEEP)}, found {cfg.keep!r}{nearest(str(cfg.keep), KEEP)}")
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    loss = build_loss(cfg)
+    start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    data = build_data(cfg, corpus, encoder, estimator, weigh=loss.needs_similarity)
+    data.setup("fit")
+    if start_from:
+        restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
+    else:
+        encoder.fit(corpus.split("train").pairs)
+    module = build_module(cfg, encoder, loss)
+    if start_from:
+        load_weights(module, start_from, cfg.checkpoint)
+    if cfg.data.positives == "query":
+        check_dropout(module, data)
+    module.run_config = OmegaConf.to_container(cfg, resolve=True)
+    return module, data
+
+
+def check_dropout(module: CodeSearchModule, data: CodeSearchData) -> None:
+    """Raises InputError where the two embeddings of one query are the same: SimCSE would have nothing to learn from."""
+    features = module.encoder.queries([data.corpus.split("train").pairs[0].query] * 2)
+    with isolate_rng():
+        first, second = module.encoder.train()(features)
+    if bool((first == second).all()):
+        raise InputError(
+            "data.positives=query needs dropout, since nothing else tells a query's two embeddings apart; "
+            "found none: set backbone.encoder.dropout=0.1"
+        )
+
+
+def fit(
+    cfg: DictConfig,
+    module: CodeSearchModule,
+    data: CodeSearchData,
+    folder: Path,
+    loggers: Sequence[Logger] = (),
+    keep_last: bool = True,
+) -> Fitted:
+    """Trains; `folder`/checkpoints then holds best.ckpt, the epoch kept by cfg.keep, and last.ckpt if `keep_last`."""
+    kept = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="best",
+        monitor="val/mrr" if cfg.keep == "best" else None,
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    throughput = Throughput()
+    in_terminal = sys.stdout.isatty()
+    callbacks = [kept, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
+    if keep_last:
+        callbacks.append(ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False))
+    trainer: L.Trainer = instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=list(loggers),
+        default_root_dir=str(folder),
+        enable_model_summary=False,
+        log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
+        enable_progress_bar=in_terminal,
+    )
+    start = time.perf_counter()
+    trainer.fit(module, datamodule=data)
+    seconds = time.perf_counter() - start
+    val_mrr = kept.best_model_score if cfg.keep == "best" else trainer.callback_metrics.get("val/mrr")
+    if not kept.best_model_path or val_mrr is None:
+        raise InputError(
+            "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
+            f"trainer.max_epochs={cfg.trainer.max_epochs}"
+        )
+    checkpoint = Path(kept.best_model_path)
+    module.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+    return Fitted(trainer, checkpoint, float(val_mrr), seconds, throughput.pairs_per_second)
