@@ -18,6 +18,7 @@ from src.report.__main__ import main as report
 from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT
 from tests.doubles import write_corpus
+from tests.harvest.trees import go_tree
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -58,6 +59,10 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if "experiment=paper" in command or "backbone=" in command:
         pytest.skip("needs a pretrained checkpoint: tests/contracts composes it, tests/backbones runs small ones")
     monkeypatch.chdir(tmp_path)
+    if name == "harvest":
+        given = [f"roots=[{go_tree(tmp_path / 'src')}]" if word.startswith("roots=") else word for word in given]
+        assert run_command(name, tmp_path / "run", *given, "workers=0").status == 0
+        return
     if name == "report":
         assert report([str(finished.parent)]) == 0
         return
