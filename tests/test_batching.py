@@ -41,7 +41,7 @@ def groups(order: np.ndarray, size: int) -> list[list[int]]:
     return [order[i : i + size].tolist() for i in range(0, len(order), size)]
 
 
-@pytest.mark.parametrize(("number", "group", "pool"), [(53, 4, 64), (53, 3, 17), (2, 3, 5), (1, 2, 2), (13, 13, 13)])
+@pytest.mark.parametrize(("number", "group", "pool"), [(53, 4, 64), (53, 3, 17), (3, 2, 5), (1, 1, 2), (13, 13, 13)])
 def test_an_item_is_missing_or_comes_twice(number, group, pool):
     order = SimilarOrder(noise(number), number, group, pool, neighbours=5)
     assert len(order) == number
@@ -164,6 +164,8 @@ def test_groups_of_bm25_neighbours_are_no_more_alike_than_random_ones():
 def test_bad_input_is_accepted():
     with pytest.raises(InputError, match="1 or more, found 0"):
         SimilarOrder(noise(7), 7, group=0)
+    with pytest.raises(InputError, match="at most the 7 training pairs, found 8"):
+        SimilarOrder(noise(7), 7, group=8)
     with pytest.raises(InputError, match="group of 5 items, found pool=4"):
         SimilarOrder(noise(7), 7, group=5, pool=4)
     table = noise(7)

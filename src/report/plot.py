@@ -1,9 +1,14 @@
-"""Differences to InfoNCE as a picture: one panel per setting, one line per loss, its 95% interval."""
+"""Differences to a baseline as a picture: one panel per setting, one line per row, its 95% interval."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 
 from src.errors import InputError
 from src.report.runs import Setting
@@ -11,21 +16,16 @@ from src.report.runs import Setting
 BETTER, WORSE, UNDECIDED = "#2f7d4f", "#b3423a", "#6b7280"
 
 
-def plot_differences(panels: Mapping[Setting, Sequence[tuple[str, float, float, float]]], path: Path) -> None:
-    """Writes a forest plot: (name, difference, low, high) of each loss; a line that crosses zero decides nothing.
+def plot_differences(
+    panels: Mapping[Setting, Sequence[tuple[str, float, float, float]]], path: Path, baseline: str = "infonce"
+) -> None:
+    """Writes a forest plot: (name, difference, low, high) of each row; a line that crosses zero decides nothing.
 
-    Raises InputError where matplotlib is not installed or nothing can be compared.
+    Raises InputError where nothing can be compared.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise InputError("--plot needs matplotlib: pip install matplotlib") from error
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     panels = {setting: rows for setting, rows in panels.items() if rows}
     if not panels:
-        raise InputError("--plot compares with infonce: give runs with loss=infonce and with another loss, same seeds")
+        raise InputError(f"--plot compares with {baseline}: give runs of it and of others, same seeds")
     most = max(len(rows) for rows in panels.values())
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.4 * len(panels), 0.9 + 0.32 * most), squeeze=False, constrained_layout=True
@@ -40,7 +40,7 @@ def plot_differences(panels: Mapping[Setting, Sequence[tuple[str, float, float, 
         axis.invert_yaxis()
         axis.margins(y=0.12)
         axis.set_title(" / ".join(setting), fontsize=10, loc="left")
-        axis.set_xlabel("MRR minus InfoNCE (95%)", fontsize=9)
+        axis.set_xlabel(f"MRR minus {baseline} (95%)", fontsize=9)
         axis.tick_params(labelsize=9, length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.grid(axis="x", color="#e5e7eb", linewidth=0.8)

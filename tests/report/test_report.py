@@ -13,12 +13,22 @@ from src.report.runs import cells, find_runs
 from src.rundir import RunDirectory
 
 
-def make_run(root: Path, loss: str, seed: int, ranks: dict[str, float], pool="abc", status="finished", corpus=None):
-    run = RunDirectory(root / f"{loss}-{seed}")
+def make_run(
+    root: Path,
+    loss: str,
+    seed: int,
+    ranks: dict[str, float],
+    pool="abc",
+    status="finished",
+    corpus=None,
+    batching="random",
+    masked=False,
+):
+    run = RunDirectory(root / f"{loss}-{batching}-{masked}-{seed}" if batching != "random" else root / f"{loss}-{seed}")
     choices = {"loss": loss, "weights": "bm25", "lang": "python", "backbone": "tiny", "corpus": "stdlib"}
-    (run.path / "config.yaml").write_text(
-        yaml.safe_dump({"choices": choices, "seed": seed, "corpus": {"root": corpus}})
-    )
+    choices |= {"batching": batching}
+    cfg = {"choices": choices, "seed": seed, "corpus": {"root": corpus}, "negatives": {"mask_duplicates": masked}}
+    (run.path / "config.yaml").write_text(yaml.safe_dump(cfg))
     run.write_json("environment.json", {"corpus": {"test_pool_fingerprint": pool}})
     run.write_metrics({"bm25/mrr": 0.25, "bm25/mrr_low": 0.2, "bm25/mrr_high": 0.3, "test/candidates": 7})
     run.write_ranks(list(ranks), list(ranks.values()))
@@ -93,10 +103,30 @@ def test_a_plot_is_empty_or_fails(root, tmp_path, capsys):
     assert main([str(root), "--plot", str(tmp_path / "d.png")]) == 0
     assert (tmp_path / "d.png").read_bytes()[:4] == b"\x89PNG"
     assert main([str(root / "infonce-1"), "--plot", str(tmp_path / "none.png")]) == 2
-    assert "give runs with loss=infonce and with another loss" in capsys.readouterr().err
+    assert "--plot compares with infonce: give runs of it and of others" in capsys.readouterr().err
 
 
 def test_two_folders_of_one_reader_share_a_table(root, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     make_run(other, "infonce", 1, {"x": 1}, pool="xyz", corpus="data/cosqa")
     assert set(cells(find_runs([root, other]))) == {("stdlib", "python", "tiny"), ("cosqa", "python", "tiny")}
+
+
+def test_similar_batches_share_a_row_with_random_ones(root):
+    make_run(root, "infonce", 1, {"a": 1, "b": 1, "c": 1}, batching="similar")
+    make_run(root, "soft_infonce", 1, {"a": 1, "b": 1, "c": 1}, batching="similar", masked=True)
+    (row_cells,) = cells(find_runs([root])).values()
+    assert [cell.name for cell in row_cells] == [
+        *("infonce", "infonce, similar by bm25", "soft_infonce bm25", "soft_infonce bm25, similar, copies masked")
+    ]
+
+
+def test_another_baseline_is_ignored(root, capsys):
+    assert main([str(root), "--baseline", "soft_infonce bm25"]) == 0
+    assert "minus soft_infonce bm25" in capsys.readouterr().out
+    (row_cells,) = cells(find_runs([root])).values()
+    plain, soft, _ = rows(row_cells, "soft_infonce bm25")
+    assert plain[5] == f"{-(0 + 0.5 + 0.25) / 3:+.4f}"
+    assert soft[5] == ""
+    assert main([str(root), "--baseline", "soft_infonce"]) == 2
+    assert "did you mean 'soft_infonce bm25'" in capsys.readouterr().err
