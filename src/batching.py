@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
-from torch.utils.data import RandomSampler, Sampler
+from torch.utils.data import Sampler
 
 from src.errors import InputError
 
@@ -18,7 +17,34 @@ Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows 
 BLOCK = 2**22  # similarities held at a time, 16 MB; selecting from them takes as much again
 
 
-class SimilarOrder(Sampler[int]):
+class EpochOrder(Sampler[int]):
+    """All item indices, in an order that seed and epoch alone decide: not how often or how far it was read before."""
+
+    def __init__(self, number: int, seed: int) -> None:
+        super().__init__()
+        self.number = number
+        self.seed = seed
+        self._epoch: int | None = None
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return self.number
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fixes the epoch of the iterations to come; Lightning calls it. Without it each iteration is the next one."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self._passes if self._epoch is None else self._epoch
+        self._passes += 1
+        return iter(self.order(epoch).tolist())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        return np.random.default_rng([self.seed, epoch]).permutation(self.number)
+
+
+class SimilarOrder(EpochOrder):
     """Item indices in an order whose consecutive runs of `group` items are nearest neighbours.
 
     Every epoch shuffles the items into pools and cuts each pool greedily: an item not yet taken, in random order,
@@ -50,33 +76,18 @@ class SimilarOrder(Sampler[int]):
         neighbours: int = 32,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(number, seed)
         if group < 1:
             raise InputError(f"the group of alike items must be 1 or more, found {group}; 1 is a plain shuffle")
+        if group > number:
+            raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
         if pool < group:
             raise InputError(f"the pool must hold a group of {group} items, found pool={pool}; raise it or lower group")
         self.similarity = similarity
-        self.number = number
         self.group = group
         self.pool = pool
         self.neighbours = max(neighbours, group - 1)  # fewer would leave groups that nothing can fill
-        self.seed = seed
-        self.generator = torch.Generator().manual_seed(seed)
-        self._epoch: int | None = None
-        self._iterations = 0
         self._nearest_PK: np.ndarray | None = None  # of all items, where they are one pool
-
-    def __len__(self) -> int:
-        return self.number
-
-    def set_epoch(self, epoch: int) -> None:
-        """Fixes the epoch of the iterations to come; Lightning calls it."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        epoch = self._iterations if self._epoch is None else self._epoch
-        self._iterations += 1
-        return iter(self.order(epoch).tolist())
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
@@ -154,16 +165,16 @@ class Batching:
 
     needs_similarity = False
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> Sampler[int]:
-        """The sampler of `number` items; it has a `generator`, which seeds the data loader's workers too."""
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        """The sampler of `number` items."""
         raise NotImplementedError
 
 
 class RandomBatches(Batching):
     """A new random order every epoch."""
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> Sampler[int]:
-        return RandomSampler(range(number), generator=torch.Generator().manual_seed(seed))
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        return EpochOrder(number, seed)
 
 
 class SimilarBatches(Batching):
@@ -174,5 +185,5 @@ class SimilarBatches(Batching):
     def __init__(self, group: int = 4, pool: int = 16384, neighbours: int = 32) -> None:
         self.group, self.pool, self.neighbours = group, pool, neighbours
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> Sampler[int]:
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
         return SimilarOrder(similarity, number, self.group, self.pool, self.neighbours, seed)

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,14 @@ def _hint(overrides: list[str], config_name: str) -> str:
     return ""
 
 
+def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration of `python -m src.<config_name> <overrides>`, inside a run or outside of one."""
+    if GlobalHydra.instance().is_initialized():
+        return compose(config_name, overrides=list(overrides))
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return compose(config_name, overrides=list(overrides))
+
+
 def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -> DictConfig:
     """The configuration with only the valid choices of groups applied: its keys are those that exist."""
     choices = [
@@ -109,8 +117,7 @@ def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -
         and (groups[key] / f"{override.partition('=')[2]}.yaml").exists()
     ]
     GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return compose(config_name, overrides=choices)
+    return composed(config_name, choices)
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

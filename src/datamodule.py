@@ -99,16 +99,16 @@ class CodeSearchData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         pairs = self.corpus.split("train").pairs
         similarity = self.estimator.similarity if self.batching.needs_similarity else None
-        order = self.batching.order(similarity, len(pairs), self.seed)
         return DataLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
-            sampler=order,
+            sampler=self.batching.order(similarity, len(pairs), self.seed),
             drop_last=True,  # a short batch has fewer negatives, and weights whose scale depends on their number
             collate_fn=self._pair_batch(pairs),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            generator=order.generator,
+            # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
+            generator=torch.Generator().manual_seed(self.seed),
         )
 
     def _pair_batch(self, pairs: Sequence[Pair]) -> PairBatch:
@@ -122,7 +122,7 @@ class CodeSearchData(L.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The estimator's arithmetic, where the model trains."""
+        """The estimator's arithmetic on the device, where no worker has done it."""
         if "gathered" in batch:
             batch["similarity"] = self.estimator.on_device(batch.pop("gathered"))
         return batch
@@ -156,6 +156,7 @@ def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_w
         batch_size=batch_size,
         collate_fn=TextBatch(tokenise),
         num_workers=num_workers,
+        generator=torch.Generator(),  # as above
     )
 
 
@@ -169,6 +170,7 @@ class PairBatch:
     tokenise_targets: Tokenise
     estimator: Estimator | None
     copies_2N: np.ndarray | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
+    in_worker: bool = False  # whether the similarities are worked out here or from what is gathered here
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         batch = {
@@ -178,7 +180,11 @@ class PairBatch:
         }
         rows = np.asarray(indices)
         if self.estimator is not None:
-            batch["gathered"] = self.estimator.gather(rows, rows)
+            gathered = self.estimator.gather(rows, rows)
+            if self.in_worker:
+                batch["similarity"] = self.estimator.on_device(gathered)
+            else:
+                batch["gathered"] = gathered
         if self.copies_2N is not None:
             copies_2B = self.copies_2N[:, rows]
             excluded_BB = (copies_2B[:, :, None] == copies_2B[:, None, :]).any(axis=0)

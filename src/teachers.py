@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose
 from hydra.utils import instantiate
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -29,10 +28,10 @@ from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
 from src.build import best_checkpoint, check_targets, load_checkpoint, restore_module
 from src.cache import Cache, code_version, key_of, sha256
-from src.cli import CONF
+from src.cli import CONF, composed
 from src.corpora.base import fingerprint
 from src.datamodule import text_loader
-from src.errors import InputError
+from src.errors import InputError, nearest
 from src.fitting import fit, prepare
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
@@ -47,6 +46,14 @@ MODEL, EMBEDDINGS = "model.ckpt", "embeddings.npy"
 SENTENCE_ENCODER_SCALE = 20.0  # of a folder's or a hub's model; sentence-transformers' MultipleNegativesRankingLoss
 # Of a training's configuration, what its result depends on.
 DECISIVE = ("backbone", "model", "optimizer", "data", "trainer", "loss", "batching", "negatives", "keep", "checkpoint")
+TRAINING = {
+    "batch_size": "data.batch_size",
+    "max_epochs": "trainer.max_epochs",
+    "learning_rate": "optimizer.learning_rate",
+    "dropout": "backbone.encoder.dropout",
+}
+# What suits the machine, not the model.
+MACHINE = (("trainer", "accelerator"), ("trainer", "precision"), ("data", "num_workers"), ("data", "eval_batch_size"))
 INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "num_workers", "eval_batch_size", "compare_infonce"}
 
 
@@ -106,7 +113,10 @@ class FrozenModel:
             return sha256(path), lambda: read_module(path)
         with _named("weights.checkpoint"):
             folder = checkpoint_folder(self.checkpoint)
-        encoder = TransformerEncoder(folder, pooling=sentence_pooling(folder))
+            encoder = TransformerEncoder(folder, pooling=sentence_pooling(folder))
+            positions = getattr(encoder.config, "max_position_embeddings", 0) or sys.maxsize
+        for side in ("max_query_tokens", "max_code_tokens"):  # RoBERTa needs two of its positions for padding
+            setattr(encoder, side, min(getattr(encoder, side), positions - 2))
         return encoder.identity(), lambda: sentence_encoder(encoder)
 
     def _trained(self) -> Path:
@@ -118,7 +128,7 @@ class FrozenModel:
         if cfg.data.batch_size > pairs:
             raise InputError(
                 f"weights={self.name}: its model trains in batches of {cfg.data.batch_size}, found a training split of "
-                f"{pairs} pairs; set weights.training=[data.batch_size={max(2, pairs // 4)}]"
+                f"{pairs} pairs; set weights.training.batch_size={max(2, pairs // 4)}"
             )
         entry = self.cache.get(
             "models",
@@ -151,18 +161,22 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         shared.discard("backbone")
     recipe = f"experiment={estimator.recipe}"
     backbone = estimator.backbone or cfg.choices.backbone
-    made = compose("train", overrides=[recipe, f"backbone={backbone}"])
+    made = composed("train", [recipe, f"backbone={backbone}"])
     with open_dict(made):
         for name in sorted(shared):
             made[name] = OmegaConf.to_container(cfg[name], resolve=True)
         made.choices = {**cfg.choices, "loss": "infonce", "weights": "none", "backbone": backbone}
         made.cache, made.seed, made.checkpoint = cfg.cache, estimator.seed, None
-        for key in ("accelerator", "precision"):
-            made.trainer[key] = cfg.trainer[key]
+        for group, key in MACHINE:
+            made[group][key] = cfg[group][key]
     own = OmegaConf.load(CONF / "experiment" / f"{estimator.recipe}.yaml")
     own.pop("defaults")
     made.merge_with(own)
-    made.merge_with_dotlist(list(estimator.training))
+    for key, value in estimator.training.items():
+        if key not in TRAINING:
+            options = ", ".join(TRAINING)
+            raise InputError(f"weights.training: expected one of {options}, found {key!r}{nearest(key, TRAINING)}")
+        OmegaConf.update(made, TRAINING[key], value)
     return made
 
 

@@ -20,10 +20,13 @@ from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
-from src.rundir import RunDirectory, environment, relative
+from src.rundir import RunDirectory, environment, relative, run_name
 from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
 from src.teachers import attach
 from src.weights.base import Estimator
+
+
+GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def complete(cfg: DictConfig) -> None:
     """Checks the configuration, and adds which option of each group was chosen."""
     check_numbers(cfg)
     hydra = HydraConfig.get()
-    names = {group: hydra.runtime.choices[group] for group in ("loss", "weights", "lang", "backbone", "corpus")}
+    names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     with open_dict(cfg):
         cfg.choices = names
@@ -98,7 +101,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, seed {cfg.seed}",
+            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
@@ -154,7 +157,7 @@ def report(
     cfg: DictConfig, run: RunDirectory, test: Split, trained: Trained, lexical: np.ndarray, plain: Trained | None
 ) -> dict[str, float]:
     """metrics.json and the table at the end of a run."""
-    name = cfg.choices.loss if cfg.choices.loss == "infonce" else f"{cfg.choices.loss} {cfg.choices.weights}"
+    name = run_name(cfg.choices)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
     differences = {other: difference(trained.ranks, ranks) for other, ranks in others.items()}

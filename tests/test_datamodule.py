@@ -60,11 +60,21 @@ def test_a_loss_without_similarity_pays_for_an_estimator():
     assert "similarity" not in batches(data(estimator=None))[0]
 
 
-def test_loader_workers_change_the_batches():
-    made = [data(num_workers=n, estimator=BM25Estimator()) for n in (0, 2)]
-    for here, there in zip(*(batches(m) for m in made), strict=True):
-        assert torch.equal(here["codes"]["ids"], there["codes"]["ids"])
-        assert torch.equal(here["similarity"], there["similarity"])
+def test_loader_workers_change_the_batches_or_the_random_numbers():
+    seen = []
+    for workers in (0, 1, 2):
+        made = data(num_workers=workers, estimator=BM25Estimator())
+        loader = made.train_dataloader()
+        torch.manual_seed(0)
+        epochs = [made.on_after_batch_transfer(batch, 0) for _ in range(3) for batch in loader]
+        for evaluation in made.val_dataloader():
+            assert list(evaluation)
+        seen.append((epochs, torch.rand(3)))  # what dropout would draw next
+    for epochs, drawn in seen[1:]:
+        assert torch.equal(drawn, seen[0][1])
+        for here, there in zip(seen[0][0], epochs, strict=True):
+            assert torch.equal(here["codes"]["ids"], there["codes"]["ids"])
+            assert torch.equal(here["similarity"], there["similarity"])
 
 
 def test_a_batch_larger_than_the_training_split_gives_an_epoch_without_steps():

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from src.errors import InputError
-from src.rundir import read_ranks
+from src.rundir import read_ranks, run_name
 
 Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in a comparison
 
@@ -27,6 +27,7 @@ class Run:
     pool: str  # fingerprint of the candidate pool
     ranks: dict[str, float]
     metrics: dict[str, float]
+    masked: bool = False  # whether copies of a positive were no negatives
 
     @property
     def setting(self) -> Setting:
@@ -34,9 +35,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The loss, with its estimator where it uses one."""
-        loss = self.choices["loss"]
-        return loss if loss == "infonce" else f"{loss} {self.choices['weights']}"
+        """The loss, with what else sets the runs of a table apart."""
+        return run_name(self.choices) + (", copies masked" if self.masked else "")
 
 
 @dataclass
@@ -74,7 +74,8 @@ def read_run(folder: Path) -> Run:
         pool = environment["corpus"]["test_pool_fingerprint"]
         root = cfg["corpus"].get("root")
         corpus = Path(root).name if root else cfg["choices"]["corpus"]
-        return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics)
+        masked = cfg.get("negatives", {}).get("mask_duplicates", False)
+        return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics, masked)
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise InputError(f"{folder} is not a whole run directory ({type(error).__name__}: {error})") from error
 

@@ -5,7 +5,7 @@ Shape letters: N training pairs, B rows, C columns, D embedding size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +54,8 @@ class EmbeddingEstimator(Estimator):
         scale: multiplies the similarity; it divides the losses' `weight_temperature` for this estimator alone.
         seed: of that training; not the run's, so that all seeds of a sweep share one model.
         backbone: option of conf/backbone for that training; None: the run's own.
-        training: overrides of that training, such as `trainer.max_epochs=3`.
+        training: what that training departs in from its recipe: `batch_size`, `max_epochs`, `learning_rate`,
+            `dropout`; None or left out: as the recipe says.
 
     `fit` needs a teacher: `src.teachers.attach(estimator, cfg)` gives it one.
     """
@@ -70,10 +71,11 @@ class EmbeddingEstimator(Estimator):
         scale: float = 1.0,
         seed: int = 1,
         backbone: str | None = None,
-        training: Sequence[str] = (),
+        training: Mapping[str, float | None] | None = None,
     ) -> None:
         self.checkpoint, self.scale, self.seed = checkpoint, float(scale), seed
-        self.backbone, self.training = backbone, tuple(training)
+        self.backbone = backbone
+        self.training = {key: value for key, value in (training or {}).items() if value is not None}
         self.teacher: Teacher | None = None
 
     def fit(self, pairs: Sequence[Pair]) -> None:

@@ -1,0 +1,144 @@
+"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, in turns in one run.
+
+python -m tests.benchmarks.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
+python -m tests.benchmarks.estimators --backbone minilm backbone.name=FOLDER data.batch_size=64
+python -m tests.benchmarks.estimators data.num_workers=0        (all in one process: what it costs in CPU time)
+
+A step is everything from the data loader to updated weights, as in training: workers tokenise and gather, the model
+embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is the paper's way,
+for comparison: no features, but a forward pass of an encoder over the queries inside every step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import lightning as L
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader
+
+from src.build import build_data, build_estimator, build_loss, build_module
+from src.cli import composed, quiet_libraries
+from src.datamodule import CodeSearchData
+from src.teachers import attach
+
+ESTIMATORS = ("bm25", "bm25_paper", "simcse", "trained_model", "mixture")
+PREFETCHED, TIMED = 3, 4  # steps
+PLAIN, TEACHER = "infonce", "teacher in the loop"
+
+
+def main(arguments: list[str] | None = None) -> dict[str, float]:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.estimators")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--estimators", nargs="+", default=list(ESTIMATORS), choices=ESTIMATORS)
+    given, overrides = parser.parse_known_args(arguments)
+    quiet_libraries()
+    steps = contenders(given.backbone, given.estimators, overrides)
+    seconds = in_turns(steps, given.rounds)
+    show(seconds, given.backbone)
+    return {name: ratio(seconds, name) for name in seconds}
+
+
+def contenders(backbone: str, estimators: list[str], overrides: list[str]) -> dict[str, Callable[[], None]]:
+    """name -> the next training step. All share one model and one optimiser; each has its loader and workers."""
+    cfg = configured(PLAIN, "none", backbone, overrides)
+    corpus = instantiate(cfg.corpus)
+    encoder = instantiate(cfg.backbone.encoder)
+    encoder.fit(corpus.split("train").pairs)
+    module = build_module(cfg, encoder, build_loss(cfg))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5)
+
+    def step_of(name: str, weights: str, with_teacher: bool = False) -> Callable[[], None]:
+        cfg = configured(name, weights, backbone, overrides)
+        loss = build_loss(cfg)
+        estimator = build_estimator(cfg, loss)
+        attach(estimator, cfg)
+        data = build_data(cfg, corpus, encoder, estimator)
+        data.setup("fit")
+        data.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)  # where it trains
+        batches = endless(data)
+
+        def step() -> None:
+            batch = data.on_after_batch_transfer(next(batches), 0)
+            similarity_BC = batch.get("similarity")
+            if with_teacher:
+                with torch.no_grad():
+                    embeddings_BD = module.embed(batch["queries"])
+                    similarity_BC = embeddings_BD @ embeddings_BD.T
+            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
+            loss(module.score(queries_BD, codes_BD), batch["positive"], similarity_BC).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step
+
+    steps = {PLAIN: step_of(PLAIN, "none")}
+    steps |= {name: step_of("soft_infonce", name) for name in estimators}
+    return {**steps, TEACHER: step_of("soft_infonce", "bm25", with_teacher=True)}
+
+
+def endless(data: CodeSearchData) -> Iterator[dict]:
+    """The loader's batches, without the pause between epochs."""
+    loader = data.train_dataloader()
+    number = len(loader.dataset)
+    order = [i for epoch in range(1000) for i in loader.sampler.order(epoch)[: number - number % data.batch_size]]
+    workers = {"num_workers": data.num_workers, "generator": torch.Generator()}
+    return iter(DataLoader(loader.dataset, data.batch_size, sampler=order, collate_fn=loader.collate_fn, **workers))
+
+
+def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> DictConfig:
+    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *overrides])
+    with open_dict(cfg):
+        cfg.choices = {"backbone": backbone, "corpus": "the given", "lang": cfg.lang.name}
+        cfg.trainer.logger = False
+    return cfg
+
+
+def in_turns(steps: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of a step, (rounds,): of each kind in turn a few steps, the first of which have their batches ready."""
+    names = list(steps)
+    seconds = {name: np.empty(rounds) for name in names}
+    for round_ in range(-1, rounds):  # one round to warm up
+        for name in np.roll(names, round_):
+            for _ in range(PREFETCHED):
+                steps[name]()
+            start = time.perf_counter()
+            for _ in range(TIMED):
+                steps[name]()
+            if round_ >= 0:
+                seconds[name][round_] = (time.perf_counter() - start) / TIMED
+    return seconds
+
+
+def ratio(seconds: dict[str, np.ndarray], name: str) -> float:
+    """Median over rounds of the step's time over that of plain InfoNCE in the same round."""
+    return float(np.median(seconds[name] / seconds[PLAIN]))
+
+
+def show(seconds: dict[str, np.ndarray], backbone: str) -> None:
+    rounds = len(seconds[PLAIN])
+    title = f"{backbone}, median of {rounds} rounds, {torch.get_num_threads()} threads"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("step", "ms", "ratio", "middle half of rounds"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    for name, values in seconds.items():
+        low, high = np.quantile(values / seconds[PLAIN], (0.25, 0.75))
+        label = name if name in (PLAIN, TEACHER) else f"soft_infonce {name}"
+        row = (f"{1000 * np.median(values):.1f}", f"{ratio(seconds, name):.3f}", f"{low:.3f} to {high:.3f}")
+        table.add_row(label, *row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)
