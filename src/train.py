@@ -25,7 +25,6 @@ from src.summary import difference, lexical_baseline, pool_facts, prefixed, prin
 from src.teachers import attach
 from src.weights.base import Estimator
 
-
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
