@@ -130,8 +130,10 @@ def checkpoint_gradients(model: PreTrainedModel, name: str) -> None:
     """Layers run again in the backward pass. Raises InputError where the architecture does not know how."""
     if not model.supports_gradient_checkpointing:
         raise InputError(f"backbone.encoder.gradient_checkpointing: {name!r} does not support it; set false")
-    # The reentrant kind gives no gradients where a layer's input needs none, as behind frozen embeddings.
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # Not reentrant: that kind gives no gradients where a layer's input needs none, as behind frozen embeddings.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    model.disable_input_require_grads()  # a hook for the reentrant kind, which a loader's worker could not unpickle
 
 
 def linear_layers(model: nn.Module) -> list[str]:
