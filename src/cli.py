@@ -24,6 +24,9 @@ CONF = Path(__file__).parents[1] / "conf"
 # Errors of the user's making; anything else is ours and keeps its traceback.
 EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
 
+# What an interrupted command leaves, where that is no training.
+KEPT = {"harvest": "the same command goes on where this one stopped"}
+
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Runs `task` under Hydra with conf/<config_name>.yaml and the command line's overrides."""
@@ -53,7 +56,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop):
             raise
-        print("interrupted: what was finished is kept, with the last checkpoint, in the run directory", file=sys.stderr)
+        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint, in the run directory")
+        print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(130)
     if failed:
         sys.exit(2)

@@ -89,6 +89,9 @@ class RunDirectory:
     def write_json(self, name: str, value: Any) -> None:
         _replace(self.path / name, json.dumps(value, indent=2) + "\n")
 
+    def write_text(self, name: str, text: str) -> None:
+        _replace(self.path / name, text)
+
     def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
         path = self.path / "test_ranks.csv"

@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def sentences(number: int, seed: int = 0) -> list[tuple[str, str]]:
     random.Random(seed).shuffle(names)
     return [
         (f"{verb} the {noun} of a record {i}", f"def {verb}_{noun}(x):\n    y = {noun}s[x]\n    return {verb}(y, {i})")
-        for i, (verb, noun) in enumerate(names[:number])
+        for i, (verb, noun) in enumerate(islice(cycle(names), number))
     ]
 
 

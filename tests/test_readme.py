@@ -13,10 +13,12 @@ import pytest
 import torch
 import yaml
 
+from src.cache import main as cache
 from src.report.__main__ import main as report
 from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT
 from tests.doubles import write_corpus
+from tests.harvest.trees import go_tree
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -31,7 +33,7 @@ SHORT = ("trainer.max_epochs=1", "data.batch_size=16")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = write_corpus(tmp_path_factory.mktemp("corpus"))
+    root = write_corpus(tmp_path_factory.mktemp("corpus"), train=263)  # a batch of SimCSE
     for language in ("java", "javascript", "php", "ruby", "go"):
         write_corpus(root, language, train=17, valid=3, test=5)
     return root
@@ -57,16 +59,24 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if "experiment=paper" in command or "backbone=" in command:
         pytest.skip("needs a pretrained checkpoint: tests/contracts composes it, tests/backbones runs small ones")
     monkeypatch.chdir(tmp_path)
+    if name == "harvest":
+        given = [f"roots=[{go_tree(tmp_path / 'src')}]" if word.startswith("roots=") else word for word in given]
+        assert run_command(name, tmp_path / "run", *given, "workers=0").status == 0
+        return
     if name == "report":
         assert report([str(finished.parent)]) == 0
+        return
+    if name == "cache":
+        assert cache(given) == 0
         return
     # The command's own words, on data and for a time that a test can afford.
     given = [f"corpus.root={root}" if word.startswith("corpus.root=") else word for word in given]
     given = [f"run={finished}" if word.startswith("run=") else word for word in given]
     given = [word for word in given if word != "-m"]
-    stand_in = ["corpus=codesearchnet", f"corpus.root={root}"] if name == "train" else []
-    options = [*QUICK, *SHORT, *stand_in, *given] if name == "train" else given
+    stand_in = ["corpus=codesearchnet", f"corpus.root={root}"] if name != "eval" else []
+    options = [*QUICK, *SHORT, *stand_in, *given] if name != "eval" else given
     options = [word for word in options if word not in stand_in] + stand_in
+    options += ["threshold=0.7"] if name == "inspect_weights" else []  # what the stand-in's copies have in common
     result = run_command(name, tmp_path / "run", *(["-m"] if "-m" in words else []), *options)
     assert result.status == 0, result.errors
 

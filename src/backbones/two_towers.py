@@ -20,13 +20,16 @@ class TwoTowers(Encoder):
     Args:
         query: any encoder.
         code: any encoder, of the same embedding size.
+        dropout: of both, in place of their own; None leaves each its own.
 
     Raises:
         InputError: on first use, embeddings of different sizes.
     """
 
-    def __init__(self, query: Encoder, code: Encoder) -> None:
+    def __init__(self, query: Encoder, code: Encoder, dropout: float | None = None) -> None:
         super().__init__()
+        if dropout is not None:
+            query.dropout = code.dropout = dropout  # read when a configuration is, or in each step
         self.query = query
         self.code = code
 

@@ -31,8 +31,9 @@ QUERY = {"tokens": ("docstring_tokens", "docstring"), "source": ("docstring", "d
 def ways_to_get_a_corpus(language: str) -> str:
     """The end of an error message about a corpus that is not there."""
     return (
-        "three ways to get a corpus: corpus=stdlib needs no data (python only); corpus=codesearchnet corpus.root=DIR "
-        f"reads CodeSearchNet from DIR/{language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
+        "three ways to get a corpus: corpus=stdlib reads the library of the language's toolchain; corpus=harvest "
+        "corpus.roots=[DIR] reads the functions of your source trees; corpus=codesearchnet corpus.root=DIR reads "
+        f"CodeSearchNet from DIR/{language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
         ".jsonl.gz); your own data works the same way, one JSON object a line with the fields code, docstring, url"
     )
 

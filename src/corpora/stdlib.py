@@ -1,4 +1,6 @@
-"""Python's own standard library as a code search corpus: real, documented, and on every machine already.
+"""A language's own standard library as a code search corpus: real, documented, and on many machines already.
+
+Python's is on every one that runs this; those of the other languages are harvested where their toolchain keeps them.
 
 A query is the first paragraph of a function's docstring, its code is the function without it, as in CodeSearchNet
 (Husain et al., 2019) with GraphCodeBERT's filter. Modules are split, not functions, so test modules are unseen.
@@ -7,9 +9,7 @@ A query is the first paragraph of a function's docstring, its code is the functi
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
-import re
 import sys
 import sysconfig
 import tokenize
@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.corpora.base import Codebase, Pair, Split
-from src.corpora.codesearchnet import ways_to_get_a_corpus
 from src.corpora.duplicates import near_duplicates
+from src.corpora.filters import is_good_query
+from src.corpora.harvest import CACHE, HarvestCorpus
+from src.corpora.modules import assign_modules
 from src.corpora.python_source import documented_functions
 from src.errors import InputError, nearest
+from src.harvester.languages import language_of
+from src.harvester.toolchains import library_roots
 from src.text import subtokens
 
 log = logging.getLogger(__name__)
@@ -46,20 +50,30 @@ class Library:
 
 
 class StdlibCorpus:
-    """Documented functions and methods of the running interpreter's standard library.
+    """Documented functions and methods of the running interpreter's standard library, or of another toolchain's.
 
-    `root` is the library's folder (None: the running interpreter's). Builds of one python version hold the same pairs
-    unless their maker patched the library; the fingerprints of the splits tell. Valid and test rank the codes of
-    their own pairs. Every InputError comes from `split`, never from the constructor.
+    `root` is the library's folder (None: the running interpreter's, or what the toolchain names). Builds of one python
+    version hold the same pairs unless their maker patched the library; the fingerprints of the splits tell. Valid and
+    test rank the codes of their own pairs. `near_duplicate` is for python alone: the harvester, which reads the others
+    into `cache`, drops equal codes only. Every InputError comes from `split`, never from the constructor.
     """
 
-    def __init__(self, language: str = "python", root: str | Path | None = None, near_duplicate: float = 0.8) -> None:
+    def __init__(
+        self,
+        language: str = "python",
+        root: str | Path | None = None,
+        near_duplicate: float = 0.8,
+        cache: str | Path = CACHE,
+    ) -> None:
         self.language = language
         self.root = root
         self.near_duplicate = near_duplicate
+        self.cache = cache
 
     def split(self, name: str) -> Split:
-        """Raises InputError: a language other than python, a root without the library, a threshold outside (0, 1]."""
+        """Raises InputError: no library on this machine, a root without it, a threshold outside (0, 1]."""
+        if self.language != "python":
+            return self._harvested.split(name)
         splits = self._library().splits
         if name not in splits:
             raise InputError(f"a split is one of {', '.join(splits)}, found {name!r}{nearest(name, splits)}")
@@ -67,12 +81,14 @@ class StdlibCorpus:
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
-        return dict(self._library().counts)
+        return dict(self._library().counts) if self.language == "python" else self._harvested.counts()
+
+    @functools.cached_property
+    def _harvested(self) -> HarvestCorpus:
+        language_of(self.language)
+        return HarvestCorpus(library_roots(self.language, self.root), self.language, cache=self.cache)
 
     def _library(self) -> Library:
-        if self.language != "python":
-            ways = ways_to_get_a_corpus(self.language)
-            raise InputError(f"corpus=stdlib expects lang=python, found lang={self.language}; {ways}")
         if not isinstance(self.near_duplicate, int | float) or not 0 < self.near_duplicate <= 1:
             raise InputError(f"expected a number 0 < corpus.near_duplicate <= 1, found {self.near_duplicate!r}")
         root = sysconfig.get_path("stdlib") if self.root is None else self.root
@@ -94,7 +110,7 @@ def read_library(root: Path, near_duplicate: float) -> Library:
     pairs = [pair for position, pair in enumerate(pairs) if position not in dropped]
     counts["kept"] = len(pairs)
 
-    split_of = assign_modules(Counter(_module(pair) for pair in pairs))
+    split_of = assign_modules(Counter(_module(pair) for pair in pairs), BEGINS)
     by_split: dict[str, list[Pair]] = {name: [] for name in BEGINS}
     for pair in pairs:
         by_split[split_of[_module(pair)]].append(pair)
@@ -104,27 +120,6 @@ def read_library(root: Path, near_duplicate: float) -> Library:
             raise InputError(f"split {name!r} of corpus.root={root} is empty: {len(pairs)} pairs are too few to split")
     log.info("standard library in %s: %s", root, ", ".join(f"{key} {number}" for key, number in counts.items()))
     return Library({name: _split(name, members) for name, members in by_split.items()}, dict(counts))
-
-
-def assign_modules(sizes: dict[str, int]) -> dict[str, str]:
-    """Module -> split. Laid end to end in the order of their hashes, each goes where its middle falls.
-
-    A hash of each module alone would let one large package upset the proportions.
-    """
-    total, done, split_of = sum(sizes.values()), 0, {}
-    for module in sorted(sizes, key=lambda module: hashlib.sha256(module.encode()).digest()):
-        middle = (done + sizes[module] / 2) / total
-        split_of[module] = max((name for name in BEGINS if BEGINS[name] <= middle), key=BEGINS.__getitem__)
-        done += sizes[module]
-    return split_of
-
-
-def is_good_query(query: str) -> bool:
-    """GraphCodeBERT's filter: 3 to 256 words, English (ASCII and mostly letters), no image and no link."""
-    words = re.findall(r"\w+", query)
-    letters = sum(character.isalpha() for character in query)
-    english = query.isascii() and 2 * letters >= len(query.replace(" ", ""))
-    return 3 <= len(words) <= 256 and english and "<img" not in query and "http" not in query
 
 
 def _pairs(root: Path, counts: Counter[str]) -> Iterator[Pair]:

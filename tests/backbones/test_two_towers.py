@@ -69,6 +69,12 @@ def test_embeddings_of_different_sizes_meet_in_a_dot_product() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_dropout_of_both_reaches_neither(folders: dict[str, Path]) -> None:
+    towers = TwoTowers(TransformerEncoder(str(folders["bert"])), TransformerEncoder(str(folders["t5"])), dropout=0.4)
+    assert towers.query.config.hidden_dropout_prob == 0.4
+    assert towers.code.config.dropout_rate == 0.4
+
+
 def test_any_two_options_do_not_make_two_towers() -> None:
     cfg = composed("backbone=two_towers", "backbone@backbone.query=codebert", "backbone@backbone.code=graphcodebert")
     towers = instantiate(cfg.backbone.encoder)

@@ -11,7 +11,11 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from tree_sitter import Tree
 
 from src.backbones.dataflow import LANGUAGES, extract_dataflow
 from src.backbones.dataflow.grammars import FILES, grammar
@@ -31,9 +35,15 @@ def fastest(contenders: list[Callable[[], object]]) -> list[float]:
     return best
 
 
-def leaves(root) -> list[bytes]:
+def each(function: Callable[[Any], object], items: list) -> None:
+    """Calls it for every item and keeps no result, as a loader's worker does."""
+    for item in items:
+        function(item)
+
+
+def leaves(parse: Callable[[bytes], Tree], source: bytes) -> list[bytes]:
     """The least that a tokeniser on a syntax tree does."""
-    found, stack = [], [root]
+    found, stack = [], [parse(source).root_node]
     while stack:
         node = stack.pop()
         if children := node.children:
@@ -55,9 +65,9 @@ def main() -> None:
         edges = sum(len(extract_dataflow(code, language)[1]) for code in codes) / len(codes)
         flow, bare, walk = fastest(
             [
-                lambda codes=codes, language=language: [extract_dataflow(code, language) for code in codes],
-                lambda sources=sources, parse=parse: [parse(source) for source in sources],
-                lambda sources=sources, parse=parse: [leaves(parse(source).root_node) for source in sources],
+                partial(each, partial(extract_dataflow, language=language), codes),
+                partial(each, parse, sources),
+                partial(each, partial(leaves, parse), sources),
             ]
         )
         print(

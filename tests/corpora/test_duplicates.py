@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from src.corpora import duplicates
 from src.corpora.duplicates import near_duplicates
 from src.text import subtokens
 
@@ -26,3 +27,19 @@ def test_near_duplicates_agree_with_comparing_every_pair() -> None:
 def test_jaccard_of_exactly_the_threshold_counts() -> None:
     assert near_duplicates(["a b c d", "a b c d e"], 0.8) == [1]
     assert near_duplicates(["a b c", "a b c d"], 0.8) == []
+
+
+def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
+    draw = random.Random(11)
+    texts = [" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(97)]
+    sets = [set(text.split()) for text in texts]
+    expected = [
+        (i, j)
+        for j in range(97)
+        for i in range(j)
+        if sets[i] and sets[j] and 10 * len(sets[i] & sets[j]) >= 7 * len(sets[i] | sets[j])
+    ]
+    for candidates in (1, 500, 2**18):  # a row each, some rows, all rows
+        monkeypatch.setattr(duplicates, "CANDIDATES", candidates)
+        first, second = duplicates.alike_pairs(texts, 0.7)
+        assert sorted(zip(first.tolist(), second.tolist())) == sorted(expected)

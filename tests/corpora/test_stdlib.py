@@ -13,7 +13,9 @@ import pytest
 
 from src.corpora import stdlib
 from src.corpora.base import Split
-from src.corpora.stdlib import StdlibCorpus, assign_modules, is_good_query
+from src.corpora.filters import is_good_query
+from src.corpora.modules import assign_modules
+from src.corpora.stdlib import BEGINS, StdlibCorpus
 from src.errors import InputError
 
 BODY = "    {0}_rows = load_{0}(path)\n    sort_{0}({0}_rows)\n    return {0}_rows.{0}\n"
@@ -132,19 +134,23 @@ def test_modules_of_one_package_stay_in_one_split(tmp_path: Path) -> None:
 
 def test_one_large_module_does_not_take_a_whole_small_split() -> None:
     sizes = {f"module{n}": 10 for n in range(100)} | {"large": 200}
-    split_of = assign_modules(sizes)
+    split_of = assign_modules(sizes, BEGINS)
     held = {name: sum(sizes[module] for module in sizes if split_of[module] == name) for name in stdlib.BEGINS}
     assert held["train"] / 1200 == pytest.approx(0.75, abs=0.1)
     assert held["valid"] > 0 < held["test"]
-    assert assign_modules(dict(reversed(sizes.items()))) == split_of
+    assert assign_modules(dict(reversed(sizes.items())), BEGINS) == split_of
 
 
-def test_other_language_is_told_the_three_ways() -> None:
-    with pytest.raises(
-        InputError, match=r"lang=python, found lang=java; .*corpus.root=DIR.*DIR/java.*your own data"
-    ) as error:
+def test_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.harvester.toolchains._PLACES", {"java": list})
+    with pytest.raises(InputError, match=r"lang=java found no library .*openjdk-17-source.*corpus.root=DIR") as error:
         StdlibCorpus("java").split("train")
     assert "\n" not in str(error.value)
+
+
+def test_misspelt_language_is_corrected() -> None:
+    with pytest.raises(InputError, match="did you mean 'ruby'"):
+        StdlibCorpus("rubby").split("train")
 
 
 def test_misspelt_split_is_corrected(tmp_path: Path) -> None:

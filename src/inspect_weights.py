@@ -1,0 +1,127 @@
+"""How good is an estimator? python -m src.inspect_weights corpus=codesearchnet corpus.root=DIR lang=python"""
+
+from __future__ import annotations
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src import cli
+from src.cli import CONF, composed
+from src.errors import InputError, nearest
+from src.inspection.inspection import Inspection, inspect
+from src.inspection.known import known_false_negatives
+from src.inspection.page import page
+from src.inspection.tables import print_found
+from src.losses.base import Loss
+from src.rundir import RunDirectory, environment, relative
+from src.summary import print_facts
+from src.teachers import attach
+from src.train import complete
+from src.weights.base import Estimator
+
+
+def main(cfg: DictConfig) -> None:
+    """Finds known false negatives, asks each estimator for them, and leaves inspection.json and inspection.html."""
+    run = RunDirectory(HydraConfig.get().runtime.output_dir)
+    with run.recording():
+        complete(cfg)
+        check(cfg)
+        run.write_config(cfg)
+        estimators = {name: build(name, cfg) for name in chosen(cfg)}
+        loss, loss_name = weighing_loss(cfg)
+
+        train = instantiate(cfg.corpus).split("train")
+        run.write_json("environment.json", environment(cfg.seed, train_fingerprint=train.fingerprint))
+        item_S = sampled(len(train), cfg.sample, cfg.seed)
+        looked_at = [train.pairs[i] for i in item_S]
+        known = known_false_negatives(looked_at, cfg.threshold)
+        facts = announce(cfg, len(train), len(item_S), loss_name)
+        for estimator in estimators.values():
+            attach(estimator, cfg)
+            estimator.fit(train.pairs)
+
+        found = inspect(cfg, estimators, item_S, known, loss, neighbours(cfg))
+        report(run, found, looked_at, facts)
+
+
+def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[str, str]) -> None:
+    """The numbers, the page, and the tables that a person reads."""
+    run.write_json("inspection.json", dict(sorted(found.numbers.items())))
+    run.write_text("inspection.html", page(found, looked_at, facts))
+    print_found(found)
+    print_facts({"page": str(relative(run.path / "inspection.html"))})
+
+
+def check(cfg: DictConfig) -> None:
+    """Raises InputError for a number that means nothing."""
+    if isinstance(cfg.threshold, bool) or not isinstance(cfg.threshold, int | float) or not 0 < cfg.threshold <= 1:
+        raise InputError(f"threshold: expected a Jaccard index above 0 and up to 1, found {cfg.threshold!r}")
+    for key, least in (("batches", 1), ("most", 1), ("sample", 4)):
+        if isinstance(cfg[key], bool) or not isinstance(cfg[key], int) or cfg[key] < least:
+            raise InputError(f"{key}: expected a whole number of {least} or more, found {cfg[key]!r}")
+    if cfg.data.batch_size < 4:
+        raise InputError(f"data.batch_size: expected 4 or more, to plant in, found {cfg.data.batch_size}")
+
+
+def chosen(cfg: DictConfig) -> list[str]:
+    """The estimators of the list, and the one that the command line configures."""
+    names = [cfg.estimators] if isinstance(cfg.estimators, str) else list(cfg.estimators or ())
+    words = (word.lstrip("+").partition("=")[0] for word in HydraConfig.get().overrides.task)
+    if any(word == "weights" or word.startswith("weights.") for word in words):
+        names.append(cfg.choices.weights)
+    valid = sorted(path.stem for path in (CONF / "weights").glob("*.yaml") if path.stem != "none")
+    for name in names:
+        if name not in valid:
+            found = "none, which has no similarity to inspect" if name == "none" else repr(name)
+            hint = "" if name == "none" else nearest(str(name), valid)
+            raise InputError(f"estimators: expected options of weights ({', '.join(valid)}), found {found}{hint}")
+    if not names:
+        raise InputError(f"estimators: expected one or more of {', '.join(valid)}, found an empty list")
+    return list(dict.fromkeys(names))
+
+
+def build(name: str, cfg: DictConfig) -> Estimator:
+    """The estimator as it is configured where weights= names it, else as its option says."""
+    weights = cfg.weights if name == cfg.choices.weights else composed("train", [f"weights={name}"]).weights
+    return instantiate(weights)
+
+
+def weighing_loss(cfg: DictConfig) -> tuple[Loss, str]:
+    """The configured loss, or Soft-InfoNCE where that one does not weigh negatives; and what to call it."""
+    loss: Loss = instantiate(cfg.loss)
+    if type(loss).negative_weights is not Loss.negative_weights:
+        return loss, cfg.choices.loss
+    usual = instantiate(composed("train", ["loss=soft_infonce"]).loss)
+    return usual, f"soft_infonce at its defaults, since {cfg.choices.loss} gives no weights"
+
+
+def neighbours(cfg: DictConfig) -> DictConfig:
+    """Batches of nearest neighbours, as configured where batching=similar."""
+    if HydraConfig.get().runtime.choices.batching == "similar":
+        return cfg.batching
+    return composed("train", ["batching=similar"]).batching
+
+
+def sampled(number: int, most: int, seed: int) -> np.ndarray:
+    """Indices of the training pairs that are looked at, in order: all, or a random sample of `most`."""
+    return np.sort(np.random.default_rng(seed).permutation(number)[:most])
+
+
+def announce(cfg: DictConfig, number: int, looked_at: int, loss_name: str) -> dict[str, str]:
+    """What is looked at, before minutes are spent on it."""
+    names = cfg.choices
+    sample = "" if looked_at == number else f", of which a random {looked_at:,} are looked at (fewer neighbours)"
+    facts = {
+        "corpus": f"{names.corpus} {names.lang}, {number:,} training pairs{sample}",
+        "loss": loss_name,
+        "batches": f"{min(cfg.data.batch_size, looked_at)} pairs, {cfg.batches} ordinary ones, seed {cfg.seed}",
+        "known": f"Jaccard index of {cfg.threshold:g} or more, or equal; up to {cfg.most:,} planted rows of each kind",
+    }
+    print_facts(facts)
+    return facts
+
+
+if __name__ == "__main__":
+    cli.run(main, "inspect_weights")

@@ -1,0 +1,1 @@
+"""How well an estimator does what it is for: known false negatives, what estimators say of them, and a page."""

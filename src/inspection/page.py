@@ -1,0 +1,61 @@
+"""The page of an inspection: one HTML file that needs nothing else. Queries and codes in it are shown, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from src.corpora.base import Pair
+from src.inspection.inspection import Inspection
+from src.inspection.measure import Example
+from src.inspection.plots import plots
+from src.inspection.tables import headline, tables
+
+CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
+
+
+def page(found: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> str:
+    """HTML. `pairs` are the items that were looked at; `facts` what it was measured on."""
+    # Everything is escaped but our own plots, whose only texts are names of options and numbers.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    examples = {
+        name: {
+            "lowest weights": [described(example, found, pairs) for example in ordinary.lowest],
+            "highest weights, least similar": [described(example, found, pairs) for example in ordinary.highest],
+        }
+        for name, ordinary in found.ordinary.items()
+    }
+    return environment.get_template("page.html").render(
+        headline=headline(found),
+        facts=facts,
+        tables=tables(found),
+        plots={caption: Markup(svg) for caption, svg in plots(found).items()},
+        examples=examples,
+    )
+
+
+def described(example: Example, found: Inspection, pairs: Sequence[Pair]) -> dict[str, str]:
+    """An example's texts and numbers."""
+    row, column = pairs[example.row], pairs[example.column]
+    kinds = [kind for kind, matrix_SS in found.known.kinds.items() if matrix_SS[example.row, example.column]]
+    copy = not kinds and bool(found.known.any_SS[example.row, example.column])
+    return {
+        "query": row.query,
+        "code": first_lines(row.code),
+        "negative_query": column.query,
+        "negative_code": first_lines(column.code),
+        "similarity": f"{example.similarity:.3g}",
+        "weight": f"{example.weight:.3f}",
+        "known": ", ".join(kinds) or ("copy of the pair" if copy else ""),
+    }
+
+
+def first_lines(code: str) -> str:
+    """The beginning of a code, with an ellipsis where there is more."""
+    start = "\n".join(code.strip().splitlines()[:CODE_LINES])[:CODE_CHARACTERS]
+    return start if len(start) >= len(code.strip()) else f"{start} …"

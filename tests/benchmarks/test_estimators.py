@@ -1,0 +1,27 @@
+"""The script that measures what an estimator costs a step: what it prints, not how fast this machine is."""
+
+from __future__ import annotations
+
+import re
+
+from tests.benchmarks.estimators import PLAIN, TEACHER, main
+from tests.doubles import write_corpus
+
+
+def test_the_overhead_of_an_estimator_is_not_shown_as_a_ratio(tmp_path, capsys):
+    root = write_corpus(tmp_path / "corpus")
+    found = main(
+        [
+            *("--rounds", "2", "--estimators", "bm25,trained_model"),
+            *("corpus=codesearchnet", f"corpus.root={root}", f"cache={tmp_path / 'cache'}", "data.num_workers=0"),
+            *("data.batch_size=16", "trainer.max_epochs=1", "trainer.accelerator=cpu"),
+        ]
+    )
+    assert list(found) == [PLAIN, "bm25", "trained_model", TEACHER]
+    assert found[PLAIN] == 1
+    assert all(ratio > 0 for ratio in found.values())
+    shown = capsys.readouterr().out
+    assert "tiny, median of 2 rounds" in shown
+    for name in (PLAIN, "soft_infonce bm25", "soft_infonce trained_model", TEACHER):
+        # name, milliseconds, ratio, the middle half of the rounds
+        assert re.search(rf"{re.escape(name)} +\d+\.\d +\d\.\d{{3}} +\d+\.\d{{3}} to \d+\.\d{{3}}", shown), shown
