@@ -26,6 +26,10 @@ NUMBERS = (
 )
 
 
+# Of an encoder's configuration: what a model may go on with otherwise than it was trained.
+TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
+
+
 def check_numbers(cfg: DictConfig) -> None:
     """Raises InputError where a text stands in the place of a number."""
     for key in NUMBERS:
@@ -124,9 +128,9 @@ def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfi
 
     Raises InputError where the checkpoint holds another backbone than the configuration.
     """
-    held, asked = (OmegaConf.create(c).backbone.encoder for c in (checkpoint["run_config"], cfg))
-    # Dropout is a matter of training: a model goes on from a checkpoint with another one.
-    differing = sorted(k for k in {*held, *asked} - {"dropout"} if held.get(k) != asked.get(k))
+    held = _decisive(checkpoint["run_config"]["backbone"]["encoder"])
+    asked = _decisive(OmegaConf.to_container(cfg.backbone.encoder, resolve=True))
+    differing = sorted(key for key in {*held, *asked} if held.get(key) != asked.get(key))
     if differing:
         raise InputError(
             f"checkpoint {source} holds another backbone: "
@@ -134,6 +138,21 @@ def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfi
             + "; choose the backbone that it was trained with"
         )
     encoder.load_assets(checkpoint["encoder_assets"])
+
+
+def _decisive(encoder: dict[str, Any]) -> dict[str, Any]:
+    """What of an encoder's configuration decides its tensors and embeddings.
+
+    A key that is null might as well not be there: checkpoints stay readable when an encoder learns a new option.
+    """
+    kept = {
+        key: _decisive(value) if isinstance(value, dict) else value
+        for key, value in encoder.items()
+        if key not in TRAINING_ONLY and value is not None
+    }
+    if "rank" not in kept.get("lora", {}):
+        kept.pop("lora", None)
+    return kept
 
 
 def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from src.backbones.architecture import position_table
 from src.backbones.base import Features
 from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow
-from src.backbones.transformer import TransformerEncoder, position_table
+from src.backbones.transformer import TransformerEncoder
 from src.errors import InputError, nearest
 
 NODE, PADDING, FIRST = 0, 1, 2  # positions: of every node, of padding, and of the first token, as in RoBERTa
@@ -38,6 +40,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         max_query_tokens: longer queries are cut; special tokens count.
         max_code_tokens: the same for codes.
         max_nodes: 0 leaves the data flow out.
+        dropout, dimensions, adaptation: as `TransformerEncoder`.
 
     Raises:
         InputError: unknown language or pooling; on first use: what `TransformerEncoder` raises, or another model.
@@ -51,8 +54,15 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         max_query_tokens: int = 128,
         max_code_tokens: int = 256,
         max_nodes: int = 64,
+        dropout: float | None = None,
+        dimensions: int | None = None,
+        **adaptation: Any,
     ) -> None:
-        super().__init__(name, pooling, max_query_tokens, max_code_tokens)
+        super().__init__(
+            name, pooling, max_query_tokens, max_code_tokens, dropout=dropout, dimensions=dimensions, **adaptation
+        )
+        if self.adaptation.attn_implementation == "flash_attention_2":
+            raise InputError("backbone=graphcodebert needs an attention that takes a mask: set sdpa or eager")
         if language not in LANGUAGES:
             raise InputError(
                 f"backbone=graphcodebert needs a language among {', '.join(LANGUAGES)}, found {language!r}"
@@ -110,7 +120,8 @@ class GraphCodeBERTEncoder(TransformerEncoder):
             position_ids=places_BL,
             attention_mask=(~sees_BLL).unsqueeze(1).to(words_BLD.dtype) * HIDDEN,
         )
-        return outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state[:, 0].float()
+        pooled_BD = outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state[:, 0].float()
+        return pooled_BD[:, : self.dimensions]
 
     def _checked(self, model: PreTrainedModel) -> PreTrainedModel:
         table = position_table(model)

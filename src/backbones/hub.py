@@ -39,11 +39,31 @@ def checkpoint_folder(name: str) -> str:
     except RepositoryNotFoundError as error:
         reason, cause = "there is no such folder, and the hub has no such model (or it is not public)", error
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
-        reason, cause = "there is no such folder, and the hub did not answer", error
+        reason, cause = "there is no such folder, no copy in the hub's cache, and the hub did not answer", error
     raise InputError(
         f"backbone.name={name!r} cannot be loaded: {reason}; set backbone.name to a folder written by "
         "save_pretrained, or to a hub name with the network on"
     ) from cause
+
+
+def refuse_remote_code(folder: str, name: str) -> None:
+    """Raises InputError where a checkpoint asks for a model or a tokenizer of its own, in code that comes with it.
+
+    transformers would fall back on a class of its own of the same `model_type` where it has one, and that class may
+    compute something else: Qwen2 checkpoints made bidirectional by their own code become causal again.
+    """
+    for file in ("config.json", "tokenizer_config.json"):
+        try:
+            asked = json.loads((Path(folder) / file).read_text(encoding="utf-8")).get("auto_map", {})
+        except (OSError, ValueError, AttributeError):  # whatever is wrong with the file, its reader says better
+            continue
+        for role in ("AutoModel", "AutoConfig", "AutoTokenizer"):
+            if role in asked:
+                raise InputError(
+                    f"backbone.name={name!r} asks for code that comes with it ({file}: {role} from "
+                    f"{asked[role]!r}), and such code is never run; set another backbone.name, or, if transformers' "
+                    f"own class computes the same, a local folder whose {file} has no auto_map"
+                )
 
 
 def sentence_pooling(folder: str) -> str:

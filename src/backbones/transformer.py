@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,9 +10,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 from transformers import (
-    MODEL_MAPPING,
     AutoConfig,
     AutoModel,
     AutoTokenizer,
@@ -22,18 +19,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from src.backbones.adapt import Adaptation, merged
+from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, positions
 from src.backbones.base import Encoder, Features
-from src.backbones.hub import checkpoint_folder, quiet
+from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
+from src.backbones.tokens import prepared
 from src.cache import sha256
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError, nearest
 
-# What architectures call their dropouts.
-DROPOUTS = (
-    *("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "dropout_rate"),
-    *("attn_pdrop", "resid_pdrop", "embd_pdrop", "embedding_dropout", "mlp_dropout"),
-)
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
 
 
@@ -42,7 +37,7 @@ class TransformerEncoder(Encoder):
 
     The constructor reads nothing. Tokenizer and configuration are read when they are first needed; the weights by
     `fit`, or rebuilt by `load_assets` without the folder, the hub or the network. Weights are held in float32, whatever
-    the checkpoint's type, since a step of 1e-6 vanishes in bfloat16.
+    the checkpoint's type, but for those that LoRA freezes (see `Adaptation`).
 
     Args:
         name: a folder written by `save_pretrained`, or a hub name. The hub is asked once, without retries; files
@@ -54,12 +49,18 @@ class TransformerEncoder(Encoder):
         query_prefix: text put before every query, such as the instruction that a model was trained with.
         code_prefix: the same for codes.
         dropout: of every dropout that the checkpoint's configuration names; None leaves them as they are.
+        dimensions: the embedding's first so many, of a model trained for it (Kusupati et al. 2022, 2205.13147); None
+            keeps all.
+        end_token: the token that every text must end with, cut or not, where pooling relies on it; it is added where
+            the tokenizer's own template does not. None leaves the template as it is.
+        adaptation: what trains, and what it costs: arguments of `Adaptation`.
 
     Of an encoder-decoder (T5, BART) the encoder alone is used. Code that comes with a checkpoint is never run.
 
     Raises:
-        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read or lacks weights, more
-            tokens than the model has positions, fewer than its special tokens.
+        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read, lacks weights or brings
+            code of its own, more tokens than the model has positions, fewer than its special tokens, more dimensions
+            than the model's.
     """
 
     def __init__(
@@ -71,6 +72,9 @@ class TransformerEncoder(Encoder):
         query_prefix: str = "",
         code_prefix: str = "",
         dropout: float | None = None,
+        dimensions: int | None = None,
+        end_token: str | None = None,
+        **adaptation: Any,
     ) -> None:
         super().__init__()
         if not name:
@@ -86,6 +90,11 @@ class TransformerEncoder(Encoder):
         self.query_prefix = query_prefix
         self.code_prefix = code_prefix
         self.dropout = dropout
+        if dimensions is not None and dimensions < 1:
+            raise InputError(f"backbone.encoder.dimensions must be 1 or more, or null for all, found {dimensions}")
+        self.dimensions = dimensions
+        self.end_token = end_token
+        self.adaptation = Adaptation(**adaptation)
         self.register_module("model", None)
 
     # Texts to features
@@ -117,7 +126,7 @@ class TransformerEncoder(Encoder):
 
     @property
     def embedding_size(self) -> int:  # type: ignore[override]
-        return self.config.hidden_size
+        return self.dimensions or self.config.hidden_size
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
@@ -125,8 +134,8 @@ class TransformerEncoder(Encoder):
             raise RuntimeError("the encoder has no weights yet: call fit(pairs) or load_assets(assets) first")
         outputs = self.model(**features)
         if self.pooling == "pooler":
-            return outputs.pooler_output
-        return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)
+            return outputs.pooler_output[:, : self.dimensions]
+        return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
 
     # What is read from the checkpoint
 
@@ -140,9 +149,15 @@ class TransformerEncoder(Encoder):
         """The model's configuration."""
         config = self._read(lambda folder: AutoConfig.from_pretrained(folder, trust_remote_code=False))
         config.use_cache = False  # keys and values are for generating text
-        return self._with_dropout(config)
+        return self._suited(config)
 
-    def _with_dropout(self, config: PretrainedConfig) -> PretrainedConfig:
+    def _suited(self, config: PretrainedConfig) -> PretrainedConfig:
+        """With this encoder's dropout, after it is sure that the model has its dimensions."""
+        if self.dimensions is not None and self.dimensions > config.hidden_size:
+            raise InputError(
+                f"backbone.encoder.dimensions={self.dimensions}, but the embeddings of {self.name!r} have "
+                f"{config.hidden_size}; set at most that, or null for all"
+            )
         if self.dropout is None:
             return config
         named = [name for name in DROPOUTS if hasattr(config, name)]
@@ -162,7 +177,9 @@ class TransformerEncoder(Encoder):
 
     @cached_property
     def _folder(self) -> str:
-        return checkpoint_folder(self.name)
+        folder = checkpoint_folder(self.name)
+        refuse_remote_code(folder, self.name)
+        return folder
 
     def _read(self, read: Callable[[str], Any]) -> Any:
         """read(folder) without chatter; whatever it raises becomes one line."""
@@ -180,20 +197,13 @@ class TransformerEncoder(Encoder):
             ) from error
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-        if not tokenizer.is_fast:
-            raise InputError(f"backbone.name={self.name!r} has no fast tokenizer; add its tokenizer.json")
-        if tokenizer.pad_token is None:  # GPT and Qwen were trained without padding; the mask hides it
-            if tokenizer.eos_token is None:
-                raise InputError(f"backbone.name={self.name!r} has a tokenizer with neither a pad nor an eos token")
-            tokenizer.pad_token = tokenizer.eos_token
-        tokenizer.padding_side = "right"  # absolute positions start at the first real token only if it comes first
-        return tokenizer
+        return prepared(tokenizer, self.name, self.end_token)
 
     def _read_model(self, folder: str) -> PreTrainedModel:
         whole, report = AutoModel.from_pretrained(
             folder, config=self.config, trust_remote_code=False, output_loading_info=True, **self._model_arguments()
         )
-        model = _encoder_of(whole)
+        model = encoder_of(whole)
         pooled = self.pooling == "pooler"
         used = {id(value) for name, value in model.named_parameters() if pooled or not name.startswith("pooler.")}
         # transformers draws what is missing at random, with a warning at most; its version 4 names it with a prefix
@@ -209,14 +219,11 @@ class TransformerEncoder(Encoder):
             )
         return model
 
-    def _model_arguments(self) -> dict[str, bool]:
-        """Leaves out a pooling layer that nothing would use: it would be random, and wait for gradients in DDP."""
-        model_class = MODEL_MAPPING[type(self.config)]
-        known = not isinstance(model_class, tuple) and "add_pooling_layer" in inspect.signature(model_class).parameters
-        return {"add_pooling_layer": self.pooling == "pooler"} if known else {}
+    def _model_arguments(self) -> dict[str, Any]:
+        return {**pooling_layer(self.config, self.pooling == "pooler"), **self.adaptation.arguments}
 
     def _checked(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The model in float32 and in training mode, after it is sure that pooling and lengths suit it."""
+        """The model, adapted and in training mode, after it is sure that pooling and lengths suit it."""
         if self.pooling == "pooler" and getattr(model, "pooler", None) is None:
             raise InputError(self._no_pooler())
         words = model.get_input_embeddings().num_embeddings
@@ -225,7 +232,7 @@ class TransformerEncoder(Encoder):
                 f"backbone.name={self.name!r} has a tokenizer of {len(self.tokenizer):,} tokens and a model of "
                 f"{words:,}: another model's tokenizer; give a folder in which they belong together"
             )
-        most, least = _positions(model), self.tokenizer.num_special_tokens_to_add() + 1
+        most, least = positions(model), self.tokenizer.num_special_tokens_to_add() + 1
         for key in ("max_query_tokens", "max_code_tokens"):
             asked = getattr(self, key)
             if most is not None and asked > most:
@@ -234,13 +241,18 @@ class TransformerEncoder(Encoder):
                 raise InputError(
                     f"backbone.encoder.{key}={asked}, but {self.name!r} needs at least {least}: special tokens count"
                 )
-        return model.float().train()  # from_pretrained leaves dropout off, and Lightning keeps the mode it finds
+        # from_pretrained leaves dropout off, and Lightning keeps the mode it finds
+        return self.adaptation.apply(model, self.name).train()
 
     def _no_pooler(self) -> str:
         return (
             f"backbone.pooling=pooler, but backbone.name={self.name!r} has no trained pooling layer; "
             "set backbone.pooling=mean or backbone.pooling=cls"
         )
+
+    def merge(self) -> PreTrainedModel:
+        """A copy of the model in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
+        return merged(self.model)
 
     # What a checkpoint of ours carries
 
@@ -270,30 +282,11 @@ class TransformerEncoder(Encoder):
 
     def load_assets(self, assets: dict[str, Any]) -> None:
         """Rebuilds tokenizer and model from `assets()`; the weights are random until a state dict is loaded."""
-        self.config = self._with_dropout(AutoConfig.for_model(**assets["config"]))
+        self.config = self._suited(AutoConfig.for_model(**assets["config"]))
         self.tokenizer = self._prepared(
             PreTrainedTokenizerFast(
                 tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **assets["tokenizer_arguments"]
             )
         )
         with quiet():
-            self.model = self._checked(_encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))
-
-
-def _encoder_of(model: PreTrainedModel) -> PreTrainedModel:
-    return model.get_encoder() if model.config.is_encoder_decoder else model
-
-
-def position_table(model: PreTrainedModel) -> nn.Embedding | None:
-    """The learnt embeddings of absolute positions; None where positions are relative."""
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    return table if isinstance(table, nn.Embedding) else None
-
-
-def _positions(model: PreTrainedModel) -> int | None:
-    """The most tokens that the model has positions for; None where positions are relative."""
-    table = position_table(model)
-    if table is not None:  # RoBERTa counts from padding_idx + 1: 514 rows are 512 positions
-        return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    most = getattr(model.config, "max_position_embeddings", None)
-    return most if most and most > 0 else None
+            self.model = self._checked(encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))

@@ -9,7 +9,20 @@ from typing import Any
 import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import BertConfig, GPT2Config, PretrainedConfig, PreTrainedModel, RobertaConfig, T5Config
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    BertConfig,
+    GPT2Config,
+    ModernBertConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    RobertaConfig,
+    T5Config,
+)
 
 HIDDEN, LAYERS, HEADS = 32, 2, 4
 
@@ -87,6 +100,48 @@ def t5(folder: Path) -> Path:
         eos_token_id=2, decoder_start_token_id=1,
     )  # fmt: skip
     return _save(folder, config, "T5ForConditionalGeneration")
+
+
+def modernbert(folder: Path) -> Path:
+    """As Alibaba-NLP/gte-modernbert-base: [CLS] text [SEP], rotary positions, layers that see 8 tokens around."""
+    vocabulary = _byte_bpe(folder, _WORDPIECE_TOKENS)
+    backend = _template(folder, "[CLS] $A [SEP]")
+    roles = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=backend, **roles).save_pretrained(folder)
+    config = ModernBertConfig(
+        **_sizes(vocabulary), local_attention=8, max_position_embeddings=8192, pad_token_id=0, cls_token_id=2,
+        sep_token_id=3, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    return _save(folder, config, "ModernBertModel")
+
+
+def qwen(folder: Path, version: int = 3, ends: bool = True) -> Path:
+    """As Qwen/Qwen3-Embedding-0.6B: the template appends <|endoftext|>, which also pads; `ends=False`: as Qwen2."""
+    vocabulary = _byte_bpe(folder, ["<|endoftext|>", "<|im_end|>"])
+    tokenizer = Qwen2Tokenizer(
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), pad_token="<|endoftext|>",
+        eos_token="<|im_end|>", unk_token="<|endoftext|>",
+    )  # fmt: skip
+    if ends:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)]
+        )
+    tokenizer.save_pretrained(folder)
+    config = (Qwen3Config if version == 3 else Qwen2Config)(
+        **_sizes(vocabulary), num_key_value_heads=2, max_position_embeddings=32768, eos_token_id=1, bos_token_id=0,
+        **({"head_dim": 16} if version == 3 else {}),
+    )  # fmt: skip
+    return _save(folder, config, f"Qwen{version}Model")
+
+
+def _template(folder: Path, single: str) -> Tokenizer:
+    """The byte-level tokenizer of `folder` with a template."""
+    backend = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    names = [token for token in single.split() if not token.startswith("$")]
+    special = [(token, backend.token_to_id(token)) for token in names]
+    backend.post_processor = TemplateProcessing(single=single, special_tokens=special)
+    return backend
 
 
 def _byte_bpe(folder: Path, special_tokens: list[str]) -> int:

@@ -19,6 +19,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "bert": checkpoints.bert(root / "bert"),
         "gpt2": checkpoints.gpt2(root / "gpt2"),
         "t5": checkpoints.t5(root / "t5"),
+        "modernbert": checkpoints.modernbert(root / "modernbert"),
+        "qwen2": checkpoints.qwen(root / "qwen2", version=2, ends=False),
+        "qwen3": checkpoints.qwen(root / "qwen3"),
         "unixcoder": checkpoints.roberta(root / "unixcoder", mode="vocabulary"),
         "unixcoder_special": checkpoints.roberta(root / "unixcoder_special", mode="special"),
     }

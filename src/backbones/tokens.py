@@ -1,0 +1,45 @@
+"""What every pretrained tokenizer must do here: be fast, know padding, pad on the right, end texts as asked."""
+
+from __future__ import annotations
+
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from src.errors import InputError
+
+
+def prepared(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | None) -> PreTrainedTokenizerFast:
+    """The tokenizer, changed in place; `name` is that of its checkpoint, for messages.
+
+    Raises:
+        InputError: it is not a fast one, has no token to pad with, or cannot end texts with `end_token`.
+    """
+    if not tokenizer.is_fast:
+        raise InputError(f"backbone.name={name!r} has no fast tokenizer; add its tokenizer.json")
+    if tokenizer.pad_token is None:  # GPT and Qwen were trained without padding; the mask hides it
+        if tokenizer.eos_token is None:
+            raise InputError(f"backbone.name={name!r} has a tokenizer with neither a pad nor an eos token")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"  # absolute positions start at the first real token only if it comes first
+    if end_token is not None:
+        end_texts(tokenizer, name, end_token)
+    return tokenizer
+
+
+def end_texts(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None:
+    """Makes the tokenizer's template end with `token`: what a template adds is never cut off."""
+    id_ = tokenizer.get_vocab().get(token)
+    if id_ is None:
+        raise InputError(
+            f"backbone.encoder.end_token={token!r}, but the tokenizer of {name!r} does not know it as one token; set "
+            "it to a token of its vocabulary, or to null"
+        )
+    added = tokenizer("")["input_ids"]
+    if added and added[-1] != id_:
+        raise InputError(
+            f"backbone.encoder.end_token={token!r}, but the tokenizer of {name!r} ends texts with "
+            f"{tokenizer.convert_ids_to_tokens(added[-1])!r}; set backbone.encoder.end_token=null"
+        )
+    if not added:
+        template = TemplateProcessing(single=["$A", token], special_tokens=[(token, id_)])
+        tokenizer.backend_tokenizer.post_processor = template

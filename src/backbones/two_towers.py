@@ -1,0 +1,78 @@
+"""Two encoders that share nothing: one for queries, one for codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from src.backbones.base import Encoder, Features
+from src.corpora.base import Pair, fingerprint
+from src.errors import InputError
+
+TOWERS = ("query", "code")
+
+
+class TwoTowers(Encoder):
+    """Queries go through one encoder, codes through another; they meet in the embeddings alone.
+
+    Args:
+        query: any encoder.
+        code: any encoder, of the same embedding size.
+        dropout: of both, in place of their own; None leaves each its own.
+
+    Raises:
+        InputError: on first use, embeddings of different sizes.
+    """
+
+    def __init__(self, query: Encoder, code: Encoder, dropout: float | None = None) -> None:
+        super().__init__()
+        if dropout is not None:
+            query.dropout = code.dropout = dropout  # read when a configuration is, or in each step
+        self.query = query
+        self.code = code
+
+    def queries(self, texts: Sequence[str]) -> Features:
+        """The query tower's features; their names say which tower they are for."""
+        return {f"query/{name}": tensor for name, tensor in self.query.queries(texts).items()}
+
+    def codes(self, texts: Sequence[str]) -> Features:
+        """As `queries`, of the code tower."""
+        return {f"code/{name}": tensor for name, tensor in self.code.codes(texts).items()}
+
+    @property
+    def embedding_size(self) -> int:  # type: ignore[override]
+        sizes = {tower: self._tower(tower).embedding_size for tower in TOWERS}
+        if sizes["query"] != sizes["code"]:
+            raise InputError(
+                f"backbone=two_towers needs embeddings of one size, found {sizes['query']} for backbone.query and "
+                f"{sizes['code']} for backbone.code; choose other towers, or set encoder.dimensions of the larger one"
+            )
+        return sizes["query"]
+
+    def forward(self, features: Features) -> torch.Tensor:
+        """embeddings_BD."""
+        tower = next(iter(features)).partition("/")[0]
+        return self._tower(tower)({name.partition("/")[2]: tensor for name, tensor in features.items()})
+
+    def _tower(self, tower: str) -> Encoder:
+        return self.get_submodule(tower)  # type: ignore[return-value]
+
+    def fit(self, pairs: Sequence[Pair]) -> None:
+        """Fits both, after it is sure that their sizes agree."""
+        assert self.embedding_size
+        for tower in TOWERS:
+            self._tower(tower).fit(pairs)
+
+    def identity(self) -> str:
+        """Hash of both."""
+        return fingerprint(self._tower(tower).identity() for tower in TOWERS)
+
+    def assets(self) -> dict[str, Any]:
+        """Those of both."""
+        return {tower: self._tower(tower).assets() for tower in TOWERS}
+
+    def load_assets(self, assets: dict[str, Any]) -> None:
+        for tower in TOWERS:
+            self._tower(tower).load_assets(assets[tower])
