@@ -1,6 +1,7 @@
 """Cost of the data flow: ours against the bare parse, and against the parse and a walk over the leaves, in one run.
 
 python -m tests.benchmarks.dataflow
+python -m tests.benchmarks.dataflow DIR        (functions of DIR/<language>/train.jsonl, as src.harvest writes)
 
 Both are timed on the same functions (tests/golden/dataflow_cases.jsonl.gz), interleaved; the fastest round counts.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,11 +19,11 @@ from typing import Any
 
 from tree_sitter import Tree
 
-from src.backbones.dataflow import LANGUAGES, extract_dataflow
+from src.backbones.dataflow import LANGUAGES, extract_dataflow, unparsed
 from src.backbones.dataflow.grammars import FILES, grammar
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dataflow_cases.jsonl.gz"
-ROUNDS = 20
+ROUNDS = 5
 
 
 def fastest(contenders: list[Callable[[], object]]) -> list[float]:
@@ -53,16 +55,35 @@ def leaves(parse: Callable[[bytes], Tree], source: bytes) -> list[bytes]:
     return found
 
 
-def main() -> None:
+def golden(language: str) -> list[str]:
+    """The functions that the published extractor was run on."""
     with gzip.open(GOLDEN, "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
-    print("             functions   edges each   s per 1,000   times the parse   times parse and leaves")
+    return [case["code"] for case in cases if case["language"] == language]
+
+
+def harvested(folder: Path, language: str, most: int = 2000) -> list[str]:
+    """Up to `most` functions, spread over folder/<language>/train.jsonl."""
+    path = folder / language / "train.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["code"] for line in lines[:: max(1, -(-len(lines) // most))]]
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    print("             functions    parsed   edges each   s per 1,000   times the parse   times parse and leaves")
     for language in LANGUAGES:
-        codes = [case["code"] for case in cases if case["language"] == language]
+        codes = harvested(folder, language) if folder else golden(language)
+        if not codes:
+            continue
         opening, closing = FILES.get(language, (b"", b""))
         sources = [opening + code.encode() + closing for code in codes]
         parse = grammar(language).parser.parse
+        unparsed.clear()
         edges = sum(len(extract_dataflow(code, language)[1]) for code in codes) / len(codes)
+        parsed = 1 - unparsed[language] / len(codes)
         flow, bare, walk = fastest(
             [
                 partial(each, partial(extract_dataflow, language=language), codes),
@@ -71,8 +92,8 @@ def main() -> None:
             ]
         )
         print(
-            f"{language:12} {len(codes):9,} {edges:12.1f} {flow / len(codes) * 1000:13.3f} {flow / bare:17.2f} "
-            f"{flow / walk:24.2f}"
+            f"{language:12} {len(codes):9,} {parsed:9.2%} {edges:12.1f} {flow / len(codes) * 1000:13.3f} "
+            f"{flow / bare:17.2f} {flow / walk:24.2f}"
         )
 
 
