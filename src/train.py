@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import cli
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
+from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
 from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
@@ -105,6 +106,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.codebase):,} candidates",
+            **({"left out": f"{named(corpus.dropped)} (corpus.dedup)"} if getattr(corpus, "dropped", None) else {}),
         }
     )
 

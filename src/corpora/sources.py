@@ -1,7 +1,7 @@
 """Public corpora as they are published, turned into the layout that corpus=codesearchnet reads.
 
 A source says which files it needs (conf/source/*.yaml) and gives, from those files, rows for `train`, `valid`, `test`
-and `codebase`. Rows keep `code`, `code_tokens`, `docstring`, `docstring_tokens`, `url` and where the function came from.
+and `codebase`. Rows keep `code`, `code_tokens`, `docstring`, `docstring_tokens`, `url` and where the function is from.
 """
 
 from __future__ import annotations

@@ -52,20 +52,31 @@ TRAIN = (
 @pytest.mark.parametrize(
     ("dedup", "kept", "dropped"),
     [
-        ("exact", ["t1", "t2", "t4", "t6"], {"as in valid or test": 2, "as an earlier one": 1}),
-        ("near", ["t2", "t6"], {"like one of valid or test": 3, "like an earlier one": 2}),
+        ("exact", ["t1", "t2", "t4", "t6"], [2, 1]),
+        ("near", ["t2", "t6"], [2, 1, 1, 1]),
     ],
 )
 def test_a_copy_of_a_held_out_code_is_trained_on(dedup, kept, dropped):
-    corpus = Deduplicated(Planted(*TRAIN), dedup, 0.8)
+    corpus = deduplicated(lambda: Planted(*TRAIN), dedup)
     assert [pair.id for pair in corpus.split("train").pairs] == kept
-    assert corpus.dropped == dropped
+    assert list(corpus.dropped.values()) == dropped
+
+
+def test_a_code_that_is_spelt_otherwise_in_the_pool_is_trained_on():
+    plain = Planted(*TRAIN)
+    plain.splits["train"].pairs[6:] = [Pair("adds", "def add(first, second): ...", "t6", "python", "a")]
+    assert "t6" not in [pair.id for pair in deduplicated(lambda: plain, "exact").split("train").pairs]
+
+
+def test_a_corpus_that_ranks_its_training_codes_has_nothing_left():
+    corpus = deduplicated(lambda: Planted(*TRAIN), "exact", against="answers")
+    assert "t5" in [pair.id for pair in corpus.split("train").pairs]  # a candidate, but no answer
 
 
 @pytest.mark.parametrize("dedup", ["exact", "near"])
 def test_a_pool_is_changed_so_that_results_cannot_be_compared(dedup):
     plain = Planted(*TRAIN)
-    corpus = Deduplicated(plain, dedup, 0.8)
+    corpus = deduplicated(lambda: plain, dedup)
     for name in ("valid", "test"):
         assert corpus.split(name) is plain.split(name)
 
@@ -89,6 +100,7 @@ def test_a_corpus_cannot_be_deduplicated(name):
     ("options", "message"),
     [
         ({"dedup": "nera"}, "did you mean 'near'"),
+        ({"against": "answer"}, "did you mean 'answers'"),
         ({"near": 0}, "0 < corpus.near <= 1, found 0"),
         ({"near": "high"}, "found 'high'"),
     ],
@@ -99,5 +111,5 @@ def test_a_mistake_is_noticed_late(options, message):
 
 
 def test_an_empty_training_split_is_trained_on():
-    with pytest.raises(InputError, match="leaves none of the 2 training pairs"):
-        Deduplicated(Planted(*TRAIN[:2]), "near", 0.8).split("train")
+    with pytest.raises(InputError, match=r"leaves none of the 2 training pairs .* corpus.against=answers"):
+        deduplicated(lambda: Planted(*TRAIN[:2]), "near").split("train")
