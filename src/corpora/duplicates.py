@@ -17,10 +17,17 @@ CANDIDATES = 2**18  # pairs counted in full at a time: about 0.3 GB for function
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
     """Positions to drop so that no two texts left have |A & B| / |A | B| >= `threshold`; the first one stays."""
-    dropped: set[int] = set()
-    for i, j in sorted(zip(*(positions.tolist() for positions in alike_pairs(texts, threshold)))):
-        if i not in dropped:
-            dropped.add(j)
+    # Equal sets first: a thousand copies, as generators of code leave them, would be half a million pairs.
+    first_of: dict[frozenset[str], int] = {}
+    for position, tokens in enumerate(frozenset(subtokens(text)) for text in texts):
+        first_of.setdefault(tokens or frozenset((str(position), "")), position)  # without sub-tokens: like no other
+    different = sorted(first_of.values())
+    dropped = set(range(len(texts))).difference(different)
+    for i, j in sorted(
+        zip(*(positions.tolist() for positions in alike_pairs([texts[k] for k in different], threshold)))
+    ):
+        if different[i] not in dropped:
+            dropped.add(different[j])
     return sorted(dropped)
 
 

@@ -84,11 +84,14 @@ def measure_duplicates(splits: Mapping[str, Split], near: float, found: Survey) 
         queries = [pair.query for pair in split.pairs]
         for kind, texts, key in (("codes", codes_of(split), code_tokens), ("queries", queries, words)):
             counts = Counter(map(key, texts))
-            exact = np.array([counts[key(text)] > 1 for text in texts])
-            alike = np.zeros(len(texts), dtype=bool)
-            alike[np.concatenate(alike_pairs(texts, near))] = True
-            found.numbers[f"within/{kind}/{name}/exact"] = float(exact.mean())
-            found.numbers[f"within/{kind}/{name}/near"] = float((alike | exact).mean())
+            different = list({key(text): text for text in texts}.items())  # copies would make a pair with each other
+            alike = {
+                different[i][0] for i in np.concatenate(alike_pairs([text for _, text in different], near)).tolist()
+            }
+            found.numbers[f"within/{kind}/{name}/exact"] = share([counts[key(text)] > 1 for text in texts])
+            found.numbers[f"within/{kind}/{name}/near"] = share(
+                [counts[key(text)] > 1 or key(text) in alike for text in texts]
+            )
 
 
 def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, found: Survey) -> None:
