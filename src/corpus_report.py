@@ -47,6 +47,10 @@ def as_written(cfg: DictConfig) -> Corpus:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for a number that means nothing."""
+    if cfg.lang.name == "all":
+        raise InputError(
+            "corpus_report is of one language at a time: expected lang=ruby, or -m lang=ruby,go; found all"
+        )
     if isinstance(cfg.near, bool) or not isinstance(cfg.near, int | float) or not 0 < cfg.near <= 1:
         raise InputError(f"near: expected a Jaccard index above 0 and up to 1, found {cfg.near!r}")
     if isinstance(cfg.sample, bool) or not isinstance(cfg.sample, int) or cfg.sample < 1:

@@ -13,6 +13,7 @@ from typing import Any
 
 from src.corpora.base import Corpus, Pair, Split, fingerprint
 from src.corpora.duplicates import alike_pairs, near_duplicates
+from src.corpora.multilanguage import MultiLanguageCorpus
 from src.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,16 @@ _known: dict[tuple[Any, ...], Keeping] = {}  # of this process: estimators and a
 
 
 def deduplicated(
-    of: Callable[..., Corpus], dedup: str = "none", near: float = 0.8, against: str = "codebase", **options: Any
+    of: Callable[..., Corpus],
+    dedup: str = "none",
+    near: float = 0.8,
+    against: str = "codebase",
+    batches: str = "mixed",
+    **options: Any,
 ) -> Corpus:
     """The corpus `of(**options)`, as it is where `dedup` is none; what conf/corpus/*.yaml build.
+
+    With language=all, one such corpus for each language, as one.
 
     Raises:
         InputError: there is no such way, or `near` is outside (0, 1].
@@ -38,6 +46,12 @@ def deduplicated(
             raise InputError(f"corpus.{key} is one of {', '.join(valid)}, found {value!r}{hint}")
     if isinstance(near, bool) or not isinstance(near, int | float) or not 0 < near <= 1:
         raise InputError(f"expected a number 0 < corpus.near <= 1, found {near!r}")
+    if options.get("language") == "all":
+
+        def read(language: str) -> Corpus:
+            return deduplicated(of, dedup, near, against, **{**options, "language": language})
+
+        return MultiLanguageCorpus(read, options.get("root"), batches)
     corpus = of(**options)
     return corpus if dedup == "none" else Deduplicated(corpus, near if dedup == "near" else None, against)
 
