@@ -5,7 +5,7 @@ Shape letters: P items of a pool, K neighbours of an item, B rows of a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -42,6 +42,39 @@ class EpochOrder(Sampler[int]):
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
         return np.random.default_rng([self.seed, epoch]).permutation(self.number)
+
+
+class OneLanguageOrder(EpochOrder):
+    """Another order's items in batches of one language each, in random order.
+
+    What fills no batch of its language is left out of that epoch.
+
+    Args:
+        inner: the order that decides which items of a language meet.
+        languages: of each item.
+        batch_size: items of a batch.
+    """
+
+    def __init__(self, inner: EpochOrder, languages: Sequence[str], batch_size: int) -> None:
+        self.inner = inner
+        self.number_N = np.unique(languages, return_inverse=True)[1]  # of each item's language
+        self.batch_size = batch_size
+        super().__init__(int((np.bincount(self.number_N) // batch_size).sum()) * batch_size, inner.seed)
+        if not self.number:
+            raise InputError(
+                f"corpus.batches=one_language: no language has the {batch_size} training pairs of a batch; lower "
+                "data.batch_size or set corpus.batches=mixed"
+            )
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        items = self.inner.order(epoch)
+        batches = []
+        for language in range(self.number_N.max() + 1):
+            own = items[self.number_N[items] == language]
+            batches += list(own[: len(own) - len(own) % self.batch_size].reshape(-1, self.batch_size))
+        rng = np.random.default_rng([self.seed, epoch, 1])  # 1: not the numbers that made the inner order
+        return np.concatenate([batches[i] for i in rng.permutation(len(batches))])
 
 
 class SimilarOrder(EpochOrder):

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder, Features
-from src.batching import Batching, RandomBatches
+from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.corpora.base import Corpus, Pair, Split
 from src.errors import InputError, nearest
 from src.weights.base import Estimator
@@ -90,7 +90,22 @@ class CodeSearchData(L.LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """Training batches of an epoch on one device."""
-        return len(self.corpus.split("train")) // self.batch_size
+        train = self.corpus.split("train")
+        if self._one_language:
+            return sum(size // self.batch_size for size in train.sizes.values())
+        return len(train) // self.batch_size
+
+    @property
+    def _one_language(self) -> bool:
+        return getattr(self.corpus, "batches", "mixed") == "one_language"
+
+    def pools(self, split: str) -> list[tuple[slice, slice]]:
+        """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
+        chosen, pools, query, code = self.corpus.split(split), [], 0, 0
+        for part in chosen.parts or [chosen]:
+            pools.append((slice(query, query + len(part)), slice(code, code + len(part.codebase))))
+            query, code = query + len(part), code + len(part.codebase)
+        return pools
 
     def positives(self, split: str) -> torch.Tensor:
         """positive_N: row of each query's code in the split's codebase."""
@@ -99,10 +114,13 @@ class CodeSearchData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         pairs = self.corpus.split("train").pairs
         similarity = self.estimator.similarity if self.batching.needs_similarity else None
+        order = self.batching.order(similarity, len(pairs), self.seed)
+        if self._one_language:
+            order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
         return DataLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
-            sampler=self.batching.order(similarity, len(pairs), self.seed),
+            sampler=order,
             drop_last=True,  # a short batch has fewer negatives, and weights whose scale depends on their number
             collate_fn=self._pair_batch(pairs),
             num_workers=self.num_workers,

@@ -17,7 +17,7 @@ from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
 from src.rundir import RunDirectory, environment, read_ranks, relative
-from src.summary import lexical_baseline, pool_facts, prefixed, print_table
+from src.summary import by_language, lexical_baseline, pool_facts, prefixed, print_table
 
 
 def main(cfg: DictConfig) -> float:
@@ -35,17 +35,23 @@ def main(cfg: DictConfig) -> float:
         ranks = rank(merged, checkpoint, path, corpus, out)
         lexical = lexical_baseline(test)
         out.write_ranks([pair.id for pair in test.pairs], ranks)
+        name = f"{trained.choices.loss}, {trained.choices.backbone}"
+        rows = {name: summarize(ranks, test.sizes), "BM25": summarize(lexical, test.sizes)}
         metrics = {
-            **prefixed("test", summarize(ranks)),
+            **prefixed("test", rows[name]),
             "test/candidates": len(test.codebase),
-            **prefixed("bm25", summarize(lexical)),
+            **prefixed("bm25", rows["BM25"]),
         }
         out.write_metrics(metrics)
         about = {"checkpoint": str(path), "test_pool_fingerprint": test.codebase.fingerprint}
         out.write_json("environment.json", environment(merged.seed, **about))
-        name = f"{trained.choices.loss}, {trained.choices.backbone}"
-        facts = {**pool_facts(test), "checkpoint": str(relative(path)), **reproduction(cfg, path, test, ranks)}
-        print_table({name: summarize(ranks), "BM25": summarize(lexical)}, {}, facts, relative(out.path))
+        facts = {
+            **by_language(rows, test),
+            **pool_facts(test),
+            "checkpoint": str(relative(path)),
+            **reproduction(cfg, path, test, ranks),
+        }
+        print_table(rows, {}, facts, relative(out.path))
     return metrics["test/mrr"]
 
 

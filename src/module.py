@@ -112,17 +112,23 @@ class CodeSearchModule(L.LightningModule):
         for batches in self._embedded:
             batches.clear()
         positive_N = self.trainer.datamodule.positives(split).to(queries_ND.device)
-        return rank_queries(queries_ND, codes_MD, positive_N), queries_ND, codes_MD[positive_N]
+        ranks = [
+            rank_queries(queries_ND[own], codes_MD[among], positive_N[own] - among.start)
+            for own, among in self.trainer.datamodule.pools(split)
+        ]
+        return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD[positive_N]
 
     def on_validation_epoch_end(self) -> None:
         ranks_N, queries_ND, positives_ND = self._rank("valid")
-        self.log("val/mrr", (1 / ranks_N).mean().float(), prog_bar=True)
+        means = [(1 / ranks_N[own]).mean().float() for own, _ in self.trainer.datamodule.pools("valid")]
+        self.log("val/mrr", means[0] if len(means) == 1 else torch.stack(means).mean(), prog_bar=True)
         self.log("val/alignment", alignment(queries_ND, positives_ND))
         self.log("val/uniformity", uniformity(torch.cat([queries_ND, positives_ND])))
 
     def on_test_epoch_end(self) -> None:
         self.test_ranks, _, _ = self._rank("test")
-        self.log_dict({f"test/{name}": float(value) for name, value in summarize(self.test_ranks).items()})
+        sizes = self.trainer.datamodule.corpus.split("test").sizes
+        self.log_dict({f"test/{name}": float(value) for name, value in summarize(self.test_ranks, sizes).items()})
 
     # What a checkpoint needs beside the weights
 

@@ -13,21 +13,36 @@ from rich.table import Table
 
 from src.corpora.base import Split
 from src.metrics.lexical_baseline import bm25_ranks
-from src.metrics.retrieval import bootstrap_mean
+from src.metrics.retrieval import bootstrap_mean, split_up
 
 COLUMNS = ("recall@1", "recall@5", "recall@10", "ndcg@10")
 
 
 def lexical_baseline(split: Split) -> np.ndarray:
-    """ranks_N of BM25 on the split's own queries and candidates."""
+    """ranks_N of BM25 on the split's own queries and candidates, each language's where there are several."""
+    if split.parts:
+        return np.concatenate([lexical_baseline(part) for part in split.parts])
     return np.asarray(bm25_ranks([pair.query for pair in split.pairs], split.codebase.codes, split.positives))
 
 
-def difference(ranks_N: np.ndarray, others_N: np.ndarray) -> dict[str, float]:
-    """MRR of `ranks_N` minus MRR of `others_N` on the same queries, with its 95% paired bootstrap interval."""
+def difference(ranks_N: np.ndarray, others_N: np.ndarray, sizes: Mapping[str, int] | None = None) -> dict[str, float]:
+    """MRR of `ranks_N` minus MRR of `others_N` on the same queries, with its 95% paired bootstrap interval.
+
+    `sizes` as in `summarize`.
+    """
     values_N = 1 / np.asarray(ranks_N, dtype=float) - 1 / np.asarray(others_N, dtype=float)
-    low, high = bootstrap_mean(values_N)
-    return {"mrr": float(values_N.mean()), "mrr_low": low, "mrr_high": high}
+    strata = list(split_up(values_N, sizes).values()) if sizes else [values_N]
+    low, high = bootstrap_mean(*strata)
+    return {"mrr": float(np.mean([values.mean() for values in strata])), "mrr_low": low, "mrr_high": high}
+
+
+def by_language(rows: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, str]:
+    """A line for each language where there are several: the MRR of every model."""
+    return {
+        language: ", ".join(f"{name} {row[f'{language}/mrr']:.3f}" for name, row in rows.items())
+        + f" MRR, {len(part):,} queries, {len(part.codebase):,} candidates"
+        for language, part in zip(split.sizes, split.parts)
+    }
 
 
 def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

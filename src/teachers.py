@@ -185,7 +185,10 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     encoder = instantiate(cfg.backbone.encoder)
     resolved = OmegaConf.to_container(cfg, resolve=True)
     return {
-        "corpus": [corpus.split("train").fingerprint, corpus.split("valid").fingerprint],
+        "corpus": [
+            *(corpus.split(name).fingerprint for name in ("train", "valid")),
+            *([corpus.batches] if hasattr(corpus, "batches") else []),  # of several languages
+        ],
         "backbone": encoder.identity(),
         "recipe": json.dumps(_decisive({name: resolved[name] for name in DECISIVE}), sort_keys=True),
         "seed": cfg.seed,

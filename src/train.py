@@ -15,13 +15,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import cli
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
+from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
 from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
 from src.rundir import RunDirectory, environment, relative, run_name
-from src.summary import difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
+from src.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
 from src.teachers import attach
 from src.weights.base import Estimator
 
@@ -86,7 +87,7 @@ def fit_and_test(
     ranks = module.test_ranks.cpu().numpy()
     run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
-        **prefixed("test", summarize(ranks)),
+        **prefixed("test", summarize(ranks, data.corpus.split("test").sizes)),
         "val/mrr": fitted.val_mrr,
         "train/seconds": fitted.seconds,
         "train/pairs_per_second": fitted.pairs_per_second,
@@ -105,6 +106,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.codebase):,} candidates",
+            **({"left out": f"{named(corpus.dropped)} (corpus.dedup)"} if getattr(corpus, "dropped", None) else {}),
         }
     )
 
@@ -159,21 +161,23 @@ def report(
     name = run_name(cfg.choices)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
-    differences = {other: difference(trained.ranks, ranks) for other, ranks in others.items()}
+    differences = {other: difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}
+    summaries = {row: summarize(ranks, test.sizes) for row, ranks in rows.items()}
     metrics = {
         **trained.metrics,
         "test/candidates": len(test.codebase),
-        **{key: value for other in others for key, value in prefixed(other.lower(), summarize(others[other])).items()},
+        **{key: value for other in others for key, value in prefixed(other.lower(), summaries[other]).items()},
         **{f"minus_{other.lower()}/{key}": d[key] for other, d in differences.items() for key in d},
     }
     run.write_metrics(metrics)
     facts = {
+        **by_language(summaries, test),
         **pool_facts(test),
         "training": f"{metrics['train/seconds']:.0f} s, {metrics['train/pairs_per_second']:,.0f} pairs/s, "
         f"best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }
     print_table(
-        {row: summarize(ranks) for row, ranks in rows.items()},
+        summaries,
         differences,
         facts,
         relative(run.path),

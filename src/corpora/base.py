@@ -51,9 +51,15 @@ class Split:
     pairs: Sequence[Pair]
     codebase: Codebase | None = None
     positives: Sequence[int] = field(default=())  # positives[i] = row of pairs[i]'s code in the codebase
+    parts: Sequence[Split] = field(default=())  # of several languages: each one's own, in order; else none
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Language -> number of pairs, where there are several; else nothing."""
+        return {part.pairs[0].language: len(part) for part in self.parts}
 
     @property
     def fingerprint(self) -> str:

@@ -5,6 +5,8 @@
     root/<language>/test.jsonl       docstring, url
     root/<language>/codebase.jsonl   code, url                        the candidates of valid and test
 
+Where valid and test rank candidates of their own, these are valid_codebase.jsonl and test_codebase.jsonl.
+
 `url` is the identity of a code: the answer to a valid or test query is the codebase line with the same url. Several
 queries may share one. Where `docstring_tokens` and `code_tokens` are present they are read instead, joined by spaces,
 as in the paper. `idx`, when present, becomes the id of the query. Husain et al., 2019 (arXiv 1909.09436).
@@ -50,8 +52,7 @@ class CodeSearchNetCorpus:
         self.language = language
         self.text = text
         self._splits: dict[str, Split] = {}
-        self._codebase: Codebase | None = None
-        self._rows: dict[str, int] = {}  # url -> row of the codebase
+        self._codebases: dict[Path, tuple[Codebase, dict[str, int]]] = {}  # file -> codes, and url -> row
 
     def split(self, name: str) -> Split:
         """Raises InputError, one line, for everything that is wrong with the root, the files or their lines."""
@@ -64,15 +65,20 @@ class CodeSearchNetCorpus:
     def _read(self, name: str) -> Split:
         folder = self._folder()
         path = find_jsonl(folder, name, known=FILES)
-        if name != "train" and self._codebase is None:
-            self._codebase, self._rows = _read_codebase(find_jsonl(folder, "codebase", known=FILES), CODE[self.text])
-        pairs = self._pairs(path, trained_on=name == "train")
+        codebase, rows = (None, {}) if name == "train" else self._candidates(folder, name)
+        pairs = self._pairs(path, codebase, rows)
         if not pairs:
             raise InputError(f"{path}: expected at least one pair, found an empty split; fill the file or remove it")
         log.info("%s: %d pairs from %s", name, len(pairs), path)
-        if name == "train":
-            return Split(name, pairs)
-        return Split(name, pairs, self._codebase, tuple(self._rows[pair.code_id] for pair in pairs))
+        return Split(name, pairs, codebase, tuple(rows[pair.code_id] for pair in pairs) if codebase else ())
+
+    def _candidates(self, folder: Path, name: str) -> tuple[Codebase, dict[str, int]]:
+        """The codebase of a split, and url -> row in it; read once where valid and test share it."""
+        own = any((folder / f"{name}_codebase{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
+        path = find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
+        if path not in self._codebases:
+            self._codebases[path] = _read_codebase(path, CODE[self.text])
+        return self._codebases[path]
 
     def _folder(self) -> Path:
         if self.text not in CODE:
@@ -93,24 +99,24 @@ class CodeSearchNetCorpus:
             )
         return root / self.language
 
-    def _pairs(self, path: Path, trained_on: bool) -> tuple[Pair, ...]:
+    def _pairs(self, path: Path, codebase: Codebase | None, rows: dict[str, int]) -> tuple[Pair, ...]:
         pairs: list[Pair] = []
         codes: dict[str, tuple[str, int]] = {}  # url -> its code and the line that gave it
         queries: dict[str, dict[str, int]] = {}  # url -> query -> line
         ids: dict[str, int] = {}  # id -> line
         for row in read_rows(path):
             url, query, code = row.text("url"), row.text(*QUERY[self.text]), ""
-            if trained_on or row.has(*CODE[self.text]):
+            if codebase is None or row.has(*CODE[self.text]):
                 code = row.text(*CODE[self.text])
                 first, line = codes.setdefault(url, (code, row.line))
                 if code != first:
                     raise row.error(f"url {url!r} has another code on line {line}; give each code a url of its own")
-            if not trained_on:
-                if url not in self._rows:
+            if codebase is not None:
+                if url not in rows:
                     raise row.error(
                         f"expected a url of codebase.jsonl, found {url!r}; add the line with its code there"
                     )
-                code = self._codebase.codes[self._rows[url]]  # the text that is ranked, however this row spells it
+                code = codebase.codes[rows[url]]  # the text that is ranked, however this row spells it
 
             if (line := queries.setdefault(url, {}).setdefault(query, row.line)) != row.line:
                 raise row.error(f"the url and the query of line {line} again; remove one of the two lines")

@@ -38,7 +38,7 @@ def plots(found: Inspection) -> dict[str, str]:
 
 def auc_plot(found: Inspection) -> str:
     step = len(found.estimators) + 1
-    figure, axis = _figure(0.7 + 0.24 * step * len(found.kinds))
+    figure, axis = empty_figure(0.7 + 0.24 * step * len(found.kinds))
     for k, kind in enumerate(found.kinds):
         for i, name in enumerate(found.estimators):
             if f"auc/{kind}/{name}" not in found.numbers:
@@ -54,7 +54,7 @@ def auc_plot(found: Inspection) -> str:
     axis.invert_yaxis()
     axis.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, handletextpad=0.2)
-    return _svg(figure, "auc")
+    return to_svg(figure, "auc")
 
 
 def histograms(values: Mapping[str, np.ndarray], limits: tuple[float, float] | None) -> str:
@@ -69,15 +69,15 @@ def histograms(values: Mapping[str, np.ndarray], limits: tuple[float, float] | N
         axis.set_yticks([1e-4, 1e-2, 1], ["0.01%", "1%", "100%"])
         axis.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         axis.set_title(name, loc="left", fontsize=10, color=INK, pad=3)
-        _plain(axis)
+        plain(axis)
         if limits and i < len(values) - 1:
             axis.set_xticklabels([])
-    return _svg(figure, "weights" if limits else "similarities")
+    return to_svg(figure, "weights" if limits else "similarities")
 
 
 def agreement_plot(found: Inspection) -> str:
     names = found.estimators
-    figure, axis = _figure(0.8 + 0.55 * len(names))
+    figure, axis = empty_figure(0.8 + 0.55 * len(names))
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             first, second = (a, b) if i < j else (b, a)
@@ -96,23 +96,25 @@ def agreement_plot(found: Inspection) -> str:
     axis.set_xlim(0, len(names))
     axis.set_ylim(len(names), 0)
     axis.spines[:].set_visible(False)
-    return _svg(figure, "agreement")
+    return to_svg(figure, "agreement")
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def empty_figure(height: float) -> tuple[Figure, Axes]:
+    """A figure as wide as a phone, `height` inches high, and its axes."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axis = figure.subplots()
-    _plain(axis)
+    plain(axis)
     return figure, axis
 
 
-def _plain(axis: Axes) -> None:
+def plain(axis: Axes) -> None:
+    """No box and no ticks; the page's colour."""
     axis.tick_params(length=0, labelsize=10, colors=INK)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set(color=INK, alpha=0.4)
 
 
-def _svg(figure: Figure, salt: str) -> str:
+def to_svg(figure: Figure, salt: str) -> str:
     """The figure as an <svg> element; the salt keeps its ids apart from those of the page's other figures."""
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}):

@@ -33,7 +33,7 @@ def headline(found: Inspection) -> list[str]:
     most = max(met, key=met.get)
     sentences = [
         f"In a random batch a query meets {_rate(numbers['known_per_row/random'])} known false negatives among its "
-        f"{negatives:,} negatives, and {_percent(numbers['rows_with_known/random'])} of the queries meet any; in "
+        f"{negatives:,} negatives, and {percent(numbers['rows_with_known/random'])} of the queries meet any; in "
         f"batches of nearest neighbours it is up to {_rate(met[most])} ({most})."
     ]
     for kind in found.kinds:
@@ -89,7 +89,7 @@ def kind_table(found: Inspection, kind: str) -> Table:
             (
                 *(name, f"{n['auc']:.3f}", f"{n['auc_low']:.3f}–{n['auc_high']:.3f}", f"{n['precision@1']:.3f}"),
                 *(f"{n['weight_known']:.2f}", f"{n['weight_ordinary']:.2f}"),
-                *(_percent(n["found"]), f"{n['collateral']:.2f}"),
+                *(percent(n["found"]), f"{n['collateral']:.2f}"),
             )
         )
     return Table(
@@ -141,7 +141,7 @@ def agreement_table(found: Inspection) -> Table:
         for b in found.estimators[i + 1 :]:
             rho = found.numbers.get(f"spearman/{a}/{b}")
             overlap = found.numbers[f"top{TOP}_overlap/{a}/{b}"]
-            rows.append((f"{a}, {b}", "–" if rho is None else f"{rho:.2f}", _percent(overlap)))
+            rows.append((f"{a}, {b}", "–" if rho is None else f"{rho:.2f}", percent(overlap)))
     note = (
         "Rank correlation of a row's similarities, averaged over rows, and how many of the 5 most similar are shared."
     )
@@ -159,6 +159,7 @@ def print_found(found: Inspection, console: Console | None = None) -> None:
 
 
 def print_tables(shown: Iterable[Table], console: Console) -> None:
+    """Titles, tables and notes."""
     for table in shown:
         rich = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(table.columns):
@@ -175,5 +176,6 @@ def _rate(value: float) -> str:
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """0.034 -> 3.4%, 0.34 -> 34%."""
     return f"{100 * share:.1f}%" if share < 0.1 else f"{100 * share:.0f}%"

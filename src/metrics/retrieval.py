@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -13,11 +13,13 @@ from src.errors import InputError
 BATCH_ENTRIES = 2**20  # resampled ranks held at a time: 16 MB of indices and values
 
 
-def summarize(ranks: Tensor | np.ndarray | Sequence[float]) -> dict[str, float]:
+def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, int] | None = None) -> dict[str, float]:
     """MRR, recall and NDCG of one relevant code per query.
 
     Args:
         ranks: 1 is best; half ranks are ties. Nothing is cut: rank 5,000 counts 1/5,000.
+        sizes: language -> number of queries, in the order of the ranks, where there are several languages: then all
+            means are over languages, and each language's own are there as `ruby/mrr` and so on.
 
     Returns:
         `mrr`: mean of 1/rank; `mrr_low`, `mrr_high`: its 95% interval (percentile bootstrap over queries, fixed seed);
@@ -33,6 +35,13 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float]) -> dict[str, float]:
             f"metrics: expected a list of ranks of 1 or more, found shape {ranks_N.shape}"
             + (f" with minimum {ranks_N.min()}" if ranks_N.size else "")
         )
+    if sizes:
+        strata = split_up(ranks_N, sizes)
+        own = {language: summarize(values) for language, values in strata.items()}
+        means = {key: float(np.mean([summary[key] for summary in own.values()])) for key in own[next(iter(own))]}
+        low, high = bootstrap_mean(*(1 / values for values in strata.values()))
+        each = {f"{language}/{key}": value for language, summary in own.items() for key, value in summary.items()}
+        return {**means, "mrr_low": low, "mrr_high": high, "queries": len(ranks_N), **each}
     reciprocal_N = 1 / ranks_N
     low, high = bootstrap_mean(reciprocal_N)
     return {
@@ -45,11 +54,27 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float]) -> dict[str, float]:
     }
 
 
-def bootstrap_mean(values_N: np.ndarray) -> tuple[float, float]:
+def split_up(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Language -> its own values; those of the languages follow each other."""
+    ends = np.cumsum(list(sizes.values()))
+    return dict(zip(sizes, np.split(values_N, ends[:-1])))
+
+
+def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, float]:
     """95% percentile bootstrap interval (low, high) of the mean of N values; a single value is its own interval.
 
-    9,999 resamples (scipy's default) from a fixed seed, so equal values give equal intervals.
+    Of several arrays, that of the mean of their means, each resampled on its own. 9,999 resamples (scipy's default)
+    from a fixed seed, so equal values give equal intervals.
     """
+    if more:
+        interval = bootstrap(
+            (values_N, *more),
+            lambda *samples, axis: np.mean([sample.mean(axis=axis) for sample in samples], axis=0),
+            batch=max(1, BATCH_ENTRIES // (len(values_N) + sum(map(len, more)))),
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        return float(interval.low), float(interval.high)
     if len(values_N) == 1:
         return float(values_N[0]), float(values_N[0])
     interval = bootstrap(

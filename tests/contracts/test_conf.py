@@ -15,6 +15,7 @@ from omegaconf import OmegaConf, open_dict
 
 from src.backbones.base import Encoder
 from src.cli import CONF
+from src.corpora.dedup import Deduplicated
 from src.errors import InputError
 from src.losses.base import Loss
 from src.teachers import attach
@@ -43,6 +44,10 @@ def test_a_yaml_file_does_not_compose(path):
         return
     group = "experiment" if path.parts[0] == "experiment" else path.parent.as_posix()
     choice = path.relative_to(group).with_suffix("").as_posix()
+    if group == "source":
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            assert compose("download", overrides=[f"corpus={choice}"]).source.files
+        return
     cfg = composed(f"{group}={choice}")
     assert OmegaConf.to_container(cfg, resolve=True)
 
@@ -125,10 +130,12 @@ def test_a_corpus_breaks_the_contract(name):
     corpus = instantiate(composed(f"corpus={name}").corpus)
     assert corpus.language == "python"
     assert callable(corpus.split)
+    near = composed(f"corpus={name}", "corpus.dedup=near").corpus
+    assert isinstance(instantiate(near), Deduplicated)
 
 
 def test_a_language_of_the_paper_is_missing():
-    assert set(options("lang")) == LANGUAGES
+    assert set(options("lang")) == {*LANGUAGES, "all"}
     for name in LANGUAGES:
         assert composed(f"lang={name}").corpus.language == name
 

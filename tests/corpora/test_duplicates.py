@@ -43,3 +43,20 @@ def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
         monkeypatch.setattr(duplicates, "CANDIDATES", candidates)
         first, second = duplicates.alike_pairs(texts, 0.7)
         assert sorted(zip(first.tolist(), second.tolist())) == sorted(expected)
+
+
+def test_two_lists_lose_or_repeat_a_pair(monkeypatch) -> None:
+    draw = random.Random(13)
+    texts, pool = ([" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(n)] for n in (53, 71))
+    sets, others = [set(text.split()) for text in texts], [set(text.split()) for text in pool]
+    expected = [
+        (i, j)
+        for i, a in enumerate(sets)
+        for j, b in enumerate(others)
+        if a and b and 10 * len(a & b) >= 7 * len(a | b)
+    ]
+    for candidates in (1, 500, 2**18):
+        monkeypatch.setattr(duplicates, "CANDIDATES", candidates)
+        first, second = duplicates.alike_pairs(texts, 0.7, pool)
+        assert sorted(zip(first.tolist(), second.tolist())) == expected
+    assert len(duplicates.alike_pairs(texts, 0.7, [])[0]) == len(duplicates.alike_pairs([], 0.7, pool)[0]) == 0

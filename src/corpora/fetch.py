@@ -1,0 +1,251 @@
+"""Files from mirrors: resumed where they broke off, checked against a hash, never half there.
+
+folder/NAME              the file, in one step and only after its check
+folder/NAME.part         what has arrived so far; NAME.part.json says of what, so that no two files are ever mixed
+folder/NAME.wrong        what a mirror gave in place of the file
+folder/sums.json         NAME -> SHA-256, bytes and origin of what was accepted; what has no known hash is checked by it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from filelock import FileLock
+from huggingface_hub import hf_hub_url
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from src.errors import InputError
+
+log = logging.getLogger(__name__)
+
+SUMS = "sums.json"
+PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))  # statuses after which the same mirror is asked again
+
+
+class MirrorError(Exception):
+    """This mirror does not give the file; the message is a few words. `passing`: asking again may help."""
+
+    def __init__(self, reason: str, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file and where it can be had: https://..., or hf://datasets/OWNER/NAME@REVISION/PATH on the hub."""
+
+    name: str
+    mirrors: Sequence[str]
+    sha256: str | None = None  # None: that of the first download, kept in sums.json
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """How files are fetched into a folder.
+
+    Args:
+        attempts: requests to a mirror that breaks off or is busy, each going on where the last one ended.
+        pause: seconds before the second attempt; doubled for each further one.
+        timeout: seconds without a byte after which a connection counts as broken.
+        say: told a line for people: what is reused, resumed, refused.
+    """
+
+    folder: Path
+    attempts: int = 5
+    pause: float = 1.0
+    timeout: float = 30.0
+    say: Callable[[str], None] = log.info
+
+    def fetch(self, file: Remote) -> Path:
+        """The file, downloaded unless it is there already and still what it was.
+
+        Raises:
+            InputError: no mirror gave the file; what has arrived of it stays for the next try.
+        """
+        if Path(file.name).name != file.name:
+            raise InputError(f"source: expected a plain file name, found {file.name!r}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / f".{file.name}.lock"):  # a second job waits, then finds the file
+            return self._there(file) or self._fetched(file)
+
+    def _there(self, file: Remote) -> Path | None:
+        path = self.folder / file.name
+        if not path.is_file():
+            return None
+        expected, found = self._expected(file), sha256(path)
+        if expected not in (None, found):
+            self._aside(path)
+            self.say(
+                f"{file.name} is there but damaged (SHA-256 {found[:12]}, expected {expected[:12]}); fetched again"
+            )
+            return None
+        self._remember(file, path, found, "found there")
+        self.say(f"{file.name} is there already, SHA-256 {found[:12]}")
+        return path
+
+    def _fetched(self, file: Remote) -> Path:
+        failures = []
+        for mirror in file.mirrors:
+            try:
+                url = address(mirror)
+                part = self._download(file, url)
+                return self._accepted(file, part, url)
+            except MirrorError as error:
+                failures.append(f"{mirror}: {error}")
+                self.say(f"{mirror}: {error}; trying the next mirror" if mirror != file.mirrors[-1] else failures[-1])
+        reasons = "; ".join(failures) or "source names no mirror"
+        raise InputError(
+            f"{file.name} cannot be had: {reasons}; run the same command again to go on, add a mirror to the source's "
+            f"yaml, or put the file at {self.folder / file.name} yourself"
+        )
+
+    def _accepted(self, file: Remote, part: Path, url: str) -> Path:
+        """The whole part as the file; what is not what was expected is kept aside."""
+        found, expected = sha256(part), self._expected(file)
+        wrong = f"SHA-256 {found[:12]}, expected {expected[:12]}" if expected not in (None, found) else None
+        if expected is None and file.name.endswith(".zip") and not zipfile.is_zipfile(part):
+            wrong = "not a zip archive"  # such as a login page, sent with status 200
+        if wrong:
+            raise MirrorError(f"wrong file ({wrong}), kept as {self._aside(part, file.name).name}")
+        path = self.folder / file.name
+        os.replace(part, path)
+        _about(part).unlink(missing_ok=True)
+        known = "as expected" if expected else f"recorded in {SUMS}, later downloads must have the same"
+        self._remember(file, path, found, url)
+        self.say(f"{file.name}: {path.stat().st_size:,} bytes from {url}, SHA-256 {found[:12]}, {known}")
+        return path
+
+    def _download(self, file: Remote, url: str) -> Path:
+        part = self.folder / f"{file.name}.part"
+        for attempt in range(1, self.attempts + 1):
+            try:
+                self._go_on(file.name, url, part)
+                return part
+            except MirrorError as error:
+                failure = error
+            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+                # Not a connection that broke, but an address or redirects that lead nowhere.
+                final = (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL)
+                failure = MirrorError(f"{type(error).__name__}: {_first_line(error)}", not isinstance(error, final))
+            if not failure.passing or attempt == self.attempts:
+                raise failure
+            arrived = part.stat().st_size if part.exists() else 0
+            self.say(f"{file.name}: broke off ({failure}), going on at byte {arrived:,}")
+            time.sleep(self.pause * 2 ** (attempt - 1))
+        raise AssertionError("unreachable: attempts is at least 1")
+
+    def _go_on(self, name: str, url: str, part: Path) -> None:
+        """One request: appends what is missing, or begins anew where the mirror has something else than before."""
+        offset, headers = self._resumable(url, part)
+        with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=self.timeout) as response:
+            if response.status_code == 416 and _total(response) == offset:
+                return  # everything had arrived
+            if response.status_code == 416 or (response.status_code == 206 and _start(response) != offset):
+                _about(part).unlink(missing_ok=True)
+                raise MirrorError("cannot go on where it broke off", passing=True)
+            if response.status_code not in (200, 206):
+                raise MirrorError(f"HTTP {response.status_code}", response.status_code in PASSING)
+            offset = offset if response.status_code == 206 else 0
+            # Without a mark of what it is, half a file can be of another version than the other half.
+            mark = response.headers.get("etag") or response.headers.get("last-modified")
+            if not offset:
+                _about(part).write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
+            length = response.headers.get("content-length")
+            total = offset + int(length) if length and "content-encoding" not in response.headers else None
+            with part.open("ab" if offset else "wb", buffering=0) as stream, _progress() as progress:
+                task = progress.add_task(name, total=total, completed=offset)
+                for chunk in response.iter_bytes():  # as they arrive: what waits for more is lost in a kill
+                    stream.write(chunk)
+                    progress.advance(task, len(chunk))
+        if total is not None and part.stat().st_size != total:
+            raise MirrorError(f"{part.stat().st_size:,} of {total:,} bytes", passing=True)
+
+    def _resumable(self, url: str, part: Path) -> tuple[int, dict[str, str]]:
+        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
+        about = _read_json(_about(part))
+        if not part.is_file() or about.get("url") != url or not about.get("mark") or about["mark"].startswith("W/"):
+            return 0, headers
+        offset = part.stat().st_size
+        return offset, {**headers, "range": f"bytes={offset}-", "if-range": about["mark"]} if offset else headers
+
+    def _expected(self, file: Remote) -> str | None:
+        return file.sha256 or _read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
+
+    def _remember(self, file: Remote, path: Path, found: str, origin: str) -> None:
+        with FileLock(self.folder / f".{SUMS}.lock"):
+            sums = _read_json(self.folder / SUMS)
+            about = {"sha256": found, "bytes": path.stat().st_size, "from": origin}
+            sums.setdefault(file.name, about)
+            written = self.folder / f"{SUMS}.new"
+            written.write_text(json.dumps(sums, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            os.replace(written, self.folder / SUMS)
+
+    def _aside(self, path: Path, name: str | None = None) -> Path:
+        wrong = self.folder / f"{name or path.name}.wrong"
+        os.replace(path, wrong)
+        _about(path).unlink(missing_ok=True)
+        return wrong
+
+
+def address(mirror: str) -> str:
+    """The URL of a mirror; the hub's is where HF_ENDPOINT says.
+
+    >>> address("hf://datasets/a/b@1f2e/data/ruby.zip")
+    'https://huggingface.co/datasets/a/b/resolve/1f2e/data/ruby.zip'
+    """
+    if not mirror.startswith("hf://"):
+        return mirror
+    try:
+        kind, owner, name, path = mirror.removeprefix("hf://").split("/", 3)
+        name, revision = name.split("@")
+    except ValueError:
+        raise InputError(f"source: expected hf://datasets/OWNER/NAME@REVISION/PATH, found {mirror!r}") from None
+    return hf_hub_url(f"{owner}/{name}", path, repo_type=kind.removesuffix("s"), revision=revision)
+
+
+def sha256(path: Path) -> str:
+    """64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _about(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or cut off by a kill: as if nothing were known
+        return {}
+
+
+def _total(response: httpx.Response) -> int | None:
+    """Bytes of the whole file, of `Content-Range: bytes */TOTAL` or `bytes FIRST-LAST/TOTAL`."""
+    total = response.headers.get("content-range", "").rpartition("/")[2]
+    return int(total) if total.isdigit() else None
+
+
+def _start(response: httpx.Response) -> int | None:
+    first = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else None
+
+
+def _progress() -> Progress:
+    columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no answer"])[0]

@@ -1,0 +1,61 @@
+"""What is in a corpus, and can results on it be believed? python -m src.corpus_report corpus=stdlib"""
+
+from __future__ import annotations
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+
+from src import cli
+from src.corpora.base import Corpus
+from src.errors import InputError
+from src.rundir import RunDirectory, environment, relative
+from src.summary import pool_facts, print_facts
+from src.survey.measure import survey
+from src.survey.page import page
+from src.survey.tables import print_survey
+
+
+def main(cfg: DictConfig) -> None:
+    """Measures a corpus as a training would read it; leaves report.json and report.html."""
+    run = RunDirectory(HydraConfig.get().runtime.output_dir)
+    with run.recording():
+        check(cfg)
+        run.write_config(cfg)
+        corpus: Corpus = instantiate(cfg.corpus)
+        found = survey(corpus, as_written(cfg), cfg.near, cfg.sample, cfg.seed)
+        test = corpus.split("test")
+        about = {name: corpus.split(name).fingerprint for name in ("train", "valid", "test")}
+        run.write_json("environment.json", environment(cfg.seed, corpus=about))
+
+        name = f"{HydraConfig.get().runtime.choices['corpus']} {cfg.lang.name}"
+        facts = {"corpus": name, **pool_facts(test), "near": f"Jaccard index of sub-token sets of {cfg.near:g} or more"}
+        run.write_json("report.json", dict(sorted(found.numbers.items())))
+        run.write_text("report.html", page(found, cfg.near, f"What is in {name}?", facts))
+        print_survey(found, cfg.near)
+        print_facts({**facts, "page": str(relative(run.path / "report.html"))})
+
+
+def as_written(cfg: DictConfig) -> Corpus:
+    """The corpus with the lines of its codes, which python needs to parse, where joined tokens would be read."""
+    written = cfg.corpus.copy()
+    if "text" in written:
+        with open_dict(written):
+            written.text = "source"
+    return instantiate(written)
+
+
+def check(cfg: DictConfig) -> None:
+    """Raises InputError for a number that means nothing."""
+    if cfg.lang.name == "all":
+        raise InputError(
+            "corpus_report is of one language at a time: expected lang=ruby, or -m lang=ruby,go; found all"
+        )
+    if isinstance(cfg.near, bool) or not isinstance(cfg.near, int | float) or not 0 < cfg.near <= 1:
+        raise InputError(f"near: expected a Jaccard index above 0 and up to 1, found {cfg.near!r}")
+    if isinstance(cfg.sample, bool) or not isinstance(cfg.sample, int) or cfg.sample < 1:
+        raise InputError(f"sample: expected a whole number of 1 or more, found {cfg.sample!r}")
+
+
+if __name__ == "__main__":
+    cli.run(main, "corpus_report")

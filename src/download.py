@@ -1,0 +1,81 @@
+"""Download a public corpus: python -m src.download corpus=codesearchnet lang=ruby"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src import cli
+from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.corpora.fetch import Fetcher, Remote
+from src.corpora.sources import Source, read_url_lists
+from src.errors import InputError
+from src.summary import print_facts
+
+log = logging.getLogger(__name__)
+
+
+def main(cfg: DictConfig) -> None:
+    """Fetches the files of the source, filters them and leaves out/LANGUAGE/*.jsonl, which corpus=... then reads."""
+    source: Source = instantiate(cfg.source.rows)
+    if cfg.lang.name not in source.languages:
+        raise InputError(f"this corpus has {', '.join(source.languages)}, found lang={cfg.lang.name}")
+    lists = None if cfg.corpus.url_lists is None else read_url_lists(Path(cfg.corpus.url_lists), cfg.lang.name)
+
+    out = Path(cfg.out)
+    fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, say)
+    wanted = OmegaConf.to_container(cfg.source.files, resolve=True)
+    files = {name: fetcher.fetch(Remote(**file)) for name, file in wanted.items()}
+
+    counts: Counter[str] = Counter()
+    written = write(source.rows(files, cfg.lang.name, lists, counts), out / cfg.lang.name)
+    if lists is not None:
+        counts |= {f"missing: urls of {name}.txt": max(0, len(lists[name]) - written[name]) for name in lists}
+    report(out, cfg.lang.name, written, counts)
+
+
+def write(rows: Any, folder: Path) -> Counter[str]:
+    """One JSON object a line into folder/NAME.jsonl; all files appear when all are whole. How many lines each has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines: Counter[str] = Counter()
+    streams: dict[str, Any] = {}
+    with ExitStack() as stack:
+        for name, row in rows:
+            if name not in streams:
+                streams[name] = stack.enter_context((folder / f".{name}.new").open("w", encoding="utf-8"))
+            streams[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+            lines[name] += 1
+    for name in streams:
+        os.replace(folder / f".{name}.new", folder / f"{name}.jsonl")
+    return lines
+
+
+def report(out: Path, language: str, written: Mapping[str, int], counts: Mapping[str, int]) -> None:
+    """What is there, checked by reading it as a training would; and what was left out, and why."""
+    corpus = CodeSearchNetCorpus(out, language)
+    sizes = {name: len(corpus.split(name)) for name in ("train", "valid", "test")}
+    facts = {name: f"{number:,}" for name, number in {**sizes, **written, **counts}.items() if number}
+    (out / language / "about.json").write_text(
+        json.dumps({"written": written, **counts}, indent=2) + "\n", encoding="utf-8"
+    )
+    log.info("%s", facts)
+    print_facts({**facts, "corpus": f"corpus=codesearchnet corpus.root={out} lang={language}"})
+
+
+def say(message: str) -> None:
+    """To the log and to the person."""
+    log.info("%s", message)
+    print_facts({"file": message})
+
+
+if __name__ == "__main__":
+    cli.run(main, "download")

@@ -1,0 +1,115 @@
+"""What corpus.dedup drops, and what it must never touch."""
+
+from __future__ import annotations
+
+import pytest
+from hydra.utils import instantiate
+
+from src.cli import composed
+from src.corpora.base import Codebase, Pair, Split
+from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.corpora.dedup import Deduplicated, deduplicated
+from src.errors import InputError
+from tests.doubles import write_corpus
+
+BODY = """(path, mode, size, encoding, errors):
+    handle = open(path, mode, encoding=encoding, errors=errors)
+    data = handle.read(size) or b""
+    close(handle)
+    if not data: raise ValueError(f"empty file {path}")
+    return merge(data, path)"""
+OTHER = (
+    "def sort_rows(table, key, reverse, at, by): return [row for row in sorted(table, key=key, at=by) if row not in {}]"
+)
+
+
+class Planted:
+    """A corpus in memory whose train holds copies of its test, of its codebase and of itself."""
+
+    language = "python"
+
+    def __init__(self, *train: str) -> None:
+        pool = Codebase(["a", "b"], [f"def load_block{BODY}", "def unrelated(x, y): return x + y * len(x)"])
+        held_out = [Pair("load a block of a file", pool.codes[0], "q", "python", "a")]
+        self.splits = {name: Split(name, held_out, pool, [0]) for name in ("valid", "test")}
+        self.splits["train"] = Split("train", [Pair(f"query {i}", c, f"t{i}", "python") for i, c in enumerate(train)])
+
+    def split(self, name: str) -> Split:
+        return self.splits[name]
+
+
+TRAIN = (
+    f"def load_block{BODY}".replace(" ", "  "),  # the test's own code, spaced otherwise
+    f"def fetch_part{BODY}",  # the same function under another name
+    OTHER,
+    OTHER,
+    OTHER.replace("sort_rows", "sort_lines"),
+    "def unrelated(x, y): return x + y * len(x)",  # a candidate that is no answer
+    "def add(first, second): return first + second",
+)
+
+
+@pytest.mark.parametrize(
+    ("dedup", "kept", "dropped"),
+    [
+        ("exact", ["t1", "t2", "t4", "t6"], [2, 1]),
+        ("near", ["t2", "t6"], [2, 1, 1, 1]),
+    ],
+)
+def test_a_copy_of_a_held_out_code_is_trained_on(dedup, kept, dropped):
+    corpus = deduplicated(lambda: Planted(*TRAIN), dedup)
+    assert [pair.id for pair in corpus.split("train").pairs] == kept
+    assert list(corpus.dropped.values()) == dropped
+
+
+def test_a_code_that_is_spelt_otherwise_in_the_pool_is_trained_on():
+    plain = Planted(*TRAIN)
+    plain.splits["train"].pairs[6:] = [Pair("adds", "def add(first, second): ...", "t6", "python", "a")]
+    assert "t6" not in [pair.id for pair in deduplicated(lambda: plain, "exact").split("train").pairs]
+
+
+def test_a_corpus_that_ranks_its_training_codes_has_nothing_left():
+    corpus = deduplicated(lambda: Planted(*TRAIN), "exact", against="answers")
+    assert "t5" in [pair.id for pair in corpus.split("train").pairs]  # a candidate, but no answer
+
+
+@pytest.mark.parametrize("dedup", ["exact", "near"])
+def test_a_pool_is_changed_so_that_results_cannot_be_compared(dedup):
+    plain = Planted(*TRAIN)
+    corpus = deduplicated(lambda: plain, dedup)
+    for name in ("valid", "test"):
+        assert corpus.split(name) is plain.split(name)
+
+
+def test_the_default_changes_todays_numbers(tmp_path):
+    root = write_corpus(tmp_path)
+    corpus = instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
+    assert type(corpus) is CodeSearchNetCorpus
+    assert corpus.split("train").fingerprint == CodeSearchNetCorpus(root).split("train").fingerprint
+
+
+@pytest.mark.parametrize("name", ["codesearchnet", "stdlib", "cosqa", "advtest"])
+def test_a_corpus_cannot_be_deduplicated(name):
+    cfg = composed("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
+    corpus = instantiate(cfg)
+    assert isinstance(corpus, Deduplicated)
+    assert (corpus.language, corpus.near) == ("python", 0.7)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dedup": "nera"}, "did you mean 'near'"),
+        ({"against": "answer"}, "did you mean 'answers'"),
+        ({"near": 0}, "0 < corpus.near <= 1, found 0"),
+        ({"near": "high"}, "found 'high'"),
+    ],
+)
+def test_a_mistake_is_noticed_late(options, message):
+    with pytest.raises(InputError, match=message):
+        deduplicated(lambda: Planted(OTHER), **options)
+
+
+def test_an_empty_training_split_is_trained_on():
+    with pytest.raises(InputError, match=r"leaves none of the 2 training pairs .* corpus.against=answers"):
+        deduplicated(lambda: Planted(*TRAIN[:2]), "near").split("train")

@@ -1,0 +1,126 @@
+"""The report finds what was planted, says it on the terminal and on the page, and shows foreign text as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import QUICK, run_command
+from tests.doubles import write_corpus
+
+EVIL = "<script>alert('query')</script> открывает"
+BODY = """(path, mode, size, encoding, errors):
+    handle = open(path, mode, encoding=encoding, errors=errors)
+    data = handle.read(size) or b""
+    if not data: raise ValueError(f"empty file {path}")
+    return merge(data, checked(path, handle.closed))"""
+
+
+def write_leaks(root: Path) -> Path:
+    """A corpus in which one test function is in train under another name, and one that does not parse."""
+    write_corpus(root, train=67, valid=11, test=13)
+    folder = root / "python"
+    leak = [
+        {"docstring": "read a block of a file", "code": f"def load_block{BODY}", "url": "leaked"},
+        {"docstring": EVIL, "code": f"def fetch_part{BODY}", "url": "planted"},
+        {"docstring": "breaks the parser of it", "code": "def broken(:", "url": "broken"},
+    ]
+    for name, rows in {"test": leak[:1], "codebase": leak[:1], "train": leak[1:]}.items():
+        with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+    return root
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    return ("corpus=codesearchnet", f"corpus.root={write_leaks(tmp_path_factory.mktemp('corpus'))}")
+
+
+@pytest.fixture(scope="module")
+def reported(options, tmp_path_factory):
+    result = run_command("corpus_report", tmp_path_factory.mktemp("run"), *options)
+    assert result.status == 0, result.errors
+    return result
+
+
+def test_a_planted_leak_does_not_show_up(reported):
+    numbers = json.loads((reported.run / "report.json").read_text())
+    assert numbers["pairs/train"] == 69
+    assert numbers["pairs/test"] == 14
+    assert numbers["leaks/answers/test/exact"] == 0
+    assert numbers["leaks/answers/test/near"] == pytest.approx(1 / 14)
+    assert numbers["dedup/exact/codebase"] == 69
+    assert numbers["dedup/near/codebase"] < 69
+    assert "Training has seen 7.1% of the test answers" in reported.output
+    assert "Jaccard index 0." in (reported.run / "report.html").read_text()
+
+
+def test_a_planted_leak_survives_dedup(options, tmp_path):
+    result = run_command("corpus_report", tmp_path, *options, "corpus.dedup=near")
+    assert result.status == 0, result.errors
+    numbers = json.loads((tmp_path / "report.json").read_text())
+    assert numbers["leaks/answers/test/near"] == numbers["leaks/candidates/test/near"] == 0
+    assert numbers["pairs/test"] == 14
+    assert numbers["within/codes/train/near"] == 0
+    assert "corpus.dedup=near has nothing to leave out" in " ".join(result.output.split())
+
+
+def test_training_says_nothing_of_what_was_dropped(options, tmp_path):
+    short = ("trainer.max_epochs=1", "data.batch_size=16", "corpus.dedup=near")
+    result = run_command("train", tmp_path, *QUICK, *options, *short)
+    assert result.status == 0, result.errors
+    pairs = json.loads((tmp_path / "environment.json").read_text())["corpus"]["train_pairs"]
+    assert f"{pairs:,} training pairs" in result.output
+    assert "1 nearly as a held-out one" in result.output
+    assert f"of 69 training pairs {pairs} stay" in (tmp_path / "train.log").read_text()
+
+
+def test_languages_are_not_checked(reported):
+    numbers = json.loads((reported.run / "report.json").read_text())
+    assert numbers["language/parses/train"] == pytest.approx(68 / 69)
+    assert numbers["language/parses/test"] == 1
+    assert numbers["language/not english/train"] == numbers["language/not ascii/train"] == pytest.approx(1 / 69)
+
+
+def test_the_lexical_baseline_is_another_than_that_of_a_run(reported, options, tmp_path):
+    short = ("trainer.max_epochs=1", "data.batch_size=16")
+    assert run_command("train", tmp_path, *QUICK, *options, *short).status == 0
+    run = json.loads((tmp_path / "metrics.json").read_text())
+    numbers = json.loads((reported.run / "report.json").read_text())
+    assert {key: numbers[key] for key in ("bm25/mrr", "bm25/mrr_low")} == {
+        key: run[key] for key in ("bm25/mrr", "bm25/mrr_low")
+    }
+
+
+def test_html_in_a_query_is_run_or_the_page_needs_the_network(reported):
+    page = (reported.run / "report.html").read_text()
+    assert "&lt;script&gt;alert(" in page
+    for loading in ("<script", " src=", "<link", "@import", "url(http"):
+        assert loading not in page
+    assert page.count("<svg") == 4
+    assert "currentColor" in page
+    assert "#010203" not in page
+
+
+def test_a_table_is_too_wide_for_a_terminal(reported):
+    assert max(map(len, reported.output.split("Training has seen")[0].splitlines())) <= 80
+    assert "…" not in reported.output
+
+
+def test_a_missing_grammar_ends_the_report(options, tmp_path, monkeypatch):
+    def missing(code, language):
+        raise ImportError("no module named tree_sitter_python")
+
+    monkeypatch.setattr("src.survey.measure.parses", missing)
+    result = run_command("corpus_report", tmp_path, *options)
+    assert result.status == 0, result.errors
+    assert "Codes were not parsed: no module named tree_sitter_python" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("given", [("near=0",), ("sample=0.5",), ("corpus.dedup=nera",), ("corpus.root=nowhere",)])
+def test_a_mistake_is_a_traceback(options, tmp_path, given):
+    result = run_command("corpus_report", tmp_path, *options, *given)
+    assert result.status == 2
+    assert len(result.errors.splitlines()) == 1
