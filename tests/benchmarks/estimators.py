@@ -1,7 +1,8 @@
-"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, in turns in one run.
+r"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, in turns in one run.
 
 python -m tests.benchmarks.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
-python -m tests.benchmarks.estimators --backbone minilm backbone.name=FOLDER data.batch_size=64
+python -m tests.benchmarks.estimators --backbone minilm --estimators bm25,simcse backbone.name=FOLDER \
+    weights.checkpoint=FOLDER data.batch_size=64
 python -m tests.benchmarks.estimators data.num_workers=0        (all in one process: what it costs in CPU time)
 
 A step is everything from the data loader to updated weights, as in training: workers tokenise and gather, the model
@@ -97,7 +98,9 @@ def endless(data: CodeSearchData) -> Iterator[dict]:
 
 
 def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> DictConfig:
-    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *overrides])
+    has_model = weights in ("simcse", "trained_model")  # and so the keys that overrides of weights are about
+    kept = [override for override in overrides if has_model or not override.startswith("weights.")]
+    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
     with open_dict(cfg):
         cfg.choices = {"backbone": backbone, "corpus": "the given", "lang": cfg.lang.name}
         cfg.trainer.logger = False
