@@ -14,7 +14,6 @@ from hydra.utils import instantiate
 from omegaconf import open_dict
 from torch.nn import functional as F
 
-from src import teachers
 from src.build import build_estimator, build_loss
 from src.cache import Cache
 from src.cli import composed
@@ -299,4 +298,3 @@ def test_an_unattached_estimator_says_nothing_of_its_model():
     estimator = instantiate(configured("weights=simcse").weights)
     with pytest.raises(RuntimeError, match="attach"):
         estimator.fit([])
-    assert teachers.SENTENCE_ENCODER_SCALE == 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from src.corpora.base import Pair
@@ -13,6 +12,7 @@ from src.inspection.inspection import Inspection
 from src.inspection.measure import Example
 from src.inspection.plots import plots
 from src.inspection.tables import headline, tables
+from src.pages import render
 
 CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
 
@@ -20,9 +20,6 @@ CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have 
 def page(found: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> str:
     """HTML. `pairs` are the items that were looked at; `facts` what it was measured on."""
     # Everything is escaped but our own plots, whose only texts are names of options and numbers.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     examples = {
         name: {
             "lowest weights": [described(example, found, pairs) for example in ordinary.lowest],
@@ -30,7 +27,9 @@ def page(found: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> 
         }
         for name, ordinary in found.ordinary.items()
     }
-    return environment.get_template("page.html").render(
+    return render(
+        Path(__file__).with_name("page.html"),
+        title="How good are the estimators?",
         headline=headline(found),
         facts=facts,
         tables=tables(found),

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from src.inspection import page as inspection_page
 from src.inspection.page import first_lines
+from src.pages import render
 from src.survey.measure import Survey
 from src.survey.plots import plots
 from src.survey.tables import headline, tables
 
-FOLDERS = [Path(__file__).parent, Path(inspection_page.__file__).parent]  # the second for the style
-
 
 def page(found: Survey, near: float, title: str, facts: Mapping[str, str]) -> str:
     """HTML; everything in it is escaped but our own plots, whose only texts are our own words and numbers."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDERS), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     examples = {
         kind: [
             {
@@ -36,7 +30,8 @@ def page(found: Survey, near: float, title: str, facts: Mapping[str, str]) -> st
         for kind, shown in found.examples.items()
         if shown
     }
-    return environment.get_template("survey.html").render(
+    return render(
+        Path(__file__).with_name("survey.html"),
         title=title,
         headline=headline(found, near),
         facts=facts,
