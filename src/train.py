@@ -170,11 +170,12 @@ def report(
         **{f"minus_{other.lower()}/{key}": d[key] for other, d in differences.items() for key in d},
     }
     run.write_metrics(metrics)
+    per_second = metrics["train/pairs_per_second"]
+    speed = f"{per_second:,.0f} pairs/s, " if per_second else ""  # epochs of a single step are not measured
     facts = {
         **by_language(summaries, test),
         **pool_facts(test),
-        "training": f"{metrics['train/seconds']:.0f} s, {metrics['train/pairs_per_second']:,.0f} pairs/s, "
-        f"best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
+        "training": f"{metrics['train/seconds']:.0f} s, {speed}best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }
     print_table(
         summaries,
