@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
 from src.build import build_data, build_loss, build_module, load_checkpoint, load_weights, restore_encoder
-from src.callbacks import EpochLines, NegativeWeights, Throughput
+from src.callbacks import EpochLines, Interruptible, NegativeWeights, Throughput
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.errors import InputError, nearest
@@ -94,7 +94,7 @@ def fit(
     )
     throughput = Throughput()
     in_terminal = sys.stdout.isatty()
-    callbacks = [kept, throughput, NegativeWeights(), *([] if in_terminal else [EpochLines()])]
+    callbacks = [kept, throughput, NegativeWeights(), Interruptible(), *([] if in_terminal else [EpochLines()])]
     if keep_last:
         callbacks.append(ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False))
     trainer: L.Trainer = instantiate(
