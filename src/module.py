@@ -9,12 +9,13 @@ import torch
 from torch.nn import functional as F
 from transformers import get_linear_schedule_with_warmup
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
+from src.parts import Side, embed_parts
 
 SIMILARITIES = ("dot", "cosine")
 QUERIES, CODES = 0, 1  # the two evaluation loaders
@@ -62,9 +63,9 @@ class CodeSearchModule(L.LightningModule):
 
     # Scores
 
-    def embed(self, features: Features) -> torch.Tensor:
+    def embed(self, side: Side) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = self.encoder(features).float()
+        embeddings_BD = embed_parts(side, self.encoder).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
