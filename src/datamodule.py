@@ -15,7 +15,7 @@ from src.backbones.base import Encoder
 from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.corpora.base import Corpus, Pair, Split
 from src.errors import InputError, nearest
-from src.parts import Cut, Unread, token_budget
+from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
 from src.weights.base import Estimator
 
@@ -38,6 +38,7 @@ class CodeSearchData(L.LightningDataModule):
         eval_batch_size: texts of an evaluation batch.
         token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
             one batch to the loss. `auto` suits the device, None encodes whole batches.
+        chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
     """
@@ -54,6 +55,7 @@ class CodeSearchData(L.LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 256,
         token_budget: int | str | None = "auto",
+        chunk: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -73,6 +75,7 @@ class CodeSearchData(L.LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.token_budget = token_budget
+        self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
         self.num_workers = num_workers
         self.seed = seed
         self._fitted = False
@@ -142,11 +145,11 @@ class CodeSearchData(L.LightningDataModule):
         sides = [
             Unread(self.encoder, texts, side) for texts, side in ((queries, "query"), (targets, self.positives_are))
         ]
-        return PairBatch(*sides, self._cut(), self.estimator if self.weigh else None, copies)
+        return PairBatch(*sides, self._cut(self.chunk), self.estimator if self.weigh else None, copies)
 
-    def _cut(self) -> Cut:
+    def _cut(self, most: int | None = None) -> Cut:
         device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
-        return Cut(self.encoder, token_budget(self.token_budget, self.encoder, device))
+        return Cut(self.encoder, token_budget(self.token_budget, self.encoder, device), most)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The estimator's arithmetic on the device, where no worker has done it."""

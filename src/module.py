@@ -32,6 +32,7 @@ class CodeSearchModule(L.LightningModule):
         learning_rate: peak of AdamW's linear warm-up and decay.
         weight_decay: on matrices only.
         warmup: fraction of all steps.
+        replay: embeds the parts of a training batch again in the backward pass instead of keeping what it needs.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CodeSearchModule(L.LightningModule):
         learning_rate: float = 2e-5,
         weight_decay: float = 0.0,
         warmup: float = 0.0,
+        replay: bool = False,
     ) -> None:
         super().__init__()
         if similarity not in SIMILARITIES:
@@ -57,6 +59,7 @@ class CodeSearchModule(L.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
+        self.replay = replay
         self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
         self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
         self._embedded: tuple[list, list] = ([], [])
@@ -65,7 +68,7 @@ class CodeSearchModule(L.LightningModule):
 
     def embed(self, side: Side) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = embed_parts(side, self.encoder).float()
+        embeddings_BD = embed_parts(side, self.encoder, self.replay and self.training).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
@@ -92,7 +95,9 @@ class CodeSearchModule(L.LightningModule):
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)  # on a CPU, 6 times as fast or more
+        # Lightning takes this attribute for "unscales gradients itself", and then refuses to clip them.
+        optimizer._step_supports_amp_scaling = False
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

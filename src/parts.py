@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from src.backbones.base import Encoder, Features
 from src.errors import InputError
 from src.ragged import Ragged
 
 Side = Features | dict[str, Any]
-# Padded tokens that are encoded at once. cpu: measured with MiniLM-L6 (tests/benchmarks/parts.py). Others: not
-# measured; a GPU wants more work at once, and 16,384 is what a batch of 64 texts of 256 tokens is anyway.
-BUDGETS = {"cpu": 2048}
+# Padded tokens that are encoded at once. cpu: of 256 to 8,192 the best, or within 5% of it, for MiniLM-L6 in float32
+# and in bfloat16 (tests/benchmarks/parts.py). Others: not measured; a GPU wants more work at once, and 16,384 is what a
+# batch of 64 texts of 256 tokens is anyway.
+BUDGETS = {"cpu": 1024}
 LARGE = 16384
 
 
@@ -62,10 +65,17 @@ class Cut:
         return {"parts": parts, "place": torch.from_numpy(np.argsort(order_N))}
 
 
-def embed_parts(side: Side, embed: Callable[[Features], torch.Tensor]) -> torch.Tensor:
-    """embeddings_BD in the order of the batch."""
+def embed_parts(side: Side, embed: Callable[[Features], torch.Tensor], replay: bool = False) -> torch.Tensor:
+    """embeddings_BD in the order of the batch.
+
+    Where `replay`, nothing of a part is kept for the backward pass but its features and the state of the random
+    numbers: it is embedded once more there, with the same dropout, and so the memory is that of one part (gradient
+    caching: Gao et al. 2021, arXiv 2101.06983).
+    """
     if "parts" not in side:
         return embed(side)
+    if replay and torch.is_grad_enabled():
+        embed = partial(checkpoint, embed, use_reentrant=False, preserve_rng_state=True)
     return torch.cat([embed(features) for features in side["parts"]]).index_select(0, side["place"])
 
 
@@ -76,9 +86,11 @@ def token_budget(asked: int | str | None, encoder: Encoder, device: str) -> int 
     """
     if asked == "auto":
         return BUDGETS.get(device, LARGE) if encoder.costs_padding else None
-    if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
-        raise InputError(
-            "data.token_budget must be auto, null (whole batches at once) or a whole number of padded tokens from 1, "
-            f"found {asked!r}"
-        )
-    return asked
+    return whole_number("data.token_budget", asked, "auto, null (whole batches at once) or a number of padded tokens")
+
+
+def whole_number(key: str, value: Any, expected: str) -> int | None:
+    """The value, where it is null or a whole number from 1; raises InputError where it is not."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"{key} must be {expected} from 1, found {value!r}")
+    return value

@@ -60,7 +60,7 @@ MACHINE = (
     *(("data", key) for key in ("num_workers", "eval_batch_size", "token_budget")),
 )
 INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "compare_infonce"}
-INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget"}
+INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:

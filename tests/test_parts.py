@@ -146,7 +146,7 @@ def test_texts_come_in_the_order_of_the_corpus_and_not_of_the_rows() -> None:
 
 
 def test_auto_cuts_what_does_not_gain() -> None:
-    assert token_budget("auto", BagEncoder(), "cpu") == 2048
+    assert token_budget("auto", BagEncoder(), "cpu") == 1024
     assert token_budget("auto", BagEncoder(), "cuda") == LARGE
     assert token_budget("auto", TinyEncoder(17, 101), "cpu") is None
     assert token_budget(None, BagEncoder(), "cpu") is None
@@ -155,5 +155,93 @@ def test_auto_cuts_what_does_not_gain() -> None:
 
 @pytest.mark.parametrize("asked", [0, -3, True, "many", 2.5])
 def test_a_budget_that_is_none_is_accepted(asked) -> None:
-    with pytest.raises(InputError, match=r"data\.token_budget must be auto, null .* or a whole number .* found"):
+    with pytest.raises(
+        InputError, match=r"data\.token_budget must be auto, null .* or a number of padded tokens .* found"
+    ):
         token_budget(asked, BagEncoder(), "cpu")
+
+
+# Gradient caching: parts that are embedded again in the backward pass
+
+
+def trained(encoder: Encoder, replay: bool, cut: Cut, autocast: bool = False) -> dict[str, torch.Tensor]:
+    """Gradients after two batches, as accumulate_grad_batches=2 leaves them, under dropout."""
+    module = CodeSearchModule(encoder, InfoNCE(), "cosine", 20.0, replay=replay).train()
+    torch.manual_seed(5)
+    for texts in (QUERIES, QUERIES[::-1]):
+        items = [encoder.tokenise(texts, "query"), encoder.tokenise(CODES, "code")]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            scores_BB = module.score(*(module.embed(cut(side)) for side in items))
+        (module.loss(scores_BB, torch.arange(len(texts))).mean() / 2).backward()
+    found = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+    encoder.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_change_where_parts_are_replayed(encoders, kind: str, autocast: bool) -> None:
+    torch.manual_seed(0)
+    encoder = encoders[kind]()
+    encoder.fit([])
+    if not autocast:
+        encoder.double()
+    cut = Cut(encoder, 60, most=3)
+    kept, replayed = (trained(encoder, replay, cut, autocast) for replay in (False, True))
+    assert kept.keys() == replayed.keys()
+    assert max(gradient.abs().max() for gradient in kept.values()) > 1e-3
+    for name, expected in kept.items():
+        torch.testing.assert_close(replayed[name], expected, rtol=1e-10, atol=1e-10, msg=name)
+
+
+def bytes_kept(encoder: Encoder, batch: int, replay: bool) -> int:
+    """What autograd saves for the backward pass of a batch, the parameters aside."""
+    module = CodeSearchModule(encoder, InfoNCE(), "cosine", 20.0, replay=replay).train()
+    side = Cut(encoder, most=8)(encoder.tokenise([CODES[3]] * batch, "code"))
+    parameters = {parameter.data_ptr() for parameter in module.parameters()}
+    saved: dict[int, int] = {}
+
+    def save(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in parameters:
+            saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        embeddings_BD = module.embed(side)
+    assert len(embeddings_BD) == batch
+    return sum(saved.values())
+
+
+def test_memory_grows_with_the_batch(encoders) -> None:
+    encoder = encoders["bert"]()
+    encoder.fit([])
+    one_part = bytes_kept(encoder, 8, replay=False)
+    assert bytes_kept(encoder, 64, replay=False) > 7 * one_part
+    assert bytes_kept(encoder, 64, replay=True) < one_part / 10  # what is done to all embeddings together
+
+
+def test_an_evaluation_is_replayed() -> None:
+    encoder = Counting()
+    module = CodeSearchModule(encoder, InfoNCE(), replay=True)
+    side = Cut(encoder, most=5)(encoder.tokenise(QUERIES, "query"))
+    module.embed(side).sum().backward()
+    assert len(encoder.shapes) == 6  # 3 parts, twice
+    encoder.shapes.clear()
+    module.eval().embed(side).sum().backward()
+    assert len(encoder.shapes) == 3
+    module.train()
+    with torch.no_grad():
+        module.embed(side)
+    assert len(encoder.shapes) == 6
+
+
+def test_evaluation_batches_are_cut_to_the_chunk_of_training() -> None:
+    data = CodeSearchData(ListCorpus(), BagEncoder(), batch_size=11, chunk=4)
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        assert [len(part["ids"]) for part in batch["codes"]["parts"]] == [4, 4, 3]
+    assert all("parts" not in batch["features"] for loader in data.val_dataloader() for batch in loader)
+    with pytest.raises(
+        InputError, match=r"trainer\.grad_cache_chunk must be null or a number of texts from 1, found 0"
+    ):
+        CodeSearchData(ListCorpus(), BagEncoder(), chunk=0)
