@@ -63,14 +63,13 @@ class NegativeWeights(Callback):
         if "similarity" not in batch or step % trainer.log_every_n_steps:
             return
         similarity_BC = batch["similarity"].float()
-        is_positive_BC = torch.zeros_like(similarity_BC, dtype=torch.bool)
-        is_positive_BC.scatter_(1, batch["positive"][:, None], True)
+        positive_B = batch["positive"]
         if "excluded" in batch:
-            similarity_BC = without(similarity_BC, batch["excluded"], is_positive_BC)
-        weights_BC = module.loss.negative_weights(similarity_BC, is_positive_BC)
+            similarity_BC = without(similarity_BC, batch["excluded"], positive_B)
+        weights_BC = module.loss.negative_weights(similarity_BC, positive_B)
         if weights_BC is None or similarity_BC.shape[1] < 2:
             return
-        is_negative_BC = negatives(similarity_BC, is_positive_BC)
+        is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(
