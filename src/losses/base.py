@@ -35,7 +35,7 @@ class Loss(nn.Module):
         similarity_BC: torch.Tensor | None = None,
         excluded_BC: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        scores_BC = _at_least_float32(scores_BC)
+        scores_BC = at_least_float32(scores_BC)
         if positive_B.shape != scores_BC.shape[:1]:
             raise InputError(
                 f"positive_B must hold one column per row: expected shape ({scores_BC.shape[0]},), "
@@ -99,12 +99,12 @@ def negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor
 
 
 def count_negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
-    """n (B, 1) in float64: how many `negatives` each row has."""
+    """n (B, 1), of the values' dtype: how many `negatives` each row has."""
     B, C = values_BC.shape
     # Counting costs as much as a softmax. Looking whether anything is absent does not, where no device is waited for.
     if values_BC.device.type == "cpu" and values_BC.numel() and values_BC.amin() > _lowest(values_BC):
-        return torch.full((B, 1), C - 1, dtype=torch.float64)
-    return negatives(values_BC, positive_B).sum(dim=1, keepdim=True, dtype=torch.float64)
+        return values_BC.new_full((B, 1), C - 1)
+    return negatives(values_BC, positive_B).sum(dim=1, keepdim=True, dtype=values_BC.dtype)
 
 
 def weighted_infonce_rows(
@@ -156,5 +156,5 @@ def check_temperature(weight_temperature: float) -> float:
     return float(weight_temperature)
 
 
-def _at_least_float32(x: torch.Tensor) -> torch.Tensor:
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -34,7 +34,7 @@ class BCE(Loss):
         largest_B, log_one_minus_B, log_one_minus_BC = _log_one_minus_softmax(scores_BC)
         total_B = (target_BC * log_p_BC + complement_BC * log_one_minus_BC).sum(dim=1)
         total_B = total_B + at(largest_B, complement_BC) * log_one_minus_B
-        return -total_B / (1 + count_negatives(scores_BC, positive_B).squeeze(1)).to(total_B.dtype)
+        return -total_B / (1 + count_negatives(scores_BC, positive_B).squeeze(1))
 
 
 def _log_one_minus_softmax(scores_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

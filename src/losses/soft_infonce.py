@@ -60,8 +60,8 @@ class SoftInfoNCE(Loss):
         n_B1 = count_negatives(similarity_BC, positive_B)
         mean_B1 = self.beta - self.alpha / n_B1.clamp_min(1)
         has_meaning_B1 = mean_B1 * n_B1 > 0
-        slope_B1 = torch.where(has_meaning_B1, -self.alpha / mean_B1, 0.0).to(sigma_BC.dtype)
-        level_B1 = torch.where(has_meaning_B1, self.beta / mean_B1, 1.0).to(sigma_BC.dtype)
+        slope_B1 = torch.where(has_meaning_B1, -self.alpha / mean_B1, 0.0)
+        level_B1 = torch.where(has_meaning_B1, self.beta / mean_B1, 1.0)
         weights_BC = sigma_BC.mul_(slope_B1).add_(level_B1)
         # Only alpha > beta (or a negative beta) can turn a weight negative; looking costs a device sync.
         if self.min_weight == 0 and self.beta < max(self.alpha, 0.0):
