@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from src.by_rows import SMALL, Matrix
+from src.by_rows import Matrix
 from src.errors import InputError
 from src.losses.base import Loss, at_least_float32
+from src.products import product
 
 AUTO = "auto"
-# How many scores `auto` works out at a time, and at least how many rows. On a CPU (measured by
-# tests/benchmarks/losses.py) blocks win from where a matrix leaves the cache, and fewer rows waste the products. Other
-# devices have memory for more and need it to be busy: their number is a choice, not measured.
-SCORES, ROWS = {"cpu": SMALL}, 128
-SCORES_ELSEWHERE = 2**26
+# What `auto` does, measured on a CPU with D = 256: up to 256 x 256 scores the whole matrix through autograd is as fast;
+# from there blocks that stay in the cache are, of at least 128 rows, since fewer waste the products.
+WHOLE, SCORES, ROWS = 2**16, 2**19, 128
+# Other devices have memory for more and need it to be busy. A choice, not measured.
+ELSEWHERE = 2**26
 
 
 def scores(queries_BD: torch.Tensor, codes_CD: torch.Tensor, score_scale: float = 1.0) -> torch.Tensor:
@@ -81,8 +82,8 @@ def rows_of_a_block(block: int | str | None, B: int, C: int, device: str) -> int
     """How many rows are taken at a time; None: the whole matrix, through autograd."""
     if check_block(block) != AUTO:
         return block
-    at_a_time = SCORES.get(device, SCORES_ELSEWHERE)
-    return None if at_a_time >= B * C else max(ROWS, at_a_time // C)
+    whole, scores = (WHOLE, SCORES) if device == "cpu" else (ELSEWHERE, ELSEWHERE)
+    return None if whole >= B * C else max(ROWS, scores // C)
 
 
 class _Blocks(torch.autograd.Function):
@@ -101,13 +102,13 @@ class _Blocks(torch.autograd.Function):
         for_queries, for_codes, *_ = ctx.needs_input_grad
         B = len(queries_BD)
         grad_queries_BD = torch.empty_like(queries_BD) if for_queries else None
-        grad_codes_CD = torch.zeros_like(codes_CD) if for_codes else None
+        grad_codes_DC = codes_CD.new_zeros(codes_CD.shape[::-1]) if for_codes else None
         total = queries_BD.new_zeros(())
         with torch.autocast(queries_BD.device.type, enabled=False):
             for start in range(0, B, R):
                 rows = slice(start, min(start + R, B))
                 scaled_RD = score_scale * queries_BD[rows]
-                scores_RC = (scaled_RD @ codes_CD.T).requires_grad_(for_queries or for_codes)
+                scores_RC = product(scaled_RD, codes_CD).requires_grad_(for_queries or for_codes)
                 similarity_RC = similarity[rows] if similarity is not None and loss.needs_similarity else None
                 excluded_RC = None if excluded is None else excluded[rows]
                 with torch.enable_grad():
@@ -117,13 +118,12 @@ class _Blocks(torch.autograd.Function):
                     continue
                 (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
                 if for_queries:
-                    torch.mm(grad_RC, codes_CD, out=grad_queries_BD[rows])
+                    grad_queries_BD[rows] = product(grad_RC, codes_CD.T)
                 if for_codes:
-                    grad_codes_CD.addmm_(grad_RC.T, scaled_RD)
+                    grad_codes_DC += product(scaled_RD.T, grad_RC.T)
         if for_queries:
             grad_queries_BD.mul_(score_scale / B)
-        if for_codes:
-            grad_codes_CD.div_(B)
+        grad_codes_CD = (grad_codes_DC / B).T.contiguous() if for_codes else None
         ctx.save_for_backward(grad_queries_BD, grad_codes_CD)
         return total / B
 

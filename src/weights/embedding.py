@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from src.corpora.base import Pair
+from src.products import product
 from src.weights.base import ALL, Estimator, Gathered
 
 
@@ -102,7 +103,7 @@ class EmbeddingEstimator(Estimator):
         """These rows of similarity_BC."""
         rows_BD, columns_CD = gathered["rows"], gathered.get("columns", gathered["rows"])
         with torch.autocast(rows_BD.device.type, enabled=False):
-            return (self.factor * rows_BD[rows]) @ columns_CD.T
+            return product(self.factor * rows_BD[rows], columns_CD)
 
     @property
     def factor(self) -> float:
