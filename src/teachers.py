@@ -59,7 +59,7 @@ MACHINE = (
     *(("trainer", key) for key in ("accelerator", "precision")),
     *(("data", key) for key in ("num_workers", "eval_batch_size", "token_budget")),
 )
-INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "compare_infonce"}
+INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "compare_infonce", "loss_block"}
 INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
 
 

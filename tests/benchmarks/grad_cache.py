@@ -49,8 +49,8 @@ def step(module: CodeSearchModule, size: int, first: int, given: argparse.Namesp
     sides = [cut(module.encoder.tokenise(of_side, side)) for side, of_side in texts.items()]
     low = torch.autocast(module.device.type, torch.bfloat16) if given.precision == "bf16-mixed" else nullcontext()
     with low:
-        scores_BB = module.score(*(module.embed(move_data_to_device(side, module.device)) for side in sides))
-    module.loss(scores_BB, torch.arange(size, device=module.device)).mean().backward()
+        embeddings = [module.embed(move_data_to_device(side, module.device)) for side in sides]
+    module.mean_loss(*embeddings, {"positive": torch.arange(size, device=module.device)}).backward()
     module.zero_grad()
 
 
