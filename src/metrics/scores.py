@@ -9,11 +9,9 @@ Shape letters: N queries, M codes, D embedding size, B queries and C codes of a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -21,9 +19,8 @@ from torch import Tensor
 
 # Queries and codes of a tile: on the CPU its scores stay in the caches.
 TILES = {"cpu": (512, 4096), "cuda": (4096, 65536)}
-LARGE = 2**34  # multiplications from which finding out about half precision pays
+LARGE = 2**32  # multiplications from which half precision pays for its preparation
 PAIRS = 256  # scored exactly at a time
-NORMED = 256  # rows at a time
 TINY = 1e-36  # above what is flushed to 0
 TERMS = 3  # bfloat16 numbers, of 8 bits each, that add up to a float32
 
@@ -136,25 +133,16 @@ class Scores:
     def quick_dtype(self) -> torch.dtype:
         """bfloat16 where there is enough to multiply and the hardware does it faster, else the embeddings' own."""
         large = len(self.query_ND) * self.code_MD.numel() >= LARGE
-        half = large and self.query_ND.dtype == torch.float32 and _has_fast_bfloat16(self.query_ND.device)
+        half = large and self.query_ND.dtype == torch.float32 and _multiplies_bfloat16(self.query_ND.device)
         return torch.bfloat16 if half else self.query_ND.dtype
 
 
-@cache
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware does; elsewhere it is emulated and slow."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # torch has no public name for it: measured, about 10 ms.
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(256, 512, dtype=dtype), torch.ones(1024, 512, dtype=dtype)
-        out, times = torch.empty(256, 1024, dtype=dtype), []
-        for _ in range(4):  # the first warms up
-            start = time.perf_counter()
-            _product(left, right, out)
-            times.append(time.perf_counter() - start)
-        seconds[dtype] = min(times)
-    return seconds[torch.bfloat16] < 0.7 * seconds[torch.float32]
+    features = getattr(torch.cpu, "get_capabilities", dict)()  # of torch 2.10 and later
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
 def _extended(query_ND: Tensor, offset_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -172,8 +160,11 @@ def _rounding(terms: int, dtype: torch.dtype) -> float:
 
 
 def _norms(embeddings: Tensor) -> Tensor:
-    """float64 (rows,), a few rows at a time: a copy of all in float64 would be the largest thing in memory."""
-    return torch.cat([part.double().square().sum(dim=1).sqrt() for part in embeddings.split(NORMED)])
+    """float64 (rows,). On the CPU without a copy in float64, which would be the largest thing in memory."""
+    if embeddings.device.type != "cpu":
+        return torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
+    values = embeddings.numpy()
+    return torch.from_numpy(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)))
 
 
 def _product(left_BD: Tensor, right_CD: Tensor, out: Tensor) -> None:
