@@ -15,6 +15,7 @@ from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.losses.base import Loss
+from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
@@ -42,6 +43,7 @@ def build_loss(cfg: DictConfig) -> Loss:
     """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
     loss: Loss = instantiate(cfg.loss)
     loss.check_negatives(cfg.data.batch_size - 1)
+    check_block(cfg.model.get("loss_block", AUTO))
     return loss
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder, Features
 from src.batching import Batching, OneLanguageOrder, RandomBatches
+from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
 from src.errors import InputError, nearest
 from src.weights.base import Estimator
@@ -134,15 +136,20 @@ class CodeSearchData(L.LightningDataModule):
         targets, tokenise = queries, self.encoder.queries
         if self.positives_are == "code":
             targets, tokenise = [pair.code for pair in pairs], self.encoder.codes
-        copies = np.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
+        copies = torch.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
         return PairBatch(
             queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies
         )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The estimator's arithmetic on the device, where no worker has done it."""
+        """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
         if "gathered" in batch:
-            batch["similarity"] = self.estimator.on_device(batch.pop("gathered"))
+            shape, gathered = batch.pop("shape"), batch.pop("gathered")
+            batch["similarity"] = matrix(partial(self.estimator.on_device, gathered), shape)
+        if "copies" in batch:
+            rows_2B, columns_2C = batch.pop("copies")
+            make = partial(_copied, rows_2B, columns_2C, batch["positive"])
+            batch["excluded"] = matrix(make, (rows_2B.shape[1], columns_2C.shape[1]))
         return batch
 
     def val_dataloader(self) -> list[DataLoader]:
@@ -187,8 +194,7 @@ class PairBatch:
     tokenise_queries: Tokenise
     tokenise_targets: Tokenise
     estimator: Estimator | None
-    copies_2N: np.ndarray | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
-    in_worker: bool = False  # whether the similarities are worked out here or from what is gathered here
+    copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         batch = {
@@ -196,25 +202,31 @@ class PairBatch:
             "codes": self.tokenise_targets([self.targets[i] for i in indices]),
             "positive": torch.arange(len(indices)),
         }
-        rows = np.asarray(indices)
+        rows = columns = np.asarray(indices)
         if self.estimator is not None:
-            gathered = self.estimator.gather(rows, rows)
-            if self.in_worker:
-                batch["similarity"] = self.estimator.on_device(gathered)
-            else:
-                batch["gathered"] = gathered
+            batch["gathered"] = self.estimator.gather(rows, columns)
+            batch["shape"] = (len(rows), len(columns))
         if self.copies_2N is not None:
-            copies_2B = self.copies_2N[:, rows]
-            excluded_BB = (copies_2B[:, :, None] == copies_2B[:, None, :]).any(axis=0)
-            np.fill_diagonal(excluded_BB, False)
-            batch["excluded"] = torch.from_numpy(excluded_BB)
+            copies = self.copies_2N[:, rows], self.copies_2N[:, columns]
+            if is_small(len(rows), len(columns)):
+                batch["excluded"] = _copied(*copies, batch["positive"])
+            else:
+                batch["copies"] = copies
         return batch
 
 
-def _numbered(texts: Sequence[str]) -> np.ndarray:
+def _copied(
+    rows_2B: torch.Tensor, columns_2C: torch.Tensor, positive_B: torch.Tensor, rows: slice = slice(None)
+) -> torch.Tensor:
+    """bool, (rows, C): True where a column repeats the row's query or target, its own column apart."""
+    is_copy_BC = (rows_2B[:, rows, None] == columns_2C[:, None, :]).any(dim=0)
+    return is_copy_BC.scatter_(1, positive_B[rows, None], False)
+
+
+def _numbered(texts: Sequence[str]) -> torch.Tensor:
     """(N,) the same number for the same text."""
     number_of: dict[str, int] = {}
-    return np.array([number_of.setdefault(text, len(number_of)) for text in texts])
+    return torch.tensor([number_of.setdefault(text, len(number_of)) for text in texts])
 
 
 @dataclass(frozen=True)

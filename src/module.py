@@ -10,8 +10,10 @@ from torch.nn import functional as F
 from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder, Features
+from src.by_rows import some_rows
 from src.errors import InputError, nearest
 from src.losses.base import Loss
+from src.losses.blocks import AUTO, check_block, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
@@ -28,6 +30,7 @@ class CodeSearchModule(L.LightningModule):
         loss: called on scores_BC = score_scale * similarity(query, code).
         similarity: `dot` or `cosine`.
         score_scale: 1 / temperature of the scores.
+        loss_block: rows of scores that the loss takes at a time; see `src.losses.blocks.mean_loss`.
         learning_rate: peak of AdamW's linear warm-up and decay.
         weight_decay: on matrices only.
         warmup: fraction of all steps.
@@ -39,6 +42,7 @@ class CodeSearchModule(L.LightningModule):
         loss: Loss,
         similarity: str = "dot",
         score_scale: float = 1.0,
+        loss_block: int | str | None = AUTO,
         learning_rate: float = 2e-5,
         weight_decay: float = 0.0,
         warmup: float = 0.0,
@@ -53,6 +57,7 @@ class CodeSearchModule(L.LightningModule):
         self.loss = loss
         self.similarity = similarity
         self.score_scale = score_scale
+        self.loss_block = check_block(loss_block)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
@@ -69,19 +74,24 @@ class CodeSearchModule(L.LightningModule):
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
         """scores_BC in float32 under any autocast."""
-        with torch.autocast(queries_BD.device.type, enabled=False):
-            return self.score_scale * (queries_BD @ codes_CD.T)
+        return scores(queries_BD, codes_CD, self.score_scale)
+
+    def mean_loss(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
+        """The loss of a batch's rows against these columns, in blocks of rows where that pays."""
+        return mean_loss(
+            *(self.loss, queries_BD, codes_CD, batch["positive"], batch.get("similarity"), batch.get("excluded")),
+            score_scale=self.score_scale,
+            block=self.loss_block,
+        )
 
     # Training
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         queries_BD, codes_CD = self.embed(batch["queries"]), self.embed(batch["codes"])
-        scores_BC = self.score(queries_BD, codes_CD)
-        excluded_BC = batch.get("excluded")
-        loss = self.loss(scores_BC, batch["positive"], batch.get("similarity"), excluded_BC).mean()
-        if excluded_BC is not None:
-            self.log("negatives/excluded", excluded_BC.sum(dim=1).float().mean())  # of a row
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(scores_BC))
+        loss = self.mean_loss(queries_BD, codes_CD, batch)
+        if "excluded" in batch:
+            self.log("negatives/excluded", some_rows(batch["excluded"]).sum(dim=1).float().mean())  # of a row
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(queries_BD))
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
 

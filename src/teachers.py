@@ -54,7 +54,9 @@ TRAINING = {
 }
 # What suits the machine, not the model.
 MACHINE = (("trainer", "accelerator"), ("trainer", "precision"), ("data", "num_workers"), ("data", "eval_batch_size"))
-INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "num_workers", "eval_batch_size", "compare_infonce"}
+INCIDENTAL = {
+    *("accelerator", "devices", "log_every_n_steps", "num_workers", "eval_batch_size", "compare_infonce", "loss_block"),
+}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:

@@ -144,6 +144,26 @@ def test_a_copy_of_the_query_or_the_positive_is_a_negative():
     assert torch.equal(excluded, expected)
 
 
+def test_a_large_batch_has_matrices_that_nobody_asked_for(monkeypatch):
+    made = data(estimator=BM25Estimator(), mask_duplicates=True)
+    made.corpus = Copies()
+    collate = made._pair_batch(made.corpus.split("train").pairs)
+    items = [3, 1, 5, 7, 2]
+    expected = made.on_after_batch_transfer(collate(items), 0)
+    for module in ("src.by_rows.SMALL", "src.weights.base.HELD"):
+        monkeypatch.setattr(module, 20)
+    batch = collate(items)
+    shapes = [value.shape for value in [*batch["gathered"].values(), *batch["copies"]]]
+    assert all(5 not in shape[1:-1] and shape != (5, 5) for shape in shapes)
+    batch = made.on_after_batch_transfer(batch, 0)
+    for name in ("similarity", "excluded"):
+        assert not isinstance(batch[name], torch.Tensor)
+        assert batch[name].shape == (5, 5)
+        for rows in (slice(None), slice(1, 4), slice(4, 5)):
+            torch.testing.assert_close(batch[name][rows], expected[name][rows])
+    assert expected["excluded"].any()
+
+
 def test_the_paper_negatives_change_without_being_asked():
     assert all("excluded" not in batch for batch in batches(data()))
 
