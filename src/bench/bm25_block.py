@@ -31,7 +31,7 @@ def measure(
 ) -> list[Contest]:
     documents = zipf_documents(number)
     title = f"BM25 similarities of a batch of N queries, statistics of {number:,}"
-    contest = Contest("bm25_block", title, SECONDS, 64 if 64 in sizes else sizes[0], {"paper_loops": BATCH})
+    contest = Contest("bm25_block", title, SECONDS, 64 if 64 in sizes else sizes[0])
     ways = contenders(documents, notes)
     for size in sizes:
         batch = np.random.default_rng(size).choice(number, size, replace=False)

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.products import product
+
 # Queries and codes of a tile: on the CPU its scores stay in the caches.
 TILES = {"cpu": (512, 4096), "cuda": (4096, 65536)}
-LARGE = 2**32  # multiplications from which half precision pays for its preparation
+LARGE = 2**34  # multiplications from which half precision pays for its preparation
 PAIRS = 256  # scored exactly at a time
 TINY = 1e-36  # above what is flushed to 0
 TERMS = 3  # bfloat16 numbers, of 8 bits each, that add up to a float32
@@ -27,7 +29,7 @@ TERMS = 3  # bfloat16 numbers, of 8 bits each, that add up to a float32
 
 @dataclass(frozen=True)
 class Tile:
-    """Scores of some queries and codes, minus an offset of each query; valid until the next tile is asked for.
+    """Scores of some queries and codes, minus an offset of each query.
 
     A score outside of +- margin_B has the true difference's sign; inside, the difference is no larger than the margin.
     """
@@ -80,7 +82,6 @@ class Scores:
         else:
             extended_ND, lost_N = _extended(query_ND, offset_N, dtype)
         eps = _rounding(query_ND.shape[1] + TERMS, torch.promote_types(dtype, torch.float32))
-        block = torch.empty(rows * columns, dtype=dtype, device=device)
         for first in range(begin, end, columns):
             part = slice(first, min(first + columns, end))
             code_CD, lost = code_MD[part], 0.0
@@ -94,12 +95,11 @@ class Scores:
             margin_N = (error_N * (1 + 2**-5) + TINY).to(dtype)  # more: scores and margin are rounded too
             for start in range(0, len(query_ND), rows):
                 own = slice(start, min(start + rows, len(query_ND)))
-                scores_BC = block[: (own.stop - start) * len(code_CD)].view(-1, len(code_CD))
-                if exact:
-                    _product(query_ND[own], code_CD, scores_BC)
-                    scores_BC -= offset_N[own, None].to(dtype)
-                else:
-                    _product(extended_ND[own], extended_CD, scores_BC)
+                with _full_precision(device.type):
+                    if exact:
+                        scores_BC = product(query_ND[own], code_CD).sub_(offset_N[own, None].to(dtype))
+                    else:
+                        scores_BC = product(extended_ND[own], extended_CD)
                 yield Tile(own, part, scores_BC, margin_N[own])
 
     def exact(self, row_P: np.ndarray, column_P: np.ndarray) -> np.ndarray:
@@ -165,15 +165,6 @@ def _norms(embeddings: Tensor) -> Tensor:
         return torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
     values = embeddings.numpy()
     return torch.from_numpy(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)))
-
-
-def _product(left_BD: Tensor, right_CD: Tensor, out: Tensor) -> None:
-    if out.device.type == "cpu" and out.dtype != torch.bfloat16:
-        # numpy's BLAS was a quarter faster than torch's here, and no precision setting or autocast reaches it.
-        np.matmul(left_BD.numpy(), right_CD.numpy().T, out=out.numpy())
-    else:
-        with _full_precision(out.device.type):
-            torch.matmul(left_BD, right_CD.T, out=out)
 
 
 @contextmanager
