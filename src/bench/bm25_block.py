@@ -8,14 +8,13 @@ to the batch. Before anything is timed, ours are checked against the loops (stat
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
-from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns
+from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
 from src.corpora.base import Pair
 from src.weights.bm25 import BM25Estimator
 
@@ -46,9 +45,9 @@ def timed(rows: int | None, way: Block, batch: np.ndarray) -> Callable[[], float
     def run() -> float:
         few, times, taken = batch[:rows], 0, 0.0
         while taken < ENOUGH:
-            start = time.perf_counter()
+            start = now()
             way(few, batch)
-            times, taken = times + 1, taken + time.perf_counter() - start
+            times, taken = times + 1, taken + now() - start
         return taken / times * len(batch) / len(few)
 
     return run

@@ -6,12 +6,23 @@ the embeddings. The three must find the same ranks.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from src.bench.measuring import MEGABYTES, OURS, SECONDS, Contest, LeftOut, alone, free_megabytes, has, peak_megabytes
+from src.allocator import keep_freed_memory
+from src.bench.measuring import (
+    MEGABYTES,
+    OURS,
+    SECONDS,
+    Contest,
+    LeftOut,
+    alone,
+    free_megabytes,
+    has,
+    now,
+    peak_megabytes,
+)
 
 FIRST = 1000  # ranks that the sort and faiss look for
 MRR = "mean reciprocal rank"
@@ -55,11 +66,12 @@ def measure(
 def run(way: str, queries: int, codes: int, dimensions: int) -> dict[str, float]:
     """Seconds, MB above the embeddings, and MRR without ranks beyond 1,000 of one way, in this process."""
     query_ND, code_MD, positive_N = embeddings(queries, codes, dimensions)
+    keep_freed_memory()  # from here on: what made the embeddings has been given back
     few = positive_N[:2] % min(codes, 1009)
     WAYS[way](query_ND[:2], code_MD[:1009], few)  # imports and warms up
-    before, start = peak_megabytes(), time.perf_counter()
+    before, start = peak_megabytes(since_now=True), now()
     ranks_N = np.array(WAYS[way](query_ND, code_MD, positive_N))
-    seconds = time.perf_counter() - start
+    seconds = now() - start
     mrr = float(np.where(ranks_N <= FIRST, 1 / ranks_N, 0).mean())
     return {"seconds": seconds, "megabytes": max(peak_megabytes() - before, 0.1), "mrr": mrr}
 
@@ -80,10 +92,8 @@ def embeddings(queries: int, codes: int, size: int) -> tuple[np.ndarray, np.ndar
 def ours(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> list[float]:
     import torch
 
-    from src.allocator import keep_freed_memory
     from src.metrics.ranking import rank_queries
 
-    keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     query_ND, code_MD = (torch.from_numpy(side).to(device) for side in (query_ND, code_MD))
     return rank_queries(query_ND, code_MD, torch.from_numpy(positive_N)).tolist()

@@ -10,12 +10,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 OURS = "ours"
 SECONDS, MEGABYTES = "s", "MB"
+
+
+CLOCK = "SOFT_INFONCE_BENCH_CLOCK"  # =cpu counts the processor's seconds
+
+
+def now() -> float:
+    """Seconds of the clock, after the GPU has done what it was given; of the processor where the user says so."""
+    if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_available():
+        cuda.synchronize()
+    return time.process_time() if os.environ.get(CLOCK) == "cpu" else time.perf_counter()
 
 
 @dataclass
@@ -69,9 +80,9 @@ def in_turns(ways: Mapping[str, Callable[[], float | None]], rounds: int, warm: 
     names = list(ways)
     for round_ in range(-1 if warm else 0, rounds):
         for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
-            start = time.perf_counter()
+            start = now()
             own = ways[name]()
-            taken = time.perf_counter() - start if own is None else own
+            taken = now() - start if own is None else own
             if round_ >= 0:
                 seconds[name].append(taken)
     return seconds
@@ -107,21 +118,30 @@ def alone(function: str, threads: int | None = None, environment: Mapping[str, s
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process has had so far."""
-    import resource
+def peak_megabytes(since_now: bool = False) -> float:
+    """The most memory that this process has had so far; `since_now` forgets what was before, where the system can."""
+    try:
+        if since_now:
+            Path("/proc/self/clear_refs").write_text("5")
+        # Not getrusage, whose peak a process inherits from the one that started it.
+        return _kilobytes("/proc/self/status", "VmHWM") / 1024
+    except OSError:
+        import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def free_megabytes() -> float:
     """Memory that the machine has left; no limit where it does not say."""
     try:
-        with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
+        return _kilobytes("/proc/meminfo", "MemAvailable") / 1024
+    except OSError:
         return float("inf")
+
+
+def _kilobytes(path: str, name: str) -> int:
+    lines = Path(path).read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 r"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, in turns in one run.
 
-python -m tests.benchmarks.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
-python -m tests.benchmarks.estimators --backbone minilm --estimators bm25,simcse backbone.name=FOLDER \
+python -m src.bench.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
+python -m src.bench.estimators --backbone minilm --estimators bm25,simcse backbone.name=FOLDER \
     weights.checkpoint=FOLDER data.batch_size=64
-python -m tests.benchmarks.estimators data.num_workers=0        (all in one process: what it costs in CPU time)
+python -m src.bench.estimators data.num_workers=0        (all in one process: what it costs in CPU time)
 
 A step is everything from the data loader to updated weights, as in training: workers tokenise and gather, the model
 embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is the paper's way,
@@ -15,45 +15,71 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import lightning as L
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.utilities import move_data_to_device
 from omegaconf import DictConfig, open_dict
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
+from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
+from src.bench.measuring import OURS, SECONDS, Contest, in_turns
+from src.bench.train_step import ListCorpus
 from src.build import build_data, build_estimator, build_loss, build_module
 from src.cli import composed, quiet_libraries
+from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.teachers import attach
 
+MODELS = ("bm25", "simcse", "trained_model", "mixture")
 ESTIMATORS = ("bm25", "bm25_paper", "simcse", "trained_model", "mixture")
 PREFETCHED, TIMED = 3, 4  # steps
 PLAIN, TEACHER = "infonce", "teacher in the loop"
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.estimators")
+    parser = argparse.ArgumentParser(prog="python -m src.bench.estimators")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--backbone", default="tiny")
     parser.add_argument("--estimators", default=",".join(ESTIMATORS), help="options of weights, with commas between")
     given, overrides = parser.parse_known_args(arguments)
     quiet_libraries()
     steps = contenders(given.backbone, given.estimators.split(","), overrides)
-    seconds = in_turns(steps, given.rounds)
+    seconds = turns(steps, given.rounds)
     show(seconds, given.backbone)
     return {name: ratio(seconds, name) for name in seconds}
 
 
-def contenders(backbone: str, estimators: list[str], overrides: list[str]) -> dict[str, Callable[[], None]]:
+def measure(
+    material: Material, notes: list[str], estimators: Sequence[str] = MODELS, batch_size: int = 32, rounds: int = 5
+) -> list[Contest]:
+    """Overhead on the material's encoder, which is the estimators' model as well; 8 batches of pairs in turn."""
+    overrides = [
+        *(f"backbone.name={material.model}", f"weights.checkpoint={material.model}", f"data.batch_size={batch_size}"),
+        *(f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}"),
+        f"cache={material.model.parent / 'cache'}",
+    ]
+    steps = contenders("hf", list(estimators), overrides, ListCorpus(material.pairs[: 8 * batch_size]))
+    title = f"training step with an estimator, batch of {batch_size}, relative to plain InfoNCE; {material.about}"
+    contest = Contest("estimator_overhead", title, SECONDS, batch_size)
+    names = {PLAIN: OURS, TEACHER: "teacher_in_the_loop"}
+    seconds = in_turns({names.get(name, name): step for name, step in steps.items()}, rounds)
+    contest.add(batch_size, seconds)
+    return [contest]
+
+
+def contenders(
+    backbone: str, estimators: list[str], overrides: list[str], corpus: Corpus | None = None
+) -> dict[str, Callable[[], None]]:
     """name -> the next training step. All share one model and one optimiser; each has its loader and workers."""
     cfg = configured(PLAIN, "none", backbone, overrides)
-    corpus = instantiate(cfg.corpus)
+    corpus = corpus or instantiate(cfg.corpus)
     encoder = instantiate(cfg.backbone.encoder)
     encoder.fit(corpus.split("train").pairs)
     module = build_module(cfg, encoder, build_loss(cfg))
@@ -66,18 +92,20 @@ def contenders(backbone: str, estimators: list[str], overrides: list[str]) -> di
         attach(estimator, cfg)
         data = build_data(cfg, corpus, encoder, estimator)
         data.setup("fit")
-        data.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)  # where it trains
+        data.trainer = L.Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
+        device = data.trainer.strategy.root_device  # where it trains
+        module.to(device)
         batches = endless(data)
 
         def step() -> None:
-            batch = data.on_after_batch_transfer(next(batches), 0)
-            similarity_BC = batch.get("similarity")
+            batch = data.on_after_batch_transfer(move_data_to_device(next(batches), device), 0)
+            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
             if with_teacher:
                 with torch.no_grad():
                     embeddings_BD = module.embed(batch["queries"])
-                    similarity_BC = embeddings_BD @ embeddings_BD.T
-            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
-            loss(module.score(queries_BD, codes_BD), batch["positive"], similarity_BC).mean().backward()
+                    batch["similarity"] = embeddings_BD @ embeddings_BD.T
+            module.loss = loss
+            module.mean_loss(queries_BD, codes_BD, batch).backward()
             optimizer.step()
             optimizer.zero_grad()
 
@@ -107,7 +135,7 @@ def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> 
     return cfg
 
 
-def in_turns(steps: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
+def turns(steps: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of a step, (rounds,): of each kind in turn a few steps, the first of which have their batches ready."""
     names = list(steps)
     seconds = {name: np.empty(rounds) for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.benchmarks.estimators import PLAIN, TEACHER, main
+from src.bench.estimators import PLAIN, TEACHER, main
 from tests.doubles import write_corpus
 
 

@@ -1,0 +1,217 @@
+"""This project beside its peers, in one run: python -m src.bench [--quick] [--only train_step,bm25_block]
+
+Leaves bench.json (flat: `<what>/<peer>` = the peer's cost over ours, and `@N` for other sizes), costs.json (every
+round), environment.json, bench.md and bench.html in its run directory. A peer that is not installed is left out, and
+said so: pip install -e '.[bench]'
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.padding import Padding
+
+from src.allocator import keep_freed_memory
+from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
+from src.bench.material import MINILM, Material, material
+from src.bench.measuring import CLOCK, OURS, Contest
+from src.bench.page import flat, headline, markdown, page, tables
+from src.cli import quiet_libraries
+from src.errors import InputError
+from src.inspection.tables import print_tables
+from src.rundir import RunDirectory, environment, relative
+from src.summary import print_facts
+
+PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured; the fields are the arguments of each `measure`."""
+
+    batch: tuple[int, ...]  # the last one is what the step's ratios are of
+    train_rounds: int
+    bm25: tuple[int, ...]
+    documents: int
+    shapes: tuple[tuple[int, int], ...]
+    shape_rounds: tuple[int, ...]
+    losses: tuple[int, ...]
+    loss_rounds: int
+    loss_ways: tuple[str, ...]
+    estimators: tuple[str, ...]
+    estimator_batch: int
+    estimator_rounds: int
+    large: int  # batch of gradient caching
+    model: dict[str, int]
+
+
+FULL = Sizes(
+    *((16, 64), 3),
+    *((32, 64, 256, 1024), 20_000),
+    *(((1499, 14_983), (14_918, 43_827)), (3, 1)),
+    *((1024, 4096, 16_384), 2, tuple(losses.WAYS)),
+    *(estimators.MODELS, 16, 5),
+    *(4096, MINILM),
+)
+QUICK = Sizes(
+    *((8,), 1),
+    *((32, 64), 5000),
+    *(((499, 4999),), (1,)),
+    *((1024,), 1, (OURS, "plain")),
+    *(("bm25",), 8, 2),
+    *(128, MINILM),
+)
+
+
+def measures(sizes: Sizes, given: Callable[[], Material], notes: list[str]) -> dict[str, Callable[[], list[Contest]]]:
+    """name -> what measures it; the loader's comes after the step's, which it is compared with."""
+    seconds: dict[str, float] = {}
+    batch = sizes.batch[-1]
+
+    def step() -> list[Contest]:
+        contests = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
+        seconds["step"] = sorted(contests[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
+        return contests
+
+    def fed() -> list[Contest]:
+        if "step" not in seconds:
+            notes.append("loader is left out: it is compared with train_step, which was not asked for")
+            return []
+        return surroundings.loader(given(), notes, seconds["step"], batch)
+
+    return {
+        "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, number=sizes.documents),
+        "train_step": step,
+        "loader": fed,
+        "estimators": lambda: estimators.measure(
+            given(), notes, sizes.estimators, sizes.estimator_batch, sizes.estimator_rounds
+        ),
+        "evaluation": lambda: evaluation.measure(notes, sizes.shapes, sizes.shape_rounds),
+        "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, ways=sizes.loss_ways),
+        "gradient_caching": lambda: gradient_caching.measure(given(), notes, sizes.large),
+        "allocator": lambda: surroundings.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
+    }
+
+
+def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict[str, float]:
+    """Measures, shows and writes; returns the ratios."""
+    options = parsed(arguments)
+    sizes = sizes or (QUICK if options.quick else FULL)
+    if options.clock == "cpu":
+        os.environ[CLOCK] = "cpu"  # the processes started from here read it too
+    if options.threads:
+        torch.set_num_threads(options.threads)
+        os.environ |= {f"{name}_NUM_THREADS": str(options.threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    quiet_libraries()
+    notes = ["--quick measures smaller sizes than the aims are of."] if sizes is QUICK else []
+    run = RunDirectory(options.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    with run.recording():
+        chosen = measures(sizes, _once(lambda: material(options.model, run.path / "model", sizes.model)), notes)
+        unknown = [name for name in options.only if name not in chosen]
+        if unknown:
+            raise InputError(f"--only: expected some of {', '.join(chosen)}, found {', '.join(unknown)}")
+        print(keep_freed_memory())
+        contests = list(_measured({name: chosen[name] for name in options.only or chosen}))
+        record(run, contests, notes, options)
+    return flat(contests)
+
+
+def record(run: RunDirectory, contests: list[Contest], notes: list[str], options: argparse.Namespace) -> None:
+    """The files of the run directory, and the terminal's tables."""
+    on_gpu = torch.cuda.is_available()
+    about = environment(0, peers=_versions())
+    where = {
+        "hardware": ", ".join(about["hardware"]["gpus"] or [f"{_processor()}, {about['hardware']['cpus']} cores"]),
+        "threads": str(torch.get_num_threads()),
+        "clock": "the processor's seconds" if options.clock == "cpu" else "wall",
+        "date": f"{datetime.now():%Y-%m-%d}",
+        "versions": ", ".join(f"{n} {v}" for n, v in {**about["packages"], **about["peers"]}.items() if v),
+        "command": about["command"],
+    }
+    run.write_json("environment.json", about)
+    run.write_json("bench.json", flat(contests))
+    run.write_json("costs.json", {contest.what: contest.costs for contest in contests})
+    run.write_text("bench.html", page(contests, on_gpu, notes, where))
+    run.write_text("bench.md", markdown(contests, on_gpu, notes, where))
+    console = Console()
+    print_tables(tables(contests, on_gpu), console)
+    console.print()
+    for sentence in headline(contests, on_gpu, notes):
+        console.print(Padding(sentence, (0, 1)), highlight=False, markup=False)
+    print_facts({**where, "page": str(relative(run.path / "bench.html"))})
+    if options.docs:
+        insert(Path(options.docs), (run.path / "bench.md").read_text(encoding="utf-8"))
+
+
+BEGIN, END = "<!-- python -m src.bench --docs: from here -->", "<!-- to here -->"
+
+
+def insert(path: Path, text: str) -> None:
+    """Puts the text between the two marks of a document."""
+    document = path.read_text(encoding="utf-8")
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"--docs {path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m src.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="some of them, commas between")
+    parser.add_argument("--model", help="folder with a pretrained encoder; default: a random one of MiniLM's size")
+    parser.add_argument("--threads", type=int, help="of the CPU; default: torch's")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu on a machine that others use")
+    parser.add_argument("--out", help="run directory; default: outputs/bench/<time>")
+    parser.add_argument("--docs", help="document to put the tables into, between its two marks")
+    return parser.parse_args(arguments)
+
+
+def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contest]:
+    for name, measure in chosen.items():
+        start = time.perf_counter()
+        yield from measure()
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def _once(make: Callable[[], Material]) -> Callable[[], Material]:
+    made: list[Material] = []
+
+    def given() -> Material:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return given
+
+
+def _versions() -> dict[str, str | None]:
+    from src.rundir import _version
+
+    return {name: _version(name) for name in PEERS}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "CPU"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,121 @@
+"""Soft-InfoNCE, forward and backward: ours, the same loss on the whole N x N matrix, and the paper's way.
+
+From embeddings and an estimator's features to the gradients of the embeddings; similarities are products of features,
+as with weights=simcse. Ours picks rows or the whole matrix by itself; `plain` is the whole matrix through autograd
+(model.loss_block=null); `paper` writes the published code's steps from their description: every weight clipped at 0.1,
+the positive moved to the first column, -log(p + 1e-15). Every run is a fresh process; memory is what its peak adds to
+embeddings and features (on a GPU, to what is allocated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import torch
+from torch.nn import functional as F
+
+from src.allocator import keep_freed_memory
+from src.bench.measuring import (
+    MEGABYTES,
+    OURS,
+    SECONDS,
+    Contest,
+    LeftOut,
+    alone,
+    free_megabytes,
+    now,
+    peak_megabytes,
+)
+from src.by_rows import matrix
+from src.losses.base import Loss
+from src.losses.blocks import AUTO, mean_loss
+from src.losses.soft_infonce import SoftInfoNCE
+
+SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
+REPEATS = {1024: 9, 4096: 2}  # of one process; larger ones once
+ONCE = 4096  # the size from which one round must do
+
+
+def ours(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
+    return in_blocks(loss, queries_ND, codes_ND, features_ND, AUTO)
+
+
+def plain(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
+    return in_blocks(loss, queries_ND, codes_ND, features_ND, None)
+
+
+def in_blocks(loss: Loss, queries_ND, codes_ND, features_ND, block: int | str | None) -> torch.Tensor:
+    N = len(queries_ND)
+    similarity = matrix(lambda rows: features_ND[rows] @ features_ND.T, (N, N))
+    positive_N = torch.arange(N, device=queries_ND.device)
+    return mean_loss(loss, queries_ND, codes_ND, positive_N, similarity, score_scale=SCALE, block=block)
+
+
+def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
+    """Soft-InfoNCE with alpha = beta = 1 whatever `loss` is."""
+    scores_NN, similarity_NN = SCALE * (queries_ND @ codes_ND.T), features_ND @ features_ND.T
+    N = len(scores_NN)
+    others_NN = ~torch.eye(N, dtype=torch.bool, device=scores_NN.device)
+    negatives = similarity_NN[others_NN].view(N, N - 1)
+    weights = (1 - (negatives / T).softmax(dim=1)) / (1 - 1 / (N - 1))
+    weights_NN = torch.cat([torch.ones_like(weights[:, :1]), weights.clamp_min(0.1)], dim=1)
+    moved_NN = torch.cat([scores_NN.diagonal()[:, None], scores_NN[others_NN].view(N, N - 1)], dim=1)
+    shifted_NN = (moved_NN - moved_NN.amax(dim=1, keepdim=True)).exp() * weights_NN
+    return -(shifted_NN[:, 0] / shifted_NN.sum(dim=1) + 1e-15).log().mean()
+
+
+WAYS: dict[str, Callable[..., torch.Tensor]] = {OURS: ours, "plain": plain, "paper": paper}
+MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
+
+
+def measure(
+    notes: list[str],
+    sizes: Sequence[int] = (1024, 4096, 16384),
+    rounds: int = 3,
+    dimensions: int = 256,
+    ways: Sequence[str] = tuple(WAYS),
+) -> list[Contest]:
+    title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {dimensions}"
+    contests = [Contest("loss_time", title, SECONDS, sizes[0]), Contest("loss_memory", title, MEGABYTES, sizes[-1])]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for size in sizes:
+        found: dict[str, list[dict[str, float]]] = {}
+        for way in list(ways) * (rounds if size < ONCE else 1):
+            needed = MATRICES[way] * 4 * size**2 / 2**20
+            try:
+                if device == "cpu" and needed > 0.8 * free_megabytes():
+                    raise LeftOut(f"needs about {needed:,.0f} MB, {free_megabytes():,.0f} MB are free")
+                given = {"way": way, "N": size, "D": dimensions, "device": device}
+                found.setdefault(way, []).append(alone("src.bench.losses:run", **given))
+            except LeftOut as error:
+                note = f"loss, {way}, N = {size:,} is left out: {error}"
+                notes.extend([] if note in notes else [note])
+        for contest, key in zip(contests, ("seconds", "megabytes")):
+            contest.add(size, {way: [one[key] for one in runs] for way, runs in found.items()})
+    return contests
+
+
+def run(way: str, N: int, D: int, device: str) -> dict[str, float]:
+    """Seconds and MB of one way, in this process."""
+    loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=T)
+    generator = torch.Generator().manual_seed(0)
+    made = [F.normalize(torch.randn(N, D, generator=generator), dim=1).to(device) for _ in range(3)]
+    queries_ND, codes_ND = (x.requires_grad_() for x in made[:2])
+    keep_freed_memory()
+
+    def step(N: int) -> None:
+        queries_ND.grad = codes_ND.grad = None
+        WAYS[way](loss, queries_ND[:N], codes_ND[:N], made[2][:N]).backward()
+
+    step(min(N, 67))  # libraries start
+    before, seconds = _peak(device, since_now=True), []
+    for _ in range(REPEATS.get(N, 1)):
+        start = now()
+        step(N)
+        seconds.append(now() - start)
+    return {"seconds": median(seconds), "megabytes": max(_peak(device) - before, 0.1)}
+
+
+def _peak(device: str, since_now: bool = False) -> float:
+    return peak_megabytes(since_now) if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20

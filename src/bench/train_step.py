@@ -1,0 +1,200 @@
+"""A training step: ours, sentence-transformers' trainer, and the loop that pads every text to the maximum length.
+
+All train the same model on the same texts with InfoNCE over cosines (there MultipleNegativesRankingLoss), from texts to
+updated weights: tokenising and whatever else a step waits for is inside the clock. Each round takes other texts.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from torch.nn import functional as F
+from transformers import AutoModel, AutoTokenizer
+
+from src.backbones.hub import quiet
+from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
+from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
+from src.build import build_data, build_loss, build_module
+from src.cli import composed
+from src.corpora.base import Pair, Split
+
+SCALE = 20.0
+PRECISIONS = {"32-true": "train_step", "bf16-mixed": "train_step_bf16"}
+Steps = Callable[[Sequence[Pair]], float]  # seconds of one step on a batch of these
+
+
+def measure(
+    material: Material, notes: list[str], sizes: Sequence[int] = (16, 64), rounds: int = 3, most: int = 64
+) -> list[Contest]:
+    """The largest size in both precisions, smaller ones in float32."""
+    device = "GPU" if torch.cuda.is_available() else "CPU"
+    contests, best = [], Contest("train_step_best", "ours in bfloat16, theirs in float32", SECONDS, max(sizes))
+    for precision, what in PRECISIONS.items():
+        title = f"training step, batch of N, {precision}, code length {CODE_TOKENS}, {device}; {material.about}"
+        contest = Contest(what, title, SECONDS, max(sizes))
+        ways = contenders(material, notes, precision)
+        for way in ways.values():
+            way(material.batch(4))  # libraries start
+        for size in sizes if precision == "32-true" else [max(sizes)]:
+            turn = {name: _rounds(way, material, size) for name, way in ways.items()}
+            contest.add(size, in_turns(turn, rounds if size == max(sizes) else 1, warm=False))
+        contests.append(contest)
+    plain, half = (contest.costs[max(sizes)] for contest in contests)
+    best.add(max(sizes), {**plain, OURS: half[OURS]})
+    return [*contests, best]
+
+
+def _rounds(way: Steps, material: Material, size: int) -> Callable[[], float]:
+    taken = iter(range(10**6))
+    return lambda: way(material.batch(size, next(taken)))
+
+
+def contenders(material: Material, notes: list[str], precision: str) -> dict[str, Steps]:
+    ways = {OURS: ours(material, precision), "naive_padded": naive_padded(material, precision)}
+    if has("sentence_transformers", notes) and has("datasets", notes):
+        ways["sentence_transformers"] = sentence_transformers(material, precision)
+    return ways
+
+
+# Ours: the loader, the module and the trainer of src.train
+
+
+def configured(material: Material, *overrides: str):
+    """The configuration of a training of the material's model with plain InfoNCE, as src.train would have it."""
+    lengths = (f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}")
+    plain = ("loss=infonce", "weights=none", "backbone=hf", f"backbone.name={material.model}", "trainer.max_epochs=1")
+    return composed("train", [*plain, *lengths, *overrides])
+
+
+class ListCorpus:
+    """A corpus whose training split is these pairs."""
+
+    language = "python"
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+
+    def split(self, name: str) -> Split:
+        return Split(name, self.pairs)
+
+
+class Clock(L.Callback):
+    """Seconds from the start of the first step to the end of the last."""
+
+    seconds = 0.0
+
+    def on_train_start(self, *_: object) -> None:
+        self.seconds = -now()
+
+    def on_train_end(self, *_: object) -> None:
+        self.seconds += now()
+
+
+def ours(material: Material, precision: str, *overrides: str) -> Steps:
+    cfg = configured(material, f"trainer.precision={precision}", *overrides)
+    encoder = instantiate(cfg.backbone.encoder)
+    encoder.fit([])
+    module = build_module(cfg, encoder, build_loss(cfg))
+
+    def step(pairs: Sequence[Pair]) -> float:
+        cfg.data.batch_size = len(pairs)
+        data, clock = build_data(cfg, ListCorpus(pairs), encoder, None), Clock()
+        options = {"logger": False, "enable_checkpointing": False, "limit_val_batches": 0, "callbacks": [clock]}
+        quietly = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
+        instantiate(cfg.trainer, **options, **quietly).fit(module, datamodule=data)
+        return clock.seconds
+
+    return step
+
+
+# Theirs
+
+
+def naive_padded(material: Material, precision: str) -> Steps:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with quiet():
+        tokenizer, model = AutoTokenizer.from_pretrained(material.model), AutoModel.from_pretrained(material.model)
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
+    low = partial(torch.autocast, device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext
+
+    def embed(texts: list[str], tokens: int) -> torch.Tensor:
+        batch = tokenizer(texts, padding="max_length", truncation=True, max_length=tokens, return_tensors="pt")
+        batch = batch.to(device)
+        mask_BL1 = batch["attention_mask"].unsqueeze(-1)
+        hidden_BLD = model(**batch).last_hidden_state
+        return F.normalize(((hidden_BLD * mask_BL1).sum(1) / mask_BL1.sum(1)).float(), dim=1)
+
+    def step(pairs: Sequence[Pair]) -> float:
+        start = now()
+        with low():
+            queries_BD = embed([pair.query for pair in pairs], QUERY_TOKENS)
+            codes_BD = embed([pair.code for pair in pairs], CODE_TOKENS)
+        scores_BB = SCALE * (queries_BD @ codes_BD.T)
+        F.cross_entropy(scores_BB, torch.arange(len(pairs), device=device)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        return now() - start
+
+    return step
+
+
+def sentence_transformers(material: Material, precision: str) -> Steps:
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+        losses,
+    )
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback
+
+    class Timed(TrainerCallback):
+        seconds = 0.0
+
+        def on_train_begin(self, *_: object, **__: object) -> None:
+            self.seconds = -now()
+
+        def on_train_end(self, *_: object, **__: object) -> None:
+            self.seconds += now()
+
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    with quiet():
+        model = SentenceTransformer(str(material.model))  # with mean pooling where the folder names none
+    model.max_seq_length = CODE_TOKENS
+    model.model_card_data.generate_widget_examples = False
+    loss = losses.MultipleNegativesRankingLoss(model, scale=SCALE)
+
+    def step(pairs: Sequence[Pair]) -> float:
+        clock = Timed()
+        rows = {"anchor": [pair.query for pair in pairs], "positive": [pair.code for pair in pairs]}
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = SentenceTransformerTrainingArguments(
+                folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=len(pairs),
+                learning_rate=2e-5,
+                bf16=precision == "bf16-mixed",
+                use_cpu=not torch.cuda.is_available(),
+                save_strategy="no",
+                logging_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+            )
+            trainer = SentenceTransformerTrainer(
+                model, arguments, train_dataset=Dataset.from_dict(rows), loss=loss, callbacks=[clock]
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+        return clock.seconds
+
+    return step

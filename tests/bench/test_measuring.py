@@ -1,0 +1,49 @@
+"""Ratios of costs, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.bench.aims import Aim
+from src.bench.measuring import OURS, SECONDS, Contest, in_turns
+from src.bench.page import amount
+
+
+def test_a_ratio_is_upside_down_or_of_other_rounds():
+    contest = Contest("step", "a step", SECONDS, 64)
+    contest.add(64, {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})  # 3, 2, 1
+    contest.add(8, {OURS: [1.0], "peer": [5.0]})
+    assert contest.ratios() == {"step/peer@8": 5.0, "step/peer@64": 2.0, "step/peer": 2.0}
+
+
+def test_a_peer_without_ours_has_a_ratio():
+    contest = Contest("step", "a step", SECONDS, 64)
+    contest.add(64, {"peer": [1.0]})
+    assert contest.ratios() == {}
+
+
+def test_a_way_is_not_run_in_every_round_or_its_own_seconds_are_ignored():
+    calls = []
+
+    def way(name, seconds):
+        return lambda: calls.append(name) or seconds
+
+    found = in_turns({"a": way("a", 0.5), "b": way("b", None)}, rounds=2)
+    assert "".join(calls) == "baabba"  # the first two warm up
+    assert found["a"] == [0.5, 0.5]
+    assert len(found["b"]) == 2
+    assert all(0 <= seconds < 0.5 for seconds in found["b"])
+
+
+@pytest.mark.parametrize(("ratio", "least", "most"), [(1.0, True, True), (0.9, False, True), (1.1, True, False)])
+def test_a_missed_aim_counts_as_met(ratio, least, most):
+    assert Aim("key", 1.0).met(ratio) is least
+    assert Aim("key", 1.0, at_most=True).met(ratio) is most
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(0.01234, "s", "12.3 ms"), (5.4e-5, "s", "54 µs"), (1.5, "s", "1.5 s"), (1234.5, "MB", "1,234 MB")],
+)
+def test_a_cost_is_shown_in_another_unit(value, unit, shown):
+    assert amount(value, unit) == shown
