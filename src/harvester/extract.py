@@ -101,7 +101,8 @@ def _filtered(
     if is_reference(query):
         return "query only refers to another"
     if language.depth is not None:
-        captures = QueryCursor(language.compiled).captures(node)
+        holds_any = language.inside.search(source, doc.start, node.end_byte)
+        captures = QueryCursor(language.compiled).captures(node) if holds_any else {}
         inside = [captured(captures, kind) for kind in INSIDE]
     ranges = [within(nodes, doc.start, node.end_byte) for nodes in inside]
     found = bare(source, doc.start, node.end_byte, ranges, FEWEST_LINES)

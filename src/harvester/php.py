@@ -24,6 +24,7 @@ class Php(Language):
         [(string) (encapsed_string) (heredoc) (nowdoc) (shell_command_expression) (text_interpolation)] @string
     """
     depth = 6
+    inside = re.compile(rb"[\"'`/#]|<<<|\?>")
     documented = re.compile(rb"/\*\*")
     test_files = r".*Test(?:Case)?\.php"
 

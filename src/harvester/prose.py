@@ -34,6 +34,7 @@ _REFERENCE = re.compile(r"\W*(?:see|alias (?:for|of|to)|same as)(?: also)?:? \S+
 _BLANK_LINES = re.compile(r"\n(?: *\n)+")
 _UNDERLINE = re.compile(r"\s*[=~-]{3,}\s*")
 _MARKUP = re.compile(r"[{<&\[`*]")
+_PLAIN_MARKUP = re.compile(r"[\[`*]")
 _INLINE_TAG = re.compile(r"\{@(\w+)\s*((?:[^{}]|\{[^{}]*\})*)\}")  # {@code x}, {@link Type#member label}
 _ELEMENT = re.compile(
     r"</?(?:a|abbr|b|big|br|center|cite|code|del|dfn|em|font|i|ins|kbd|q|s|samp|small|span|strong|sub|sup|tt|u|var)"
@@ -73,8 +74,8 @@ def first_paragraph(text: str) -> str:
 
 def _paragraphs(text: str) -> Iterator[str]:
     """What blank lines part, without the common indentation; mostly only the first is asked for."""
-    text = text.expandtabs()
-    if text[:1] in (" ", "\n", ""):  # else the first line says that there is none
+    text = text.expandtabs().lstrip("\n")
+    if text.startswith(" "):  # else the first line says that there is none
         text = dedent(text)
     last = text.find("\n", len(text.rstrip(" \n")))
     text = (text if last < 0 else text[:last]).lstrip("\n")
@@ -100,11 +101,12 @@ def plain(paragraph: str) -> str:
     """One line without markup: Javadoc's inline tags, HTML elements, Markdown, reStructuredText."""
     text = paragraph
     if _MARKUP.search(text):
-        text = _INLINE_TAG.sub(_inline_tag, text)
-        text = html.unescape(_ELEMENT.sub("", text))
-        text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
-        text = _LINK.sub(_first_group, text)
-        text = _STRONG.sub(_first_group, _CODE.sub(_first_group, text))
+        text = _INLINE_TAG.sub(_inline_tag, text) if "{@" in text else text
+        text = html.unescape(_ELEMENT.sub("", text) if "<" in text else text)
+        if _PLAIN_MARKUP.search(text):
+            text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
+            text = _LINK.sub(_first_group, text)
+            text = _STRONG.sub(_first_group, _CODE.sub(_first_group, text))
     text = text if text.isascii() else text.translate(_PUNCTUATION)
     return " ".join(text.split()).removesuffix(" *")
 
