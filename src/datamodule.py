@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
 from src.errors import InputError, nearest
+from src.parts import Cut, Unread, token_budget, whole_number
+from src.ragged import Ragged
 from src.weights.base import Estimator
 
 POSITIVES = ("code", "query")
-Tokenise = Callable[[Sequence[str]], Features]
+Items = Unread | Ragged  # give the items of rows
 
 
 class CodeSearchData(L.LightningDataModule):
@@ -36,6 +38,9 @@ class CodeSearchData(L.LightningDataModule):
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
         batch_size: pairs of a training batch; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
+        token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
+            one batch to the loss. `auto` suits the device, None encodes whole batches.
+        chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
     """
@@ -51,6 +56,8 @@ class CodeSearchData(L.LightningDataModule):
         positives: str = "code",
         batch_size: int = 64,
         eval_batch_size: int = 256,
+        token_budget: int | str | None = "auto",
+        chunk: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -69,6 +76,8 @@ class CodeSearchData(L.LightningDataModule):
         self.positives_are = positives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.token_budget = token_budget
+        self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
         self.num_workers = num_workers
         self.seed = seed
         self._fitted = False
@@ -132,14 +141,17 @@ class CodeSearchData(L.LightningDataModule):
         )
 
     def _pair_batch(self, pairs: Sequence[Pair]) -> PairBatch:
-        queries = [pair.query for pair in pairs]
-        targets, tokenise = queries, self.encoder.queries
-        if self.positives_are == "code":
-            targets, tokenise = [pair.code for pair in pairs], self.encoder.codes
+        queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
+        targets = queries if self.positives_are == "query" else codes
         copies = torch.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
-        return PairBatch(
-            queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies
-        )
+        sides = [
+            Unread(self.encoder, texts, side) for texts, side in ((queries, "query"), (targets, self.positives_are))
+        ]
+        return PairBatch(*sides, self._cut(self.chunk), self.estimator if self.weigh else None, copies)
+
+    def _cut(self, most: int | None = None) -> Cut:
+        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
+        return Cut(self.encoder, token_budget(self.token_budget, self.encoder, device), most)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
@@ -159,14 +171,14 @@ class CodeSearchData(L.LightningDataModule):
         return self._evaluation_loaders(self.corpus.split("test"))
 
     def _evaluation_loaders(self, split: Split) -> list[DataLoader]:
-        queries = self._text_loader([pair.query for pair in split.pairs], self.encoder.queries)
-        return [queries, self._text_loader(split.codebase.codes, self.encoder.codes)]
+        queries = self._text_loader([pair.query for pair in split.pairs], "query")
+        return [queries, self._text_loader(split.codebase.codes, "code")]
 
-    def _text_loader(self, texts: Sequence[str], tokenise: Tokenise) -> DataLoader:
-        return text_loader(texts, tokenise, self.eval_batch_size, self.num_workers)
+    def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers)
 
 
-def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_workers: int = 0) -> DataLoader:
+def text_loader(texts: Sequence[str], side: str, cut: Cut, batch_size: int, num_workers: int = 0) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
     Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
@@ -175,11 +187,11 @@ def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_w
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
-    groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
+    distinct = sorted(rows_of, key=len, reverse=True)
     return DataLoader(
-        groups,  # type: ignore[arg-type]
+        range(len(distinct)),  # type: ignore[arg-type]
         batch_size=batch_size,
-        collate_fn=TextBatch(tokenise),
+        collate_fn=TextBatch(Unread(cut.encoder, distinct, side), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )
@@ -189,17 +201,16 @@ def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_w
 class PairBatch:
     """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers."""
 
-    queries: Sequence[str]
-    targets: Sequence[str]  # what each query is paired with
-    tokenise_queries: Tokenise
-    tokenise_targets: Tokenise
+    queries: Items
+    targets: Items  # what each query is paired with
+    cut: Cut
     estimator: Estimator | None
     copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         batch = {
-            "queries": self.tokenise_queries([self.queries[i] for i in indices]),
-            "codes": self.tokenise_targets([self.targets[i] for i in indices]),
+            "queries": self.cut(self.queries[indices]),
+            "codes": self.cut(self.targets[indices]),
             "positive": torch.arange(len(indices)),
         }
         rows = columns = np.asarray(indices)
@@ -231,14 +242,16 @@ def _numbered(texts: Sequence[str]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Distinct texts, each with its rows -> features, the rows, and which embedding each row takes."""
+    """Indices of distinct texts -> features, the rows that hold them, and which embedding each row takes."""
 
-    tokenise: Tokenise
+    items: Items
+    cut: Cut
+    rows: Sequence[Sequence[int]]  # of each text
 
-    def __call__(self, groups: list[tuple[str, list[int]]]) -> dict[str, Any]:
-        rows = [(row, place) for place, (_, rows) in enumerate(groups) for row in rows]
+    def __call__(self, indices: list[int]) -> dict[str, Any]:
+        rows = [(row, place) for place, index in enumerate(indices) for row in self.rows[index]]
         return {
-            "features": self.tokenise([text for text, _ in groups]),
+            "features": self.cut(self.items[indices]),
             "row": torch.tensor([row for row, _ in rows]),
             "place": torch.tensor([place for _, place in rows]),
         }

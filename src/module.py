@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import get_linear_schedule_with_warmup
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.by_rows import some_rows
 from src.errors import InputError, nearest
 from src.losses.base import Loss
@@ -17,6 +17,7 @@ from src.losses.blocks import AUTO, check_block, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
+from src.parts import Side, embed_parts
 
 SIMILARITIES = ("dot", "cosine")
 QUERIES, CODES = 0, 1  # the two evaluation loaders
@@ -34,6 +35,7 @@ class CodeSearchModule(L.LightningModule):
         learning_rate: peak of AdamW's linear warm-up and decay.
         weight_decay: on matrices only.
         warmup: fraction of all steps.
+        replay: embeds the parts of a training batch again in the backward pass instead of keeping what it needs.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CodeSearchModule(L.LightningModule):
         learning_rate: float = 2e-5,
         weight_decay: float = 0.0,
         warmup: float = 0.0,
+        replay: bool = False,
     ) -> None:
         super().__init__()
         if similarity not in SIMILARITIES:
@@ -61,15 +64,16 @@ class CodeSearchModule(L.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
+        self.replay = replay
         self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
         self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
         self._embedded: tuple[list, list] = ([], [])
 
     # Scores
 
-    def embed(self, features: Features) -> torch.Tensor:
+    def embed(self, side: Side) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = self.encoder(features).float()
+        embeddings_BD = embed_parts(side, self.encoder, self.replay and self.training).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
@@ -101,7 +105,9 @@ class CodeSearchModule(L.LightningModule):
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)  # on a CPU, 6 times as fast or more
+        # Lightning takes this attribute for "unscales gradients itself", and then refuses to clip them.
+        optimizer._step_supports_amp_scaling = False
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

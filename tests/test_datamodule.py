@@ -110,13 +110,13 @@ def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
     made = CodeSearchData(ListCorpus(), BagEncoder(), eval_batch_size=2)
     texts = ["a b c", "d", "a b c", "e f", "d", "a b c"]
     seen = {}
-    for batch in made._text_loader(texts, made.encoder.codes):
+    for batch in made._text_loader(texts, "code"):
         for row, place in zip(batch["row"].tolist(), batch["place"].tolist()):
             seen[row] = [x for x in batch["features"]["ids"][place].tolist() if x]
     assert [seen[row] for row in range(6)] == [
         [x for x in ids if x] for ids in made.encoder.codes(texts)["ids"].tolist()
     ]
-    assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, made.encoder.codes)) == 3
+    assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, "code")) == 3
 
 
 # Duplicates, SimCSE's pairs, batches of alike pairs
