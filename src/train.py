@@ -99,6 +99,7 @@ def fit_and_test(
 def announce(cfg: DictConfig, corpus: Corpus) -> None:
     """What is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
+    dropped = getattr(corpus, "dropped", {})
     print_facts(
         {
             "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
@@ -106,7 +107,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.codebase):,} candidates",
-            **({"left out": f"{named(corpus.dropped)} (corpus.dedup)"} if getattr(corpus, "dropped", None) else {}),
+            **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),
         }
     )
 
