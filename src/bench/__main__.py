@@ -24,11 +24,11 @@ from src.allocator import keep_freed_memory
 from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
 from src.bench.material import MINILM, Material, material
 from src.bench.measuring import CLOCK, OURS, Contest
-from src.bench.page import flat, headline, markdown, page, tables
+from src.bench.page import Report, headline, markdown, page, tables
 from src.cli import quiet_libraries
 from src.errors import InputError
 from src.inspection.tables import print_tables
-from src.rundir import RunDirectory, environment, relative
+from src.rundir import RunDirectory, environment, package_version, relative
 from src.summary import print_facts
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict
         torch.set_num_threads(options.threads)
         os.environ |= {f"{name}_NUM_THREADS": str(options.threads) for name in ("OMP", "OPENBLAS", "MKL")}
     quiet_libraries()
-    notes = ["--quick measures smaller sizes than the aims are of."] if sizes is QUICK else []
+    notes: list[str] = []
     run = RunDirectory(options.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
         chosen = measures(sizes, _once(lambda: material(options.model, run.path / "model", sizes.model)), notes)
@@ -121,35 +121,41 @@ def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict
             raise InputError(f"--only: expected some of {', '.join(chosen)}, found {', '.join(unknown)}")
         print(keep_freed_memory())
         contests = list(_measured({name: chosen[name] for name in options.only or chosen}))
-        record(run, contests, notes, options)
-    return flat(contests)
+        report = Report(contests, notes, facts(options), torch.cuda.is_available(), judged=sizes is FULL)
+        record(run, report, options.docs)
+    return report.ratios
 
 
-def record(run: RunDirectory, contests: list[Contest], notes: list[str], options: argparse.Namespace) -> None:
-    """The files of the run directory, and the terminal's tables."""
-    on_gpu = torch.cuda.is_available()
-    about = environment(0, peers=_versions())
-    where = {
+def facts(options: argparse.Namespace) -> dict[str, str]:
+    """Where and how it was measured."""
+    about = environment(0)
+    versions = {**about["packages"], **{name: package_version(name) for name in PEERS}}
+    return {
         "hardware": ", ".join(about["hardware"]["gpus"] or [f"{_processor()}, {about['hardware']['cpus']} cores"]),
         "threads": str(torch.get_num_threads()),
         "clock": "the processor's seconds" if options.clock == "cpu" else "wall",
         "date": f"{datetime.now():%Y-%m-%d}",
-        "versions": ", ".join(f"{n} {v}" for n, v in {**about["packages"], **about["peers"]}.items() if v),
-        "command": about["command"],
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
+        "code": f"{(about['git']['revision'] or 'no git')[:12]}{' and changes' * about['git']['dirty']}",
+        "command": " ".join(["python -m src.bench", *sys.argv[1:]]),
     }
-    run.write_json("environment.json", about)
-    run.write_json("bench.json", flat(contests))
-    run.write_json("costs.json", {contest.what: contest.costs for contest in contests})
-    run.write_text("bench.html", page(contests, on_gpu, notes, where))
-    run.write_text("bench.md", markdown(contests, on_gpu, notes, where))
+
+
+def record(run: RunDirectory, report: Report, docs: str | None) -> None:
+    """The files of the run directory, and the terminal's tables."""
+    run.write_json("environment.json", environment(0))
+    run.write_json("bench.json", report.ratios)
+    run.write_json("costs.json", {contest.what: contest.costs for contest in report.contests})
+    run.write_text("bench.html", page(report))
+    run.write_text("bench.md", markdown(report))
     console = Console()
-    print_tables(tables(contests, on_gpu), console)
+    print_tables(tables(report), console)
     console.print()
-    for sentence in headline(contests, on_gpu, notes):
+    for sentence in headline(report):
         console.print(Padding(sentence, (0, 1)), highlight=False, markup=False)
-    print_facts({**where, "page": str(relative(run.path / "bench.html"))})
-    if options.docs:
-        insert(Path(options.docs), (run.path / "bench.md").read_text(encoding="utf-8"))
+    print_facts({**report.facts, "page": str(relative(run.path / "bench.html"))})
+    if docs:
+        insert(Path(docs), markdown(report))
 
 
 BEGIN, END = "<!-- python -m src.bench --docs: from here -->", "<!-- to here -->"
@@ -193,12 +199,6 @@ def _once(make: Callable[[], Material]) -> Callable[[], Material]:
         return made[0]
 
     return given
-
-
-def _versions() -> dict[str, str | None]:
-    from src.rundir import _version
-
-    return {name: _version(name) for name in PEERS}
 
 
 def _processor() -> str:

@@ -38,35 +38,27 @@ class Contest:
         title: what is measured, in words.
         unit: of the costs, `s` or `MB`.
         main: the size whose ratios have no `@size` in their key.
-        base: way -> the way that it is compared with, where that is not `ours`.
     """
 
     what: str
     title: str
     unit: str
     main: int
-    base: Mapping[str, str] = field(default_factory=dict)
     costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost per round
 
     def add(self, size: int, costs: Mapping[str, list[float]]) -> None:
         """Costs of some ways at a size, the same number of rounds for each."""
         self.costs.setdefault(size, {}).update(costs)
 
-    def of(self, way: str) -> str:
-        return self.base.get(way, OURS)
-
     def rounds(self, size: int, way: str) -> np.ndarray:
-        """Ratio of the way's cost to its base's, of each round."""
-        costs = self.costs[size]
-        return np.array(costs[way]) / np.array(costs[self.of(way)])
+        """Ratio of the way's cost to ours, of each round."""
+        return np.array(self.costs[size][way]) / np.array(self.costs[size][OURS])
 
     def ratios(self) -> dict[str, float]:
-        """`<what>/<way>` and `<what>/<way>@<size>` -> the median ratio of the rounds."""
+        """`<what>/<way>` and `<what>/<way>@<size>` -> the median ratio of the rounds; nothing where ours is missing."""
         found = {}
         for size, costs in sorted(self.costs.items()):
-            for way in costs:
-                if self.of(way) == way or self.of(way) not in costs or way in self.base.values() or way == OURS:
-                    continue
+            for way in [way for way in costs if way != OURS and OURS in costs]:
                 ratio = float(np.median(self.rounds(size, way)))
                 found[f"{self.what}/{way}@{size}"] = ratio
                 if size == self.main:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +17,46 @@ from src.inspection.tables import Table
 from src.pages import render
 
 AIMS = "Ratios and what they should reach"
+SAID = "A ratio is the peer's cost over ours."
 
 
-def headline(contests: Sequence[Contest], on_gpu: bool, notes: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Report:
+    """What was measured, what was left out (`notes`), and where and how (`facts`).
+
+    `judged` says whether the sizes are those that the aims are of.
+    """
+
+    contests: Sequence[Contest]
+    notes: Sequence[str]
+    facts: Mapping[str, str]
+    on_gpu: bool = False
+    judged: bool = True
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Of all contests."""
+        return {key: ratio for contest in self.contests for key, ratio in contest.ratios().items()}
+
+
+def headline(report: Report) -> list[str]:
     """How many aims are met, then each that is not, then what was left out."""
-    found = judged(flat(contests), on_gpu)
+    if not report.judged:
+        return [f"{SAID} These sizes are smaller than those that the aims are of.", *report.notes]
+    found = judged(report.ratios, report.on_gpu)
     missed = [(aim, ratio) for aim, ratio in found if not aim.met(ratio)]
-    sentences = [f"{len(found) - len(missed)} of {len(found)} aims are met. A ratio is the peer's cost over ours."]
-    sentences += [f"{aim.key} is {ratio:.2f}, should be {aim}. {aim.reason}".strip() for aim, ratio in missed]
-    return [*sentences, *notes]
+    sentences = [f"{len(found) - len(missed)} of {len(found)} aims are met. {SAID}"]
+    sentences += [f"{aim.key} is {ratio:.3g}, should be {aim}. {aim.reason}".strip() for aim, ratio in missed]
+    return [*sentences, *report.notes]
 
 
-def flat(contests: Sequence[Contest]) -> dict[str, float]:
-    """The ratios of all contests."""
-    return {key: ratio for contest in contests for key, ratio in contest.ratios().items()}
-
-
-def tables(contests: Sequence[Contest], on_gpu: bool) -> list[Table]:
+def tables(report: Report) -> list[Table]:
     rows = [
-        (aim.key, f"{ratio:.3g}", str(aim), "yes" if aim.met(ratio) else "no")
-        for aim, ratio in judged(flat(contests), on_gpu)
+        (aim.key, f"{ratio:.3g}", str(aim), ("yes" if aim.met(ratio) else "no") if report.judged else "")
+        for aim, ratio in judged(report.ratios, report.on_gpu)
     ]
     shown = [Table(AIMS, ("", "ratio", "aim", "met"), rows)] if rows else []
-    return [*shown, *map(costs, contests)]
+    return [*shown, *(costs(contest) for contest in report.contests if contest.ratios())]
 
 
 def costs(contest: Contest) -> Table:
@@ -61,26 +79,26 @@ def amount(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def markdown(contests: Sequence[Contest], on_gpu: bool, notes: Sequence[str], facts: Mapping[str, str]) -> str:
+def markdown(report: Report) -> str:
     """The same as a section of a document."""
-    lines = [f"{name}: {fact}  " for name, fact in facts.items()]
-    for table in tables(contests, on_gpu):
+    lines = [f"{name}: {fact}  " for name, fact in report.facts.items()]
+    for table in tables(report):
         lines += ["", f"**{table.title}**", "", "| " + " | ".join(table.columns) + " |"]
         lines += ["|---" + "|---:" * (len(table.columns) - 1) + "|"]
         lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-    first, *others = headline(contests, on_gpu, notes)
+    first, *others = headline(report)
     return "\n".join([*lines, "", first, "", *(f"- {sentence}" for sentence in others)]).rstrip() + "\n"
 
 
-def page(contests: Sequence[Contest], on_gpu: bool, notes: Sequence[str], facts: Mapping[str, str]) -> str:
+def page(report: Report) -> str:
     """HTML that needs nothing else."""
     return render(
         Path(__file__).with_name("bench.html"),
         title="How fast is it, beside its peers?",
-        headline=headline(contests, on_gpu, notes),
-        facts=facts,
-        tables=tables(contests, on_gpu),
-        plots={caption: Markup(svg) for caption, svg in plots(contests).items()},
+        headline=headline(report),
+        facts=report.facts,
+        tables=tables(report),
+        plots={caption: Markup(svg) for caption, svg in plots(report.contests).items()},
     )
 
 

@@ -171,7 +171,7 @@ def sentence_transformers(material: Material, precision: str) -> Steps:
     with quiet():
         model = SentenceTransformer(str(material.model))  # with mean pooling where the folder names none
     model.max_seq_length = CODE_TOKENS
-    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.widget = [{"text": ""}]  # else it makes some before every training
     loss = losses.MultipleNegativesRankingLoss(model, scale=SCALE)
 
     def step(pairs: Sequence[Pair]) -> float:

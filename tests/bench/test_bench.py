@@ -102,7 +102,7 @@ def test_an_unknown_measure_is_accepted(tmp_path):
 
 def test_a_process_of_its_own_is_this_one_or_hides_its_error():
     assert measuring.alone("os:getpid") != measuring.alone("os:getpid")
-    with pytest.raises(measuring.LeftOut, match="TypeError: .*no keyword arguments"):
+    with pytest.raises(measuring.LeftOut, match=r"TypeError: .*no keyword arguments"):
         measuring.alone("os:getpid", a=1)
 
 

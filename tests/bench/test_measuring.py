@@ -6,7 +6,7 @@ import pytest
 
 from src.bench.aims import Aim
 from src.bench.measuring import OURS, SECONDS, Contest, in_turns
-from src.bench.page import amount
+from src.bench.page import Report, amount, headline
 
 
 def test_a_ratio_is_upside_down_or_of_other_rounds():
@@ -39,6 +39,16 @@ def test_a_way_is_not_run_in_every_round_or_its_own_seconds_are_ignored():
 def test_a_missed_aim_counts_as_met(ratio, least, most):
     assert Aim("key", 1.0).met(ratio) is least
     assert Aim("key", 1.0, at_most=True).met(ratio) is most
+
+
+def test_a_missed_aim_is_not_named_or_smaller_sizes_are_judged():
+    contest = Contest("bm25_block", "blocks", SECONDS, 64)
+    contest.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
+    said = headline(Report([contest], ["left out"], {}))
+    assert said[0].startswith("1 of 2 aims are met.")
+    assert said[1].startswith("bm25_block/paper_loops@32 is 200, should be at least 250. A block this small")
+    assert said[2:] == ["left out"]
+    assert "met" not in " ".join(headline(Report([contest], [], {}, judged=False)))
 
 
 @pytest.mark.parametrize(
