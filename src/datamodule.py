@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from src.backbones.base import Encoder, Features
 from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.corpora.base import Corpus, Pair, Split
+from src.devices import LeadersOrder, Share
 from src.errors import InputError, nearest
 from src.weights.base import Estimator
 
@@ -32,7 +33,7 @@ class CodeSearchData(L.LightningDataModule):
         weigh: whether batches carry the estimator's similarities.
         mask_duplicates: whether batches carry `excluded`: copies of a row's own query or positive, no negatives of it.
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
-        batch_size: pairs of a training batch; the last, short batch of an epoch is dropped.
+        batch_size: pairs of a training batch on all devices together; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
@@ -89,7 +90,7 @@ class CodeSearchData(L.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training batches of an epoch on one device."""
+        """Training batches of an epoch, on however many devices."""
         train = self.corpus.split("train")
         if self._one_language:
             return sum(size // self.batch_size for size in train.sizes.values())
@@ -98,6 +99,11 @@ class CodeSearchData(L.LightningDataModule):
     @property
     def _one_language(self) -> bool:
         return getattr(self.corpus, "batches", "mixed") == "one_language"
+
+    @property
+    def share(self) -> Share:
+        """What this device does of the trainer's work."""
+        return Share.of(self.trainer)
 
     def pools(self, split: str) -> list[tuple[slice, slice]]:
         """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
@@ -117,6 +123,9 @@ class CodeSearchData(L.LightningDataModule):
         order = self.batching.order(similarity, len(pairs), self.seed)
         if self._one_language:
             order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
+        if self.share.world > 1:
+            order = LeadersOrder(order, self.share)
+        # Every device draws the whole batch, and its collate function keeps its own rows of it.
         return DataLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
@@ -136,7 +145,8 @@ class CodeSearchData(L.LightningDataModule):
             targets, tokenise = [pair.code for pair in pairs], self.encoder.codes
         copies = np.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
         return PairBatch(
-            queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies
+            *(queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies),
+            share=self.share,
         )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -156,22 +166,30 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, self.encoder.codes)]
 
     def _text_loader(self, texts: Sequence[str], tokenise: Tokenise) -> DataLoader:
-        return text_loader(texts, tokenise, self.eval_batch_size, self.num_workers)
+        return text_loader(texts, tokenise, self.eval_batch_size, self.num_workers, self.share)
 
 
-def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_workers: int = 0) -> DataLoader:
+def text_loader(
+    texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_workers: int = 0, share: Share | None = None
+) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
     Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
-    little is padded.
+    little is padded. Several devices take turns at the batches that one alone would have, so that a text is padded as
+    it would be there; all get equally many, since a sharded model needs every device for every batch.
     """
+    share = share or Share()
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
     groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
+    batches = [range(start, min(start + batch_size, len(groups))) for start in range(0, len(groups), batch_size)]
+    while len(batches) % share.world:
+        batches.append(range(len(groups), len(groups) + 1))
+        groups.append((groups[-1][0], []))  # embedded for no row
     return DataLoader(
         groups,  # type: ignore[arg-type]
-        batch_size=batch_size,
+        batch_sampler=batches[share.rank :: share.world],
         collate_fn=TextBatch(tokenise),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
@@ -180,7 +198,10 @@ def text_loader(texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_w
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers."""
+    """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers.
+
+    On several devices: features of the own pairs, which are the rows; the columns are the codes of the whole batch.
+    """
 
     queries: Sequence[str]
     targets: Sequence[str]  # what each query is paired with
@@ -188,26 +209,28 @@ class PairBatch:
     tokenise_targets: Tokenise
     estimator: Estimator | None
     copies_2N: np.ndarray | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
+    share: Share = field(default_factory=Share)
     in_worker: bool = False  # whether the similarities are worked out here or from what is gathered here
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
+        own = self.share.rows(len(indices))
         batch = {
-            "queries": self.tokenise_queries([self.queries[i] for i in indices]),
-            "codes": self.tokenise_targets([self.targets[i] for i in indices]),
-            "positive": torch.arange(len(indices)),
+            "queries": self.tokenise_queries([self.queries[i] for i in indices[own]]),
+            "codes": self.tokenise_targets([self.targets[i] for i in indices[own]]),
+            "positive": torch.arange(own.start, own.stop),
         }
-        rows = np.asarray(indices)
+        columns = np.asarray(indices)
         if self.estimator is not None:
-            gathered = self.estimator.gather(rows, rows)
+            gathered = self.estimator.gather(columns[own], columns)
             if self.in_worker:
                 batch["similarity"] = self.estimator.on_device(gathered)
             else:
                 batch["gathered"] = gathered
         if self.copies_2N is not None:
-            copies_2B = self.copies_2N[:, rows]
-            excluded_BB = (copies_2B[:, :, None] == copies_2B[:, None, :]).any(axis=0)
-            np.fill_diagonal(excluded_BB, False)
-            batch["excluded"] = torch.from_numpy(excluded_BB)
+            copies_2C = self.copies_2N[:, columns]
+            excluded_BC = (copies_2C[:, own, None] == copies_2C[:, None, :]).any(axis=0)
+            np.fill_diagonal(excluded_BC[:, own], False)
+            batch["excluded"] = torch.from_numpy(excluded_BC)
         return batch
 
 
@@ -227,6 +250,6 @@ class TextBatch:
         rows = [(row, place) for place, (_, rows) in enumerate(groups) for row in rows]
         return {
             "features": self.tokenise([text for text, _ in groups]),
-            "row": torch.tensor([row for row, _ in rows]),
-            "place": torch.tensor([place for _, place in rows]),
+            "row": torch.tensor([row for row, _ in rows], dtype=torch.long),
+            "place": torch.tensor([place for _, place in rows], dtype=torch.long),
         }

@@ -33,6 +33,7 @@ from src.corpora.base import fingerprint
 from src.datamodule import text_loader
 from src.errors import InputError, nearest
 from src.fitting import fit, prepare
+from src.launch import alone
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.rundir import relative
@@ -54,7 +55,10 @@ TRAINING = {
 }
 # What suits the machine, not the model.
 MACHINE = (("trainer", "accelerator"), ("trainer", "precision"), ("data", "num_workers"), ("data", "eval_batch_size"))
-INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "num_workers", "eval_batch_size", "compare_infonce"}
+INCIDENTAL = {
+    *("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "num_workers", "eval_batch_size"),
+    "compare_infonce",
+}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -169,6 +173,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         made.cache, made.seed, made.checkpoint = cfg.cache, estimator.seed, None
         for group, key in MACHINE:
             made[group][key] = cfg[group][key]
+        made.trainer.update(devices=1, num_nodes=1, strategy="auto")  # whatever the run that asks has
     own = OmegaConf.load(CONF / "experiment" / f"{estimator.recipe}.yaml")
     own.pop("defaults")
     made.merge_with(own)
@@ -204,7 +209,7 @@ def _decisive(value: Any) -> Any:
 
 def train(cfg: DictConfig, corpus: Any, folder: Path) -> Mapping[str, Any]:
     """Trains and leaves the model in `folder`; the random state of the run that asked is as it was before."""
-    with _isolated():
+    with _isolated(), alone():
         fitted = fit(cfg, *prepare(cfg, corpus), folder, keep_last=False)
     fitted.checkpoint.rename(folder / MODEL)
     fitted.checkpoint.parent.rmdir()
