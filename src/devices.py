@@ -5,6 +5,7 @@ Shape letters: W devices, b rows of a batch on one device, B = W b pairs of the 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,6 +123,8 @@ def shard(encoder: nn.Module, mesh: dist.DeviceMesh) -> None:
 
     if any(isinstance(parameter, DTensor) for parameter in encoder.parameters()):
         return  # the training before this test
+    # Embeddings cut to their first dimensions are a view; nothing changes them in place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     blocks = {name for module in encoder.modules() for name in getattr(module, "_no_split_modules", None) or ()}
     for module in encoder.modules():
         if type(module).__name__ in blocks:
