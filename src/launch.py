@@ -74,8 +74,7 @@ class Launch:
 def settle(cfg: DictConfig) -> int:
     """The number of devices; `trainer.devices` and `num_nodes` are set to what torchrun or SLURM started if left open.
 
-    Raises InputError where they contradict each other, where the trainer does not exist, or where the devices cannot
-    share a batch evenly.
+    Raises InputError where they contradict each other, or where the devices cannot share a batch evenly.
     """
     trainer, launch = cfg.trainer, Launch.found()
     if launch is not None:
@@ -83,18 +82,18 @@ def settle(cfg: DictConfig) -> int:
             trainer.devices = launch.per_node
         if trainer.num_nodes == 1:
             trainer.num_nodes = launch.nodes
-    try:
-        probe: Trainer = instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-        if isinstance(probe.strategy, ParallelStrategy) and (launch is None or launch.processes == probe.world_size):
-            probe.strategy.cluster_environment.validate_settings(probe.num_devices, probe.num_nodes)
-    except (ValueError, RuntimeError) as error:  # an unknown strategy, SLURM without --ntasks-per-node
-        raise InputError(f"trainer: {str(error).strip().splitlines()[0]}") from error
-    world = probe.world_size
+    probe: Trainer = instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    world = probe.num_devices * probe.num_nodes
     if launch is not None and launch.processes != world:
         raise InputError(
             f"{launch.by} started {launch.nodes} x {launch.per_node} processes, found trainer.num_nodes="
             f"{trainer.num_nodes} x trainer.devices={trainer.devices}: add trainer=ddp, which takes what was started"
         )
+    if launch is None and isinstance(probe.strategy, ParallelStrategy):
+        try:
+            probe.strategy.cluster_environment.validate_settings(probe.num_devices, probe.num_nodes)
+        except ValueError as error:
+            raise InputError(f"in a job of SLURM, start the processes with srun ({error})") from error
     if isinstance(probe.strategy.launcher, _MultiProcessingLauncher):
         raise InputError(
             f"trainer.strategy={trainer.strategy!r} forks this process, and what its copies found would be lost: "

@@ -14,6 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from src.backbones.base import Encoder
 from src.backbones.transformer import TransformerEncoder
 from src.batching import EpochOrder, SimilarBatches
+from src.callbacks import NegativeWeights
 from src.corpora.base import Split
 from src.datamodule import CodeSearchData
 from src.devices import LeadersOrder, Share, all_columns, all_rows, own_randomness
@@ -86,7 +87,7 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
         gradient_clip_val=CLIP,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        callbacks=[watch],
+        callbacks=[watch, NegativeWeights()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -95,7 +96,8 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
     )
     made = data(encoder)
     trainer.fit(module, datamodule=made)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    logged = ("val/", "negatives/", "weights/min", "weights/effective")
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(logged)}
     trainer.test(module, datamodule=made, verbose=False)
     return {
         "gradients": watch.gradients,
@@ -128,6 +130,7 @@ def test_several_processes_train_another_model_than_one(world, backbone, strateg
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     checkpoint = small_bert if backbone == "bert" else None
     one = trained(tmp_path, checkpoint, 1)
+    assert len(one["metrics"]) == 6
     assert len(one["gradients"]) == len(one["losses"]) == 4
     norm = torch.stack([gradient.norm() for gradient in one["gradients"][0].values()]).norm()
     assert norm.item() == pytest.approx(CLIP, rel=1e-3)  # it was larger
