@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -13,8 +14,9 @@ from src.backbones.base import Encoder
 from src.batching import Batching
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
-from src.errors import InputError
+from src.errors import InputError, nearest
 from src.losses.base import Loss
+from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
@@ -42,6 +44,7 @@ def build_loss(cfg: DictConfig) -> Loss:
     """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
     loss: Loss = instantiate(cfg.loss)
     loss.check_negatives(cfg.data.batch_size - 1)
+    check_block(cfg.model.get("loss_block", AUTO))
     return loss
 
 
@@ -64,13 +67,36 @@ def build_data(
     return CodeSearchData(
         *(corpus, encoder, estimator, instantiate(cfg.batching), weigh),
         seed=cfg.seed,
+        chunk=cfg.trainer.get("grad_cache_chunk"),
         **cfg.negatives,
         **cfg.data,
     )
 
 
 def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
-    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer)
+    replay = cfg.trainer.get("grad_cache_chunk") is not None
+    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
+
+
+def trainer(grad_cache_chunk: int | None = None, compile: bool | str = False, **options: Any) -> L.Trainer:
+    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them."""
+    return L.Trainer(**options)
+
+
+def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
+    """torch.compile of the encoder, in place and for any shape, where `trainer.compile` is true or names a backend.
+
+    Raises InputError where there is no such backend.
+    """
+    if not asked:
+        return
+    backend = "inductor" if asked is True else asked
+    if backend not in (known := torch.compiler.list_backends(exclude_tags=())):
+        raise InputError(
+            f"trainer.compile must be false, true or one of {', '.join(known)}, found {asked!r}"
+            + nearest(str(asked), known)
+        )
+    encoder.compile(backend=backend, dynamic=True)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

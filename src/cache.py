@@ -202,7 +202,9 @@ def sha256(path: Path) -> str:
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """12 hex digits over the source files that decide what a trained model and its embeddings are."""
-    files = [*(SOURCE / f"{name}.py" for name in ("text", "datamodule", "module", "fitting", "batching"))]
+    files = [
+        *(SOURCE / f"{name}.py" for name in ("text", "ragged", "parts", "datamodule", "module", "fitting", "batching"))
+    ]
     files += [
         SOURCE / "losses" / "base.py",
         SOURCE / "losses" / "infonce.py",

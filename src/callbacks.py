@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from src.by_rows import some_rows
 from src.loggers import ForgivingWandbLogger
 from src.losses.base import negatives, without
 
@@ -49,7 +50,8 @@ class NegativeWeights(Callback):
     """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`; a histogram less often.
 
     `weights/share_clipped` is the share of negatives at the loss's floor; `weights/effective_negatives` is Kish's
-    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little.
+    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little. Of a batch
+    larger than 1,024 only the first rows are looked at.
     """
 
     def __init__(self, histogram_every: int = 5) -> None:
@@ -62,15 +64,14 @@ class NegativeWeights(Callback):
         step = trainer.global_step
         if "similarity" not in batch or step % trainer.log_every_n_steps:
             return
-        similarity_BC = batch["similarity"].float()
-        is_positive_BC = torch.zeros_like(similarity_BC, dtype=torch.bool)
-        is_positive_BC.scatter_(1, batch["positive"][:, None], True)
+        similarity_BC = some_rows(batch["similarity"]).float()
+        positive_B = batch["positive"][: len(similarity_BC)]
         if "excluded" in batch:
-            similarity_BC = without(similarity_BC, batch["excluded"], is_positive_BC)
-        weights_BC = module.loss.negative_weights(similarity_BC, is_positive_BC)
+            similarity_BC = without(similarity_BC, some_rows(batch["excluded"]), positive_B)
+        weights_BC = module.loss.negative_weights(similarity_BC, positive_B)
         if weights_BC is None or similarity_BC.shape[1] < 2:
             return
-        is_negative_BC = negatives(similarity_BC, is_positive_BC)
+        is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(

@@ -19,7 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch
+from src.allocator import keep_freed_memory
 from src.errors import InputError, is_interrupt, nearest
+
+log = logging.getLogger(__name__)
 
 CONF = Path(__file__).parents[1] / "conf"
 # Errors of the user's making; anything else is ours and keeps its traceback.
@@ -43,6 +46,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     failed: list[BaseException] = []
 
     def reporting(cfg: DictConfig) -> Any:
+        log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
             return task(cfg)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -11,15 +12,18 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.batching import Batching, OneLanguageOrder, RandomBatches
+from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
-from src.devices import LeadersOrder, Share
+from src.devices import LeadersOrder, Share, is_sharded
 from src.errors import InputError, nearest
+from src.parts import Cut, Unread, token_budget, whole_number
+from src.ragged import Ragged
 from src.weights.base import Estimator
 
 POSITIVES = ("code", "query")
-Tokenise = Callable[[Sequence[str]], Features]
+Items = Unread | Ragged  # give the items of rows
 
 
 class CodeSearchData(L.LightningDataModule):
@@ -35,6 +39,9 @@ class CodeSearchData(L.LightningDataModule):
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
         batch_size: pairs of a training batch on all devices together; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
+        token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
+            one batch to the loss. `auto` suits the device, None encodes whole batches.
+        chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
     """
@@ -50,6 +57,8 @@ class CodeSearchData(L.LightningDataModule):
         positives: str = "code",
         batch_size: int = 64,
         eval_batch_size: int = 256,
+        token_budget: int | str | None = "auto",
+        chunk: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -68,6 +77,8 @@ class CodeSearchData(L.LightningDataModule):
         self.positives_are = positives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.token_budget = token_budget
+        self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
         self.num_workers = num_workers
         self.seed = seed
         self._fitted = False
@@ -139,20 +150,29 @@ class CodeSearchData(L.LightningDataModule):
         )
 
     def _pair_batch(self, pairs: Sequence[Pair]) -> PairBatch:
-        queries = [pair.query for pair in pairs]
-        targets, tokenise = queries, self.encoder.queries
-        if self.positives_are == "code":
-            targets, tokenise = [pair.code for pair in pairs], self.encoder.codes
-        copies = np.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
-        return PairBatch(
-            *(queries, targets, self.encoder.queries, tokenise, self.estimator if self.weigh else None, copies),
-            share=self.share,
-        )
+        queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
+        targets = queries if self.positives_are == "query" else codes
+        copies = torch.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
+        sides = [
+            Unread(self.encoder, texts, side) for texts, side in ((queries, "query"), (targets, self.positives_are))
+        ]
+        return PairBatch(*sides, self._cut(self.chunk), self.estimator if self.weigh else None, copies, self.share)
+
+    def _cut(self, most: int | None = None) -> Cut:
+        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
+        # The devices of a sharded model need each other in every forward pass: all must make equally many.
+        budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, device)
+        return Cut(self.encoder, budget, most)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The estimator's arithmetic on the device, where no worker has done it."""
+        """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
         if "gathered" in batch:
-            batch["similarity"] = self.estimator.on_device(batch.pop("gathered"))
+            shape, gathered = batch.pop("shape"), batch.pop("gathered")
+            batch["similarity"] = matrix(partial(self.estimator.on_device, gathered), shape)
+        if "copies" in batch:
+            rows_2B, columns_2C = batch.pop("copies")
+            make = partial(_copied, rows_2B, columns_2C, batch["positive"])
+            batch["excluded"] = matrix(make, (rows_2B.shape[1], columns_2C.shape[1]))
         return batch
 
     def val_dataloader(self) -> list[DataLoader]:
@@ -162,15 +182,15 @@ class CodeSearchData(L.LightningDataModule):
         return self._evaluation_loaders(self.corpus.split("test"))
 
     def _evaluation_loaders(self, split: Split) -> list[DataLoader]:
-        queries = self._text_loader([pair.query for pair in split.pairs], self.encoder.queries)
-        return [queries, self._text_loader(split.codebase.codes, self.encoder.codes)]
+        queries = self._text_loader([pair.query for pair in split.pairs], "query")
+        return [queries, self._text_loader(split.codebase.codes, "code")]
 
-    def _text_loader(self, texts: Sequence[str], tokenise: Tokenise) -> DataLoader:
-        return text_loader(texts, tokenise, self.eval_batch_size, self.num_workers, self.share)
+    def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.share)
 
 
 def text_loader(
-    texts: Sequence[str], tokenise: Tokenise, batch_size: int, num_workers: int = 0, share: Share | None = None
+    texts: Sequence[str], side: str, cut: Cut, batch_size: int, num_workers: int = 0, share: Share | None = None
 ) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
@@ -182,15 +202,16 @@ def text_loader(
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
-    groups = sorted(rows_of.items(), key=lambda group: -len(group[0]))
-    batches = [range(start, min(start + batch_size, len(groups))) for start in range(0, len(groups), batch_size)]
+    distinct = sorted(rows_of, key=len, reverse=True)
+    batches = [range(len(distinct))[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
     while len(batches) % share.world:
-        batches.append(range(len(groups), len(groups) + 1))
-        groups.append((groups[-1][0], []))  # embedded for no row
+        batches.append(range(len(distinct), len(distinct) + 1))
+        distinct.append(distinct[-1])  # embedded for no row
+    rows = [rows_of.pop(text, []) for text in distinct]
     return DataLoader(
-        groups,  # type: ignore[arg-type]
+        range(len(distinct)),  # type: ignore[arg-type]
         batch_sampler=batches[share.rank :: share.world],
-        collate_fn=TextBatch(tokenise),
+        collate_fn=TextBatch(Unread(cut.encoder, distinct, side), cut, rows),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )
@@ -203,53 +224,60 @@ class PairBatch:
     On several devices: features of the own pairs, which are the rows; the columns are the codes of the whole batch.
     """
 
-    queries: Sequence[str]
-    targets: Sequence[str]  # what each query is paired with
-    tokenise_queries: Tokenise
-    tokenise_targets: Tokenise
+    queries: Items
+    targets: Items  # what each query is paired with
+    cut: Cut
     estimator: Estimator | None
-    copies_2N: np.ndarray | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
+    copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
     share: Share = field(default_factory=Share)
-    in_worker: bool = False  # whether the similarities are worked out here or from what is gathered here
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         own = self.share.rows(len(indices))
         batch = {
-            "queries": self.tokenise_queries([self.queries[i] for i in indices[own]]),
-            "codes": self.tokenise_targets([self.targets[i] for i in indices[own]]),
+            "queries": self.cut(self.queries[indices[own]]),
+            "codes": self.cut(self.targets[indices[own]]),
             "positive": torch.arange(own.start, own.stop),
         }
         columns = np.asarray(indices)
+        rows = columns[own]
         if self.estimator is not None:
-            gathered = self.estimator.gather(columns[own], columns)
-            if self.in_worker:
-                batch["similarity"] = self.estimator.on_device(gathered)
-            else:
-                batch["gathered"] = gathered
+            batch["gathered"] = self.estimator.gather(rows, columns)
+            batch["shape"] = (len(rows), len(columns))
         if self.copies_2N is not None:
-            copies_2C = self.copies_2N[:, columns]
-            excluded_BC = (copies_2C[:, own, None] == copies_2C[:, None, :]).any(axis=0)
-            np.fill_diagonal(excluded_BC[:, own], False)
-            batch["excluded"] = torch.from_numpy(excluded_BC)
+            copies = self.copies_2N[:, rows], self.copies_2N[:, columns]
+            if is_small(len(rows), len(columns)):
+                batch["excluded"] = _copied(*copies, batch["positive"])
+            else:
+                batch["copies"] = copies
         return batch
 
 
-def _numbered(texts: Sequence[str]) -> np.ndarray:
+def _copied(
+    rows_2B: torch.Tensor, columns_2C: torch.Tensor, positive_B: torch.Tensor, rows: slice = slice(None)
+) -> torch.Tensor:
+    """bool, (rows, C): True where a column repeats the row's query or target, its own column apart."""
+    is_copy_BC = (rows_2B[:, rows, None] == columns_2C[:, None, :]).any(dim=0)
+    return is_copy_BC.scatter_(1, positive_B[rows, None], False)
+
+
+def _numbered(texts: Sequence[str]) -> torch.Tensor:
     """(N,) the same number for the same text."""
     number_of: dict[str, int] = {}
-    return np.array([number_of.setdefault(text, len(number_of)) for text in texts])
+    return torch.tensor([number_of.setdefault(text, len(number_of)) for text in texts])
 
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Distinct texts, each with its rows -> features, the rows, and which embedding each row takes."""
+    """Indices of distinct texts -> features, the rows that hold them, and which embedding each row takes."""
 
-    tokenise: Tokenise
+    items: Items
+    cut: Cut
+    rows: Sequence[Sequence[int]]  # of each text
 
-    def __call__(self, groups: list[tuple[str, list[int]]]) -> dict[str, Any]:
-        rows = [(row, place) for place, (_, rows) in enumerate(groups) for row in rows]
+    def __call__(self, indices: list[int]) -> dict[str, Any]:
+        rows = [(row, place) for place, index in enumerate(indices) for row in self.rows[index]]
         return {
-            "features": self.tokenise([text for text, _ in groups]),
+            "features": self.cut(self.items[indices]),
             "row": torch.tensor([row for row, _ in rows], dtype=torch.long),
             "place": torch.tensor([place for _, place in rows], dtype=torch.long),
         }

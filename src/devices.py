@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning import LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from src.batching import EpochOrder
@@ -114,6 +115,11 @@ def load_state(module: LightningModule, state: dict[str, Tensor], share: Share) 
 
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
     set_model_state_dict(module, state if share.rank == 0 else {}, options=options)
+
+
+def is_sharded(trainer: Trainer | None) -> bool:
+    """Whether the trainer splits the parameters themselves over its devices."""
+    return trainer is not None and isinstance(trainer.strategy, ModelParallelStrategy | FSDPStrategy)
 
 
 def shard(encoder: nn.Module, mesh: dist.DeviceMesh) -> None:

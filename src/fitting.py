@@ -16,7 +16,15 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
-from src.build import build_data, build_loss, build_module, load_checkpoint, load_weights, restore_encoder
+from src.build import (
+    build_data,
+    build_loss,
+    build_module,
+    compile_encoder,
+    load_checkpoint,
+    load_weights,
+    restore_encoder,
+)
 from src.callbacks import EpochLines, Interruptible, NegativeWeights, Throughput
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
@@ -55,6 +63,7 @@ def prepare(
         restore_encoder(encoder, start_from, cfg, cfg.checkpoint)
     else:
         encoder.fit(corpus.split("train").pairs)
+    compile_encoder(encoder, cfg.trainer.get("compile", False))
     module = build_module(cfg, encoder, loss)
     if start_from:
         load_weights(module, start_from, cfg.checkpoint)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.progress import track
@@ -36,6 +37,7 @@ from src.fitting import fit, prepare
 from src.launch import alone
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
+from src.parts import Cut, token_budget
 from src.rundir import relative
 from src.summary import print_facts
 from src.weights.base import Estimator
@@ -54,11 +56,12 @@ TRAINING = {
     "dropout": "backbone.encoder.dropout",
 }
 # What suits the machine, not the model.
-MACHINE = (("trainer", "accelerator"), ("trainer", "precision"), ("data", "num_workers"), ("data", "eval_batch_size"))
-INCIDENTAL = {
-    *("accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "num_workers", "eval_batch_size"),
-    "compare_infonce",
-}
+MACHINE = (
+    *(("trainer", key) for key in ("accelerator", "precision")),
+    *(("data", key) for key in ("num_workers", "eval_batch_size", "token_budget")),
+)
+INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
+INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -260,13 +263,12 @@ def write_embeddings(
         "cuda" if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     )
     module = module.to(device).eval()
-    tokenise = module.encoder.queries if side == "query" else module.encoder.codes
-    loader = text_loader(texts, tokenise, cfg.data.eval_batch_size, cfg.data.num_workers)
+    budget = token_budget(cfg.data.token_budget, module.encoder, device.type)
+    loader = text_loader(texts, side, Cut(module.encoder, budget), cfg.data.eval_batch_size, cfg.data.num_workers)
     mapped_ND = None
     with torch.inference_mode():
         for batch in track(loader, f" {name}", transient=True, disable=not sys.stdout.isatty()):
-            features = {key: value.to(device) for key, value in batch["features"].items()}
-            embeddings_BD = module.embed(features)
+            embeddings_BD = module.embed(move_data_to_device(batch["features"], device))
             if cosine:
                 embeddings_BD = F.normalize(embeddings_BD, dim=1)
             if mapped_ND is None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from src.backbones.base import Encoder, Features
 from src.corpora.base import Codebase, Pair, Split
+from src.ragged import Ragged
 from src.text import subtokens
 
 VERBS = ("open", "close", "parse", "merge", "sort", "count", "send", "encode", "split", "delete", "copy")
@@ -81,12 +82,12 @@ class BagEncoder(Encoder):
         self.table = nn.Embedding(buckets, embedding_size, padding_idx=0)
         self.norm = nn.LayerNorm(embedding_size)
 
-    def queries(self, texts: Sequence[str]) -> Features:
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         rows = [[1 + zlib.crc32(t.encode()) % (self.buckets - 1) for t in subtokens(text)] or [1] for text in texts]
-        width = max(map(len, rows))
-        return {"ids": torch.tensor([row + [0] * (width - len(row)) for row in rows])}
+        return Ragged.of({"ids": rows})
 
-    codes = queries
+    def features(self, items: Ragged) -> Features:
+        return {"ids": items.padded("ids", 0)}
 
     def forward(self, features: Features) -> torch.Tensor:
         ids_BL = features["ids"]

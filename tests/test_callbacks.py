@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from src.by_rows import ByRows
 from src.callbacks import Interruptible, NegativeWeights, Throughput, effective_negatives
 from src.loggers import ForgivingWandbLogger
 from src.losses.infonce import InfoNCE
@@ -20,7 +21,7 @@ def test_effective_negatives_are_not_kishs():
     assert effective_negatives(weights).tolist() == pytest.approx([4.0, 2.0, 4 / 1.5, 0.0])
 
 
-def watched(loss, similarity, step=10):
+def watched(loss, similarity, step=10, positive=torch.tensor([0, 1])):  # noqa: B008
     logged = {}
     module = SimpleNamespace(
         loss=loss,
@@ -28,7 +29,7 @@ def watched(loss, similarity, step=10):
         log=lambda name, value, **_: logged.update({name: value}),
     )
     trainer = SimpleNamespace(global_step=step, log_every_n_steps=10, loggers=[])
-    batch = {"similarity": similarity, "positive": torch.tensor([0, 1])}
+    batch = {"similarity": similarity, "positive": positive}
     NegativeWeights().on_train_batch_end(trainer, module, None, batch, 0)
     return logged
 
@@ -46,6 +47,21 @@ def test_the_positive_counts_among_the_weights_of_negatives():
 def test_a_loss_without_weights_or_a_step_between_logs_something():
     assert watched(InfoNCE(), torch.zeros(2, 3)) == {}
     assert watched(SoftInfoNCE(1.0, 1.0, 1.0), torch.zeros(2, 3), step=11) == {}
+
+
+def test_the_weights_of_a_large_batch_are_all_made_for_a_log(monkeypatch):
+    monkeypatch.setattr("src.by_rows.SMALL", 10)
+    similarity = torch.tensor([[5.0, 90.0, 0.0], [0.0, 5.0, 0.0]]).repeat(8, 1)
+    asked = []
+
+    def make(rows: slice) -> torch.Tensor:
+        asked.append(rows)
+        return similarity[rows]
+
+    loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0)
+    logged = watched(loss, ByRows(make, (16, 3)), positive=torch.tensor([0, 1]).repeat(8))
+    assert asked == [slice(3)]  # 10 // 3
+    assert logged["weights/mean"].item() == pytest.approx((0.1 + 2 + 1 + 1 + 0.1 + 2) / 6)
 
 
 def test_starting_workers_or_validating_counts_as_training(monkeypatch):

@@ -110,13 +110,13 @@ def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
     made = CodeSearchData(ListCorpus(), BagEncoder(), eval_batch_size=2)
     texts = ["a b c", "d", "a b c", "e f", "d", "a b c"]
     seen = {}
-    for batch in made._text_loader(texts, made.encoder.codes):
+    for batch in made._text_loader(texts, "code"):
         for row, place in zip(batch["row"].tolist(), batch["place"].tolist()):
             seen[row] = [x for x in batch["features"]["ids"][place].tolist() if x]
     assert [seen[row] for row in range(6)] == [
         [x for x in ids if x] for ids in made.encoder.codes(texts)["ids"].tolist()
     ]
-    assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, made.encoder.codes)) == 3
+    assert sum(len(b["features"]["ids"]) for b in made._text_loader(texts, "code")) == 3
 
 
 # Duplicates, SimCSE's pairs, batches of alike pairs
@@ -142,6 +142,26 @@ def test_a_copy_of_the_query_or_the_positive_is_a_negative():
     for i, j in ((0, 2), (0, 3)):
         expected[i, j] = expected[j, i] = True
     assert torch.equal(excluded, expected)
+
+
+def test_a_large_batch_has_matrices_that_nobody_asked_for(monkeypatch):
+    made = data(estimator=BM25Estimator(), mask_duplicates=True)
+    made.corpus = Copies()
+    collate = made._pair_batch(made.corpus.split("train").pairs)
+    items = [3, 1, 5, 7, 2]
+    expected = made.on_after_batch_transfer(collate(items), 0)
+    for module in ("src.by_rows.SMALL", "src.weights.base.HELD"):
+        monkeypatch.setattr(module, 20)
+    batch = collate(items)
+    shapes = [value.shape for value in [*batch["gathered"].values(), *batch["copies"]]]
+    assert all(5 not in shape[1:-1] and shape != (5, 5) for shape in shapes)
+    batch = made.on_after_batch_transfer(batch, 0)
+    for name in ("similarity", "excluded"):
+        assert not isinstance(batch[name], torch.Tensor)
+        assert batch[name].shape == (5, 5)
+        for rows in (slice(None), slice(1, 4), slice(4, 5)):
+            torch.testing.assert_close(batch[name][rows], expected[name][rows])
+    assert expected["excluded"].any()
 
 
 def test_the_paper_negatives_change_without_being_asked():

@@ -66,8 +66,8 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "ddp") -> dict:
-    """Two epochs of two steps of eight pairs, and the test."""
+def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "ddp", parts: bool = False) -> dict:
+    """Two epochs of two steps of eight pairs, and the test; with `parts`, of at most 2 texts, embedded twice."""
     torch.manual_seed(0)
     encoder = TransformerEncoder(str(checkpoint), "mean", 61, 61, dropout=0.0) if checkpoint else BagEncoder()
     encoder.fit(())
@@ -75,6 +75,7 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
     module = CodeSearchModule(
         *(encoder, SoftInfoNCE(alpha=2.0, beta=1.0, weight_temperature=0.5), "dot", 1.0),
         learning_rate=1e-3,
+        replay=parts,
     )
     watch = Watch()
     sharded = ModelParallelStrategy(world, 1, save_distributed_checkpoint=False) if strategy == "fsdp" else strategy
@@ -94,7 +95,7 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    made = data(encoder)
+    made = data(encoder, token_budget=67 if parts else None, chunk=2 if parts else None)
     trainer.fit(module, datamodule=made)
     logged = ("val/", "negatives/", "weights/min", "weights/effective")
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(logged)}
@@ -116,16 +117,19 @@ def small_bert(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("world", "backbone", "strategy"),
+    ("world", "backbone", "strategy", "parts"),
     [
-        (2, "bag", "ddp"),
-        (2, "bert", "ddp"),
-        (2, "bert", "fsdp"),
-        (4, "bag", "ddp"),
-        (4, "bert", "ddp"),
+        (2, "bag", "ddp", False),
+        (2, "bert", "ddp", False),
+        (2, "bert", "ddp", True),
+        (2, "bert", "fsdp", True),
+        (4, "bag", "ddp", False),
+        (4, "bert", "ddp", True),
     ],
 )
-def test_several_processes_train_another_model_than_one(world, backbone, strategy, small_bert, tmp_path, monkeypatch):
+def test_several_processes_train_another_model_than_one(
+    world, backbone, strategy, parts, small_bert, tmp_path, monkeypatch
+):
     # In float64: AdamW makes whole steps out of gradients near 0, which in float32 are rounding and nothing else.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     checkpoint = small_bert if backbone == "bert" else None
@@ -134,7 +138,7 @@ def test_several_processes_train_another_model_than_one(world, backbone, strateg
     assert len(one["gradients"]) == len(one["losses"]) == 4
     norm = torch.stack([gradient.norm() for gradient in one["gradients"][0].values()]).norm()
     assert norm.item() == pytest.approx(CLIP, rel=1e-3)  # it was larger
-    for here in several(world, tmp_path / "together", trained, tmp_path, checkpoint, world, strategy):
+    for here in several(world, tmp_path / "together", trained, tmp_path, checkpoint, world, strategy, parts):
         assert here["sharded"] == (strategy == "fsdp")
         assert here["losses"] == pytest.approx(one["losses"], rel=1e-6)  # which Lightning keeps in float32
         for gradients, expected in zip(here["gradients"], one["gradients"], strict=True):
@@ -244,13 +248,13 @@ def test_one_device_waits_for_nobody():
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
     texts = [f"{'word ' * (i % 5)}{i % 11}" for i in range(23)]
-    one = data(BagEncoder())._text_loader(texts, BagEncoder().codes)
+    one = data(BagEncoder())._text_loader(texts, "code")
     batches = list(one)
     shares = []
     for rank in range(world):
         made = data(BagEncoder())
         made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
-        shares.append(list(made._text_loader(texts, made.encoder.codes)))
+        shares.append(list(made._text_loader(texts, "code")))
     assert len({len(share) for share in shares}) == 1  # a sharded model needs all devices in every batch
     embedded = [batch for turn in zip(*shares) for batch in turn]
     for here, there in zip(embedded, batches):  # padded as one device pads them: the same to the last bit

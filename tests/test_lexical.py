@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
+from scipy.sparse import csr_array
 
+from src import lexical
 from src.errors import InputError
-from src.lexical import BM25
+from src.lexical import BM25, Rows, block_product
 
 DOCUMENTS = [
     ["read", "file", "read"],
@@ -106,3 +108,23 @@ def test_pickling_changes_the_scores():
     bm25 = BM25(DOCUMENTS)
     copy = pickle.loads(pickle.dumps(bm25))
     np.testing.assert_array_equal(copy.scores(copy.query_matrix(QUERIES)), bm25.scores(bm25.query_matrix(QUERIES)))
+
+
+@pytest.mark.parametrize("spread", [1, 3, 1000])  # columns at a time: one, some and a rest, all
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_block_differs_from_the_product_of_its_rows(spread, dtype, monkeypatch):
+    monkeypatch.setattr(lexical, "SPREAD", spread)
+    rng = np.random.default_rng(spread)
+    dense_NV, other_NV = (rng.integers(-2, 3, (13, 29)) * (rng.random((13, 29)) < 0.2) for _ in range(2))
+    dense_NV[3] = other_NV[7] = 0
+    first_NV, second_NV = (csr_array(matrix.astype(dtype)) for matrix in (dense_NV, other_NV))
+    for B, C in ((5, 11), (1, 1), (0, 7), (7, 0), (13, 13)):
+        rows, columns = rng.integers(0, 13, B), rng.integers(0, 13, C)  # in any order, some twice
+        found_BC = block_product(Rows.of(first_NV, rows), Rows.of(second_NV, columns))
+        assert found_BC.dtype == dtype
+        np.testing.assert_array_equal(found_BC, dense_NV[rows] @ other_NV[columns].T)
+
+
+def test_a_row_beyond_the_last_is_some_other_row():
+    with pytest.raises(IndexError):
+        Rows.of(csr_array(np.eye(3)), np.array([0, 3]))

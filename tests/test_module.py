@@ -10,7 +10,9 @@ import torch
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.losses.infonce import InfoNCE
+from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
+from src.weights.bm25 import BM25Estimator
 from tests.doubles import BagEncoder, ListCorpus
 
 
@@ -130,3 +132,24 @@ def test_training_does_not_lower_the_loss(tmp_path):
     t.fit(m, datamodule=data)
     assert t.callback_metrics["train/loss"] < 0.5  # ln 23 = 3.1 at random
     assert t.callback_metrics["val/mrr"] > before
+
+
+def test_blocks_of_rows_train_another_model(tmp_path, monkeypatch):
+    def trained(loss_block, small: int) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr("src.by_rows.SMALL", small)
+        torch.manual_seed(0)
+        loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=0.5)
+        m = CodeSearchModule(BagEncoder().double(), loss, "cosine", 10.0, loss_block, learning_rate=0.05)
+        data = CodeSearchData(ListCorpus(), m.encoder, BM25Estimator(), mask_duplicates=True, batch_size=11)
+        trainer(tmp_path, max_epochs=2).fit(m, datamodule=data)
+        return m.state_dict()
+
+    whole, blocks = trained(None, small=2**20), trained(3, small=20)
+    for name, value in whole.items():
+        torch.testing.assert_close(blocks[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss_block", ["atuo", 0, -3, 2.5, True])
+def test_a_block_of_no_rows_is_accepted(loss_block):
+    with pytest.raises(InputError, match=r"model\.loss_block must be auto, null or a number of rows above 0, found"):
+        module(loss_block=loss_block)

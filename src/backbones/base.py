@@ -5,32 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from src.corpora.base import Pair
+from src.ragged import Ragged
 
 Features = dict[str, torch.Tensor]  # every tensor has the batch as its first dimension
 
 
 class Encoder(nn.Module):
-    """Turns texts into features (in the data loader's workers) and features into embeddings (on the device).
+    """Turns texts into items (once), items into features (per batch) and features into embeddings (on the device).
 
     Embeddings are not normalised here: `similarity: cosine` of the module does that.
     """
 
     embedding_size: int
+    costs_padding = True  # False: padding costs next to nothing, so that batches need not be cut by length
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learns what must be learnt from the training split before training (tokeniser, IDF). Pretrained: nothing."""
 
-    def queries(self, texts: Sequence[str]) -> Features:
-        """Tokenises natural-language queries; padded to the longest of this batch."""
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """Everything about texts that can be known before they meet in a batch; `side` is `query` or `code`."""
         raise NotImplementedError
 
-    def codes(self, texts: Sequence[str]) -> Features:
-        """Tokenises codes; padded to the longest of this batch."""
+    def features(self, items: Ragged) -> Features:
+        """Items of one side as tensors, padded to the longest of these."""
         raise NotImplementedError
+
+    def lengths(self, items: Ragged) -> np.ndarray:
+        """(N,) places that each item takes where nothing is padded; by default, its longest column's."""
+        return np.max([items.lengths(name) for name in items.columns], axis=0)
+
+    def queries(self, texts: Sequence[str]) -> Features:
+        """Features of natural-language queries."""
+        return self.features(self.tokenise(texts, "query"))
+
+    def codes(self, texts: Sequence[str]) -> Features:
+        """Features of codes."""
+        return self.features(self.tokenise(texts, "code"))
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD of the features made by `queries` or `codes`."""

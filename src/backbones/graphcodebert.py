@@ -9,17 +9,21 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from src.backbones.architecture import position_table
 from src.backbones.base import Features
 from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow
+from src.backbones.tokens import encode, readable
 from src.backbones.transformer import TransformerEncoder
 from src.errors import InputError, nearest
+from src.ragged import Ragged, counted, within
 
 NODE, PADDING, FIRST = 0, 1, 2  # positions: of every node, of padding, and of the first token, as in RoBERTa
 HIDDEN = -1e4  # added to the attention scores that the graph forbids; float16 holds it, and exp() of it is 0
+COLUMNS = ("ids", "first", "after", "node", "parent")  # of a code, as graph_item returns them
 
 
 class GraphCodeBERTEncoder(TransformerEncoder):
@@ -75,35 +79,40 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         self.language = language
         self.max_nodes = max_nodes
 
-    def codes(self, texts: Sequence[str]) -> Features:
-        """int64 (B, L) `input_ids` and `position_ids`, bool (B, L, L) `attention_mask`: may row see column?"""
-        texts = [text.encode("utf-8", "replace").decode() for text in texts]
-        flows = [extract_dataflow(text, self.language) for text in texts]
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """Of codes the columns of `graph_item`, of queries those of `TransformerEncoder`."""
+        if side == "query":
+            return super().tokenise(texts, side)
+        flows = [extract_dataflow(readable(text), self.language) for text in texts]
         pieces = self._pieces([tokens for tokens, _ in flows])
-        tokenizer = self.tokenizer
-        inputs = [
-            graph_input(
-                ids, edges, self.max_code_tokens, self.max_nodes, tokenizer.cls_token_id, tokenizer.sep_token_id
-            )
+        ends = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
+        made = [
+            graph_item(ids, edges, self.max_code_tokens, self.max_nodes, *ends)
             for ids, (_, edges) in zip(pieces, flows)
         ]
-        length = max(len(places) for _, places, _ in inputs)
-        ids_BL = torch.full((len(inputs), length), tokenizer.pad_token_id)
-        places_BL = torch.full((len(inputs), length), PADDING)
-        sees_BLL = torch.zeros(len(inputs), length, length, dtype=torch.bool)
-        for row, (ids, places, sees_LL) in enumerate(inputs):
-            ids_BL[row, : len(ids)] = torch.tensor(ids)
-            ids_BL[row, len(ids) : len(places)] = tokenizer.unk_token_id  # of the nodes; no embedding is taken from it
-            places_BL[row, : len(places)] = torch.tensor(places)
-            sees_BLL[row, : len(places), : len(places)] = sees_LL
-        return {"input_ids": ids_BL, "position_ids": places_BL, "attention_mask": sees_BLL}
+        return Ragged.of(dict(zip(COLUMNS, zip(*made))))
+
+    def features(self, items: Ragged) -> Features:
+        """Of codes int64 (B, L) `input_ids`, `position_ids` and bool (B, L, L) `attention_mask`: may row see column?"""
+        if "first" not in items:
+            return super().features(items)
+        ids, whole = items.lengths("ids"), self.lengths(items)
+        ids_BL = items.padded("ids", self.tokenizer.pad_token_id, width=whole.max())
+        code_BL, used_BL = (torch.from_numpy(within(lengths, ids_BL.shape[1])) for lengths in (ids, whole))
+        ids_BL[used_BL & ~code_BL] = self.tokenizer.unk_token_id  # of the nodes; no embedding is taken from it
+        places_BL = torch.where(code_BL, torch.arange(FIRST, FIRST + ids_BL.shape[1]), PADDING)
+        places_BL[used_BL & ~code_BL] = NODE
+        return {"input_ids": ids_BL, "position_ids": places_BL, "attention_mask": graph_mask(items, code_BL, used_BL)}
+
+    def lengths(self, items: Ragged) -> np.ndarray:
+        """(N,) places of tokens and nodes."""
+        return super().lengths(items) if "first" not in items else items.lengths("ids") + items.lengths("first")
 
     def _pieces(self, functions: list[list[str]]) -> list[list[list[int]]]:
         """The ids of every token of every function; all but a function's first are read after a space."""
         spaced = [" " * (place > 0) + token for tokens in functions for place, token in enumerate(tokens)]
         most = self.max_code_tokens + self.max_nodes  # a longer one is cut in any case
-        limits = {"truncation": True, "max_length": most}
-        ids = iter(self.tokenizer(spaced, add_special_tokens=False, **limits)["input_ids"] if spaced else [])
+        ids = iter([text.ids for text in encode(self.tokenizer, spaced, most, specials=False)])
         return [[next(ids) for _ in tokens] for tokens in functions]
 
     def forward(self, features: Features) -> torch.Tensor:
@@ -139,9 +148,9 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         return super()._checked(model)
 
 
-def graph_input(
+def graph_item(
     pieces: list[list[int]], edges: list[Edge], max_code_tokens: int, max_nodes: int, start: int, end: int
-) -> tuple[list[int], list[int], torch.Tensor]:
+) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
     """One function as GraphCodeBERT reads it.
 
     Args:
@@ -151,8 +160,9 @@ def graph_input(
         start, end: the ids of `<s>` and `</s>`.
 
     Returns:
-        The ids of special and code tokens; the positions of these and of the nodes, which follow them in the order of
-        their tokens (L); and bool (L, L), may row see column?
+        The ids of special and code tokens; of each node, which stand in the order of their tokens, the place of its
+        first code token and the one after its last; and of each link between nodes, that of the node and of the node
+        that its value comes from.
     """
     nodes = sorted(edges, key=lambda edge: edge[1]) if max_nodes else []
     places = max_code_tokens + max_nodes
@@ -160,13 +170,30 @@ def graph_input(
     ids = [start, *[id_ for piece in pieces for id_ in piece][:room], end]
     spans = list(pairwise(accumulate(map(len, pieces), initial=1)))  # of each token's ids, after <s>
     nodes = [node for node in nodes[: places - len(ids)] if spans[node[1]][1] < len(ids)]
-    row_of = {node[1]: row for row, node in enumerate(nodes, start=len(ids))}  # of several edges of a token, the last
+    row_of = {node[1]: row for row, node in enumerate(nodes)}  # of several edges of a token, the last
+    links = [(row, row_of[parent]) for row, node in enumerate(nodes) for parent in node[4] if parent in row_of]
+    own = [spans[node[1]] for node in nodes]
+    return ids, *([pair[side] for pair in pairs] for pairs in (own, links) for side in (0, 1))
 
-    sees_LL = torch.zeros(len(ids) + len(nodes), len(ids) + len(nodes), dtype=torch.bool)
-    sees_LL[: len(ids), : len(ids)] = True
-    sees_LL[[0, len(ids) - 1]] = True
-    for row, (_, token, _, _, parents) in enumerate(nodes, start=len(ids)):
-        own = slice(*spans[token])
-        sees_LL[row, own] = sees_LL[own, row] = True
-        sees_LL[row, [row_of[parent] for parent in parents if parent in row_of]] = True
-    return ids, [*range(FIRST, FIRST + len(ids)), *[NODE] * len(nodes)], sees_LL
+
+def graph_mask(items: Ragged, code_BL: torch.Tensor, used_BL: torch.Tensor) -> torch.Tensor:
+    """bool (B, L, L), may row see column?
+
+    Args:
+        items: in the columns of `graph_item`.
+        code_BL, used_BL: which places hold special and code tokens, and which these or nodes.
+    """
+    sees_BLL = code_BL.unsqueeze(1) & code_BL.unsqueeze(2)
+    texts, ids = np.arange(len(items)), items.lengths("ids")
+    for place in (0, ids - 1):  # <s> and </s>
+        sees_BLL[texts, place] = used_BL
+    nodes = items.lengths("first")
+    text, place = np.repeat(texts, nodes), ids.repeat(nodes) + counted(nodes)  # of each node
+    own = items.values("after").astype(int) - items.values("first")
+    token = items.values("first").repeat(own) + counted(own)
+    sees_BLL[text.repeat(own), place.repeat(own), token] = True
+    sees_BLL[text.repeat(own), token, place.repeat(own)] = True
+    links = items.lengths("node")
+    text, shift = np.repeat(texts, links), ids.repeat(links)
+    sees_BLL[text, shift + items.values("node"), shift + items.values("parent")] = True
+    return sees_BLL

@@ -11,13 +11,13 @@ import zlib
 from collections.abc import Sequence
 from itertools import chain, repeat
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from src.backbones.base import Encoder, Features
 from src.corpora.base import Pair
+from src.ragged import Ragged
 from src.text import subtokens
 
 PADDING = 0  # row 0 of the table; pieces are hashed to rows 1 to buckets
@@ -47,6 +47,8 @@ class TinyEncoder(Encoder):
         max_code_tokens: the same for codes.
         dropout: share of a text's pieces that is left out while training.
     """
+
+    costs_padding = False
 
     def __init__(
         self,
@@ -81,13 +83,17 @@ class TinyEncoder(Encoder):
 
     # Texts to features
 
-    def queries(self, texts: Sequence[str]) -> Features:
-        """`rows` and `places`, both (B, L) and padded with 0; the place of every piece of a query is 0."""
-        return self._features([dict.fromkeys(self._pieces(text, self.max_query_tokens), 0) for text in texts])
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """`rows` and, of a code's pieces, `places` from 1; the place of every piece of a query is 0."""
+        if side == "query":
+            pieces = [dict.fromkeys(self._pieces(text, self.max_query_tokens), 0) for text in texts]
+        else:
+            pieces = [self._pieces(text, self.max_code_tokens) for text in texts]
+        return Ragged.of({"rows": pieces, "places": [text.values() for text in pieces]})
 
-    def codes(self, texts: Sequence[str]) -> Features:
-        """`rows` and `places`, both (B, L) and padded with 0; places of a code's pieces count from 1."""
-        return self._features([self._pieces(text, self.max_code_tokens) for text in texts])
+    def features(self, items: Ragged) -> Features:
+        """`rows` and `places`, both int64 (B, L) and padded with 0."""
+        return {"rows": items.padded("rows", PADDING), "places": items.padded("places", 0)}
 
     def _pieces(self, text: str, max_tokens: int) -> dict[int, int]:
         """Row of each distinct piece -> its place, from 1, in order of first occurrence."""
@@ -98,14 +104,6 @@ class TinyEncoder(Encoder):
             for row in rows_of(word, self.buckets):
                 place_of.setdefault(row, place)
         return place_of
-
-    def _features(self, texts: Sequence[dict[int, int]]) -> Features:
-        rows_BL = np.full((len(texts), max(map(len, texts))), PADDING)
-        places_BL = np.zeros_like(rows_BL)
-        for row, text in enumerate(texts):
-            rows_BL[row, : len(text)] = list(text)
-            places_BL[row, : len(text)] = list(text.values())
-        return {"rows": torch.from_numpy(rows_BL), "places": torch.from_numpy(places_BL)}
 
     # Features to embeddings
 

@@ -1,7 +1,10 @@
-"""What every pretrained tokenizer must do here: be fast, know padding, pad on the right, end texts as asked."""
+"""What every pretrained tokenizer must do here: be fast, know padding, end texts as asked, cut them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tokenizers import Encoding
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -20,7 +23,6 @@ def prepared(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | Non
         if tokenizer.eos_token is None:
             raise InputError(f"backbone.name={name!r} has a tokenizer with neither a pad nor an eos token")
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "right"  # absolute positions start at the first real token only if it comes first
     if end_token is not None:
         end_texts(tokenizer, name, end_token)
     return tokenizer
@@ -43,3 +45,18 @@ def end_texts(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None
     if not added:
         template = TemplateProcessing(single=["$A", token], special_tokens=[(token, id_)])
         tokenizer.backend_tokenizer.post_processor = template
+
+
+def readable(text: str) -> str:
+    """Half a surrogate pair, which JSON can hold, is no text to a tokenizer: it becomes "?"."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int, specials: bool = True
+) -> list[Encoding]:
+    """Texts cut to `max_tokens`, with or without special tokens; by the backend itself, which need not keep offsets."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.enable_truncation(max_tokens, direction=tokenizer.truncation_side)
+    return backend.encode_batch_fast(texts, add_special_tokens=specials)

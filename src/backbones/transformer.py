@@ -24,10 +24,11 @@ from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, posi
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
-from src.backbones.tokens import prepared
+from src.backbones.tokens import encode, prepared, readable
 from src.cache import sha256
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError, nearest
+from src.ragged import Ragged, within
 
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
 
@@ -99,28 +100,29 @@ class TransformerEncoder(Encoder):
 
     # Texts to features
 
-    def queries(self, texts: Sequence[str]) -> Features:
-        """int64 (B, L) `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`."""
-        return self._tokenise(texts, self.query_prefix, self.max_query_tokens)
-
-    def codes(self, texts: Sequence[str]) -> Features:
-        """As `queries`, with the length and the prefix of codes."""
-        return self._tokenise(texts, self.code_prefix, self.max_code_tokens)
-
-    def _tokenise(self, texts: Sequence[str], prefix: str, max_tokens: int) -> Features:
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """`input_ids` and, where the tokenizer gives them, `token_type_ids`."""
+        prefix, max_tokens = {
+            "query": (self.query_prefix, self.max_query_tokens),
+            "code": (self.code_prefix, self.max_code_tokens),
+        }[side]
         tokenizer = self.tokenizer
         # A text without any token has no embedding: where the tokenizer adds no special token, an empty text gets one.
         empty = "" if tokenizer.num_special_tokens_to_add() else tokenizer.pad_token
-        batch = tokenizer(
-            # half a surrogate pair, which JSON can hold, is no text to a tokenizer: it becomes "?"
-            [(prefix + text).encode("utf-8", "replace").decode() or empty for text in texts],
-            padding="longest",
-            truncation=True,
-            max_length=max_tokens,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch}
+        encoded = encode(tokenizer, [readable(prefix + text) or empty for text in texts], max_tokens)
+        columns = {"input_ids": [text.ids for text in encoded]}
+        if "token_type_ids" in tokenizer.model_input_names:
+            columns["token_type_ids"] = [text.type_ids for text in encoded]
+        return Ragged.of(columns)
+
+    def features(self, items: Ragged) -> Features:
+        """int64 (B, L) `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`."""
+        ids_BL = items.padded("input_ids", self.tokenizer.pad_token_id)
+        mask_BL = torch.from_numpy(within(items.lengths("input_ids"), ids_BL.shape[1])).long()
+        features = {"input_ids": ids_BL, "attention_mask": mask_BL}
+        if "token_type_ids" in items:
+            features["token_type_ids"] = items.padded("token_type_ids", self.tokenizer.pad_token_type_id)
+        return features
 
     # Features to embeddings
 
@@ -172,7 +174,7 @@ class TransformerEncoder(Encoder):
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The model's tokenizer, padding on the right."""
+        """The model's tokenizer."""
         return self._prepared(self._read(lambda folder: AutoTokenizer.from_pretrained(folder, trust_remote_code=False)))
 
     @cached_property

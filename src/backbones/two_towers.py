@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from src.backbones.base import Encoder, Features
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError
+from src.ragged import Ragged
 
 TOWERS = ("query", "code")
 
@@ -32,14 +34,27 @@ class TwoTowers(Encoder):
             query.dropout = code.dropout = dropout  # read when a configuration is, or in each step
         self.query = query
         self.code = code
+        self.costs_padding = query.costs_padding or code.costs_padding
 
-    def queries(self, texts: Sequence[str]) -> Features:
-        """The query tower's features; their names say which tower they are for."""
-        return {f"query/{name}": tensor for name, tensor in self.query.queries(texts).items()}
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """As the side's tower does; the columns' names say which tower they are for."""
+        items = self._tower(side).tokenise(texts, side)
+        return items.renamed({name: f"{side}/{name}" for name in items.columns})
 
-    def codes(self, texts: Sequence[str]) -> Features:
-        """As `queries`, of the code tower."""
-        return {f"code/{name}": tensor for name, tensor in self.code.codes(texts).items()}
+    def features(self, items: Ragged) -> Features:
+        """As the side's tower does, under names that say which tower they are for."""
+        side, own = self._own(items)
+        return {f"{side}/{name}": tensor for name, tensor in self._tower(side).features(own).items()}
+
+    def lengths(self, items: Ragged) -> np.ndarray:
+        """(N,) as the side's tower counts them."""
+        side, own = self._own(items)
+        return self._tower(side).lengths(own)
+
+    def _own(self, items: Ragged) -> tuple[str, Ragged]:
+        """The side of items, and the items as its tower made them."""
+        name_of = {name: name.partition("/")[2] for name in items.columns}
+        return next(iter(items.columns)).partition("/")[0], items.renamed(name_of)
 
     @property
     def embedding_size(self) -> int:  # type: ignore[override]

@@ -52,7 +52,8 @@ def weigh_with(loss: Loss) -> Weigh:
 
     def weigh(similarity_BC: np.ndarray, own_BC: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return loss.negative_weights(torch.from_numpy(similarity_BC).float(), torch.from_numpy(own_BC)).numpy()
+            positive_B = torch.from_numpy(own_BC.argmax(axis=1))
+            return loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B).numpy()
 
     return weigh
 

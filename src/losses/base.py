@@ -35,7 +35,7 @@ class Loss(nn.Module):
         similarity_BC: torch.Tensor | None = None,
         excluded_BC: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        scores_BC = _at_least_float32(scores_BC)
+        scores_BC = at_least_float32(scores_BC)
         if positive_B.shape != scores_BC.shape[:1]:
             raise InputError(
                 f"positive_B must hold one column per row: expected shape ({scores_BC.shape[0]},), "
@@ -53,29 +53,28 @@ class Loss(nn.Module):
                     f"found {tuple(similarity_BC.shape)}"
                 )
             similarity_BC = similarity_BC.detach().to(scores_BC.dtype)
-        is_positive_BC = torch.zeros_like(scores_BC, dtype=torch.bool).scatter_(1, positive_B[:, None], True)
         if excluded_BC is not None:
-            scores_BC = without(scores_BC, excluded_BC, is_positive_BC)
+            scores_BC = without(scores_BC, excluded_BC, positive_B)
             if self.needs_similarity:
-                similarity_BC = without(similarity_BC, excluded_BC, is_positive_BC)
+                similarity_BC = without(similarity_BC, excluded_BC, positive_B)
         # Autocast would run some of these operations in half precision.
         with torch.autocast(scores_BC.device.type, enabled=False):
-            return self.rows(scores_BC, is_positive_BC, similarity_BC)
+            return self.rows(scores_BC, positive_B, similarity_BC)
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
         """The row losses; inputs are checked, in float32 or better, and `similarity_BC` needs no gradient.
 
         An excluded column holds the lowest finite number in both: every softmax passes it over by itself, and what
-        counts columns asks `negatives`.
+        counts columns asks `count_negatives`.
         """
         raise NotImplementedError
 
-    def negative_weights(self, similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor | None:
-        """weights_BC that multiply e^{s_ij} of the negatives, for logging; None where the loss has no such weights.
+    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor | None:
+        """weights_BC that multiply e^{s_ij} of the negatives, a new tensor; None where the loss has no such weights.
 
-        The positive weighs 1, a column that `without` took out 0.
+        The positive weighs 1. What a column that `without` took out weighs means nothing: its score counts for nothing.
         """
         return None
 
@@ -83,7 +82,7 @@ class Loss(nn.Module):
         """Raises InputError when the loss has no meaning with this many negatives per row."""
 
 
-def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
+def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
     """Scores or similarities whose excluded columns, the positive's apart, are marked as absent."""
     if excluded_BC.shape != values_BC.shape or excluded_BC.dtype != torch.bool:
         raise InputError(
@@ -91,52 +90,63 @@ def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, is_positive_BC: 
             f"found {excluded_BC.dtype} {tuple(excluded_BC.shape)}"
         )
     # Finite, not -inf: a weight of 0 times its log-probability stays 0.
-    return values_BC.masked_fill(excluded_BC & ~is_positive_BC, torch.finfo(values_BC.dtype).min)
+    return values_BC.masked_fill(excluded_BC.scatter(1, positive_B[:, None], False), _lowest(values_BC))
 
 
-def negatives(values_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
+def negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
     """bool (B, C): the columns that are neither the row's positive nor absent (see `without`)."""
-    return (values_BC > torch.finfo(values_BC.dtype).min) & ~is_positive_BC
+    return (values_BC > _lowest(values_BC)).scatter_(1, positive_B[:, None], False)
+
+
+def count_negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+    """n (B, 1), of the values' dtype: how many `negatives` each row has."""
+    B, C = values_BC.shape
+    # Counting costs as much as a softmax. Looking whether anything is absent does not, where no device is waited for.
+    if values_BC.device.type == "cpu" and values_BC.numel() and values_BC.amin() > _lowest(values_BC):
+        return values_BC.new_full((B, 1), C - 1)
+    return negatives(values_BC, positive_B).sum(dim=1, keepdim=True, dtype=values_BC.dtype)
 
 
 def weighted_infonce_rows(
-    scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, weights_BC: torch.Tensor | None = None
+    scores_BC: torch.Tensor, positive_B: torch.Tensor, log_weights_BC: torch.Tensor | None = None
 ) -> torch.Tensor:
     """-s_ip + log(e^{s_ip} + sum_j w_ij e^{s_ij}) of each row, through log w + s: exact at any score.
 
-    A weight of 0 removes its negative. The positive's own weight is 1 whatever `weights_BC` holds there.
+    Args:
+        log_weights_BC: log w, 0 on the positive; -inf removes a negative.
     """
-    logits_BC = scores_BC
-    if weights_BC is not None:
-        logits_BC = scores_BC + weights_BC.masked_fill(is_positive_BC, 1.0).log()
+    logits_BC = scores_BC if log_weights_BC is None else scores_BC + log_weights_BC
     # log_softmax, not logsumexp: its gradient keeps full precision where the sum itself is large.
-    return -positive_scores(logits_BC.log_softmax(dim=1), is_positive_BC)
+    return -at(positive_B, logits_BC.log_softmax(dim=1))
 
 
-def positive_scores(scores_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
-    """The positive's entry of each row, (B,)."""
-    return scores_BC.masked_fill(~is_positive_BC, 0.0).sum(dim=1)
+def at(column_B: torch.Tensor, values_BC: torch.Tensor) -> torch.Tensor:
+    """Each row's entry in its column, (B,)."""
+    return values_BC.gather(1, column_B[:, None]).squeeze(1)
 
 
-def negative_softmax(similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor, temperature: float) -> torch.Tensor:
-    """sigma_BC: softmax over each row's negatives of similarity / temperature; 0 elsewhere.
+def put(column_B: torch.Tensor, value: float, values_BC: torch.Tensor) -> torch.Tensor:
+    """A copy with `value` in each row's column. Many times faster than a mask on a CPU."""
+    return values_BC.scatter(1, column_B[:, None], value)
+
+
+def negative_softmax(similarity_BC: torch.Tensor, positive_B: torch.Tensor, temperature: float) -> torch.Tensor:
+    """sigma_BC: softmax over each row's negatives of similarity / temperature; 0 elsewhere. A new tensor.
 
     The row's extreme is subtracted before the division, so that a tiny temperature cannot overflow.
     """
-    low, high = torch.finfo(similarity_BC.dtype).min, torch.finfo(similarity_BC.dtype).max
-    is_other_BC = ~negatives(similarity_BC, is_positive_BC)
-    if temperature > 0:
-        pivot_B1 = similarity_BC.masked_fill(is_other_BC, low).amax(dim=1, keepdim=True)
-    else:
-        pivot_B1 = similarity_BC.masked_fill(is_other_BC, high).amin(dim=1, keepdim=True)
-    logits_BC = ((similarity_BC - pivot_B1) / temperature).masked_fill(is_other_BC, low)
-    return logits_BC.softmax(dim=1).masked_fill(is_other_BC, 0.0)
+    lowest = _lowest(similarity_BC)
+    logits_BC = put(positive_B, lowest, similarity_BC)
+    if temperature < 0:  # the least similar comes first, the absent still last
+        is_absent_BC = logits_BC == lowest
+        logits_BC = logits_BC.neg_().masked_fill_(is_absent_BC, lowest)
+    pivot_B1 = logits_BC.amax(dim=1, keepdim=True)
+    logits_BC.sub_(pivot_B1).div_(abs(temperature)).scatter_(1, positive_B[:, None], lowest)
+    return logits_BC.softmax(dim=1).mul_(pivot_B1 > lowest)  # a row without negatives: 0 everywhere
 
 
-def negative_log_softmax(scores_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
-    """log softmax over each row's negatives of the scores; 0 on the positive."""
-    low = torch.finfo(scores_BC.dtype).min
-    return scores_BC.masked_fill(is_positive_BC, low).log_softmax(dim=1).masked_fill(is_positive_BC, 0.0)
+def _lowest(values_BC: torch.Tensor) -> float:
+    return torch.finfo(values_BC.dtype).min
 
 
 def check_temperature(weight_temperature: float) -> float:
@@ -146,5 +156,5 @@ def check_temperature(weight_temperature: float) -> float:
     return float(weight_temperature)
 
 
-def _at_least_float32(x: torch.Tensor) -> torch.Tensor:
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

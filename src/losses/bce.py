@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, check_temperature, negative_softmax, negatives
+from src.losses.base import Loss, at, check_temperature, count_negatives, negative_softmax, put
 
 
 class BCE(Loss):
@@ -24,27 +24,29 @@ class BCE(Loss):
         self.weight_temperature = check_temperature(weight_temperature)
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        sigma_BC = negative_softmax(similarity_BC, is_positive_BC, self.weight_temperature)
+        sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+        # 1 - y is 0 on the positive: also where its log(1 - p) is -inf, in a row without negatives.
+        complement_BC = (1.0 - sigma_BC).scatter_(1, positive_B[:, None], 0.0)
+        target_BC = sigma_BC.scatter_(1, positive_B[:, None], 1.0)
         log_p_BC = scores_BC.log_softmax(dim=1)
-        target_BC = sigma_BC.masked_fill(is_positive_BC, 1.0)
-        # 1 - y is 0 on the positive: dropping that term keeps 0 * log 0 out of a row without negatives.
-        complement_BC = ((1.0 - sigma_BC) * _log_one_minus_softmax(scores_BC)).masked_fill(is_positive_BC, 0.0)
-        columns_B = 1 + negatives(scores_BC, is_positive_BC).sum(dim=1)
-        return -(target_BC * log_p_BC + complement_BC).sum(dim=1) / columns_B
+        largest_B, log_one_minus_B, log_one_minus_BC = _log_one_minus_softmax(scores_BC)
+        total_B = (target_BC * log_p_BC + complement_BC * log_one_minus_BC).sum(dim=1)
+        total_B = total_B + at(largest_B, complement_BC) * log_one_minus_B
+        return -total_B / (1 + count_negatives(scores_BC, positive_B).squeeze(1))
 
 
-def _log_one_minus_softmax(scores_BC: torch.Tensor) -> torch.Tensor:
+def _log_one_minus_softmax(scores_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """log(1 - softmax(s)_j), exact also where softmax(s)_j rounds to 1.
 
     Only the row's largest score can have p > 1/2: its 1 - p is summed from the others, the rest goes through log1p.
+
+    Returns:
+        The column of the row's largest score (B,), its value (B,), and the values of all others (B, C), 0 in its place.
     """
-    if scores_BC.shape[1] == 1:
-        return torch.zeros_like(scores_BC)  # no other candidate: never used, kept finite
-    is_largest_BC = torch.zeros_like(scores_BC, dtype=torch.bool).scatter_(1, scores_BC.argmax(1, keepdim=True), True)
-    low = torch.finfo(scores_BC.dtype).min
-    others_B1 = scores_BC.masked_fill(is_largest_BC, low).logsumexp(dim=1, keepdim=True)
-    largest_B1 = others_B1 - scores_BC.logsumexp(dim=1, keepdim=True)
-    rest_BC = torch.log1p(-scores_BC.softmax(dim=1).masked_fill(is_largest_BC, 0.0))
-    return torch.where(is_largest_BC, largest_B1, rest_BC)
+    lowest = torch.finfo(scores_BC.dtype).min
+    largest_B = scores_BC.argmax(dim=1)
+    of_others_B = put(largest_B, lowest, scores_BC).logsumexp(dim=1)
+    rest_BC = torch.log1p(-put(largest_B, 0.0, scores_BC.softmax(dim=1)))
+    return largest_B, (of_others_B - scores_BC.logsumexp(dim=1)).clamp_min(lowest), rest_BC

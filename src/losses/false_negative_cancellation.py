@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 
 from src.errors import InputError
-from src.losses.base import Loss, negatives, positive_scores, weighted_infonce_rows
+from src.losses.base import Loss, at, put, weighted_infonce_rows
+
+FEW = 16  # negatives that are found faster one by one than by sorting the row
 
 
 class FalseNegativeCancellation(Loss):
@@ -35,19 +37,28 @@ class FalseNegativeCancellation(Loss):
         self.threshold = threshold
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        return weighted_infonce_rows(scores_BC, is_positive_BC, self.negative_weights(similarity_BC, is_positive_BC))
+        return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 
-    def negative_weights(self, similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
-        """1 for the negatives that stay (and the positive), 0 for those left out and for excluded columns."""
-        is_negative_BC = negatives(similarity_BC, is_positive_BC)
+    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+        """1 for the negatives that stay (and the positive), 0 for those left out."""
         if self.threshold is not None:
-            limit_B1 = self.threshold * positive_scores(similarity_BC, is_positive_BC)[:, None]
-            is_out_BC = similarity_BC >= limit_B1
+            limit_B1 = self.threshold * at(positive_B, similarity_BC)[:, None]
+            weights_BC = (similarity_BC < limit_B1).to(similarity_BC.dtype)
         else:
-            low = torch.finfo(similarity_BC.dtype).min
-            # A stable sort, not topk: which of several equal similarities goes must not depend on the device.
-            order_BC = similarity_BC.masked_fill(is_positive_BC, low).sort(dim=1, descending=True, stable=True).indices
-            is_out_BC = torch.zeros_like(is_positive_BC).scatter_(1, order_BC[:, : self.top_k], True)
-        return (is_negative_BC & ~is_out_BC | is_positive_BC).to(similarity_BC.dtype)
+            weights_BC = torch.ones_like(similarity_BC)
+            weights_BC.scatter_(1, self._most_similar(similarity_BC, positive_B), 0.0)
+        return weights_BC.scatter_(1, positive_B[:, None], 1.0)
+
+    def _most_similar(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+        """Columns of the top_k negatives; which of several equal ones must not depend on the device: no topk."""
+        lowest = torch.finfo(similarity_BC.dtype).min
+        left_BC = put(positive_B, lowest, similarity_BC)
+        if self.top_k > FEW:
+            return left_BC.sort(dim=1, descending=True, stable=True).indices[:, : self.top_k]
+        columns = []
+        for _ in range(self.top_k):
+            columns.append(left_BC.argmax(dim=1, keepdim=True))  # the first of equal ones
+            left_BC.scatter_(1, columns[-1], lowest)
+        return torch.cat([positive_B[:, None], *columns], dim=1)

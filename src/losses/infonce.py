@@ -15,6 +15,6 @@ class InfoNCE(Loss):
     """
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        return weighted_infonce_rows(scores_BC, is_positive_BC)
+        return weighted_infonce_rows(scores_BC, positive_B)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 
 from src.errors import InputError
-from src.losses.base import Loss, check_temperature, negative_softmax, negatives, weighted_infonce_rows
+from src.losses.base import (
+    Loss,
+    check_temperature,
+    count_negatives,
+    negative_softmax,
+    negatives,
+    weighted_infonce_rows,
+)
 
 
 class SoftInfoNCE(Loss):
@@ -40,27 +47,31 @@ class SoftInfoNCE(Loss):
         self.min_weight = float(min_weight)
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        return weighted_infonce_rows(scores_BC, is_positive_BC, self.negative_weights(similarity_BC, is_positive_BC))
+        return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 
-    def negative_weights(self, similarity_BC: torch.Tensor, is_positive_BC: torch.Tensor) -> torch.Tensor:
-        """w_BC of the negatives after the floor; 1 on the positive, 0 on excluded columns."""
+    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+        """w_BC of the negatives after the floor; 1 on the positive."""
         self.check_negatives(similarity_BC.shape[1] - 1)
-        is_negative_BC = negatives(similarity_BC, is_positive_BC)
         if self.alpha == 0:  # InfoNCE to the last bit
-            return (is_negative_BC | is_positive_BC).to(similarity_BC.dtype)
-        sigma_BC = negative_softmax(similarity_BC, is_positive_BC, self.weight_temperature)
-        n_B1 = is_negative_BC.sum(dim=1, keepdim=True, dtype=similarity_BC.dtype)
-        mean_B1 = (self.beta * n_B1 - self.alpha) / n_B1.clamp_min(1)  # beta - alpha / n, also where n = 0
-        weights_BC = torch.where(mean_B1 > 0, (self.beta - self.alpha * sigma_BC) / mean_B1, 1.0)
+            return torch.ones_like(similarity_BC)
+        sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+        n_B1 = count_negatives(similarity_BC, positive_B)
+        mean_B1 = self.beta - self.alpha / n_B1.clamp_min(1)
+        has_meaning_B1 = mean_B1 * n_B1 > 0
+        slope_B1 = torch.where(has_meaning_B1, -self.alpha / mean_B1, 0.0)
+        level_B1 = torch.where(has_meaning_B1, self.beta / mean_B1, 1.0)
+        weights_BC = sigma_BC.mul_(slope_B1).add_(level_B1)
         # Only alpha > beta (or a negative beta) can turn a weight negative; looking costs a device sync.
-        if self.min_weight == 0 and self.beta < max(self.alpha, 0.0) and bool((weights_BC < 0).any()):
-            raise InputError(
-                f"loss.min_weight=0 needs every weight to be 0 or more, found {weights_BC.min().item():.3g} with "
-                f"alpha={self.alpha:g}, beta={self.beta:g}: take beta >= alpha, or loss.min_weight=0.1"
-            )
-        return torch.where(is_negative_BC, weights_BC.clamp_min(self.min_weight), is_positive_BC.to(weights_BC.dtype))
+        if self.min_weight == 0 and self.beta < max(self.alpha, 0.0):
+            least = weights_BC.where(negatives(similarity_BC, positive_B), 1.0).min().item()
+            if least < 0:
+                raise InputError(
+                    f"loss.min_weight=0 needs every weight to be 0 or more, found {least:.3g} with "
+                    f"alpha={self.alpha:g}, beta={self.beta:g}: take beta >= alpha, or loss.min_weight=0.1"
+                )
+        return weights_BC.clamp_min_(self.min_weight).scatter_(1, positive_B[:, None], 1.0)
 
     def check_negatives(self, negatives: int) -> None:
         if self.alpha <= 0 and negatives == 0:

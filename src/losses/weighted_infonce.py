@@ -26,8 +26,8 @@ class WeightedInfoNCE(Loss):
         self.weight_temperature = check_temperature(weight_temperature)
 
     def rows(
-        self, scores_BC: torch.Tensor, is_positive_BC: torch.Tensor, similarity_BC: torch.Tensor | None
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
     ) -> torch.Tensor:
-        sigma_BC = negative_softmax(similarity_BC, is_positive_BC, self.weight_temperature)
-        target_BC = sigma_BC.masked_fill(is_positive_BC, 1.0)
+        sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+        target_BC = sigma_BC.scatter_(1, positive_B[:, None], 1.0)
         return -(target_BC * scores_BC.log_softmax(dim=1)).sum(dim=1)

@@ -1,38 +1,44 @@
-"""Exact ranks against a whole codebase, streamed in row blocks.
+"""Exact ranks against a whole codebase, streamed in tiles.
 
     rank = 1 + candidates with a higher score + half of the candidates that tie with the positive
 
 so ranks are exact, deterministic, not cut anywhere, and 1.5 for a positive that shares the top with one other.
-Shape letters: N queries, M candidate codes, D embedding size, B queries of a block.
+Shape letters: N queries, M candidate codes, D embedding size, B queries and C codes of a tile, P pairs.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from src.errors import InputError
+from src.metrics.scores import Scores, Tile
 
+CROWDED = 0.03  # share of scores too close for half precision from which it loses to the embeddings' own
 BLOCK_BYTES = 64 * 2**20  # of scores held at a time; twice that gained a few percent
 
 
 def rank_queries(
-    query_ND: Tensor, code_MD: Tensor, positive_N: Tensor | Sequence[int], chunk: int | None = None
+    query_ND: Tensor,
+    code_MD: Tensor,
+    positive_N: Tensor | Sequence[int],
+    tile: tuple[int, int] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Rank of each query's own code among all codes by dot product (embed with unit norm for cosine).
 
-    Works on the codes' device, in float32 (float64 if either side is): half precision moves ranks. Codes with
-    identical embeddings tie exactly. Memory beyond the embeddings: one block of scores and its mask.
+    Scores are compared as if they were computed in float64, whatever the device and `dtype`: most are told apart by
+    quick products, those too close to the positive's are computed again (see `src.metrics.scores`). Codes with
+    identical embeddings tie exactly. Memory beyond the embeddings: a copy of the queries and one tile of scores.
 
     Args:
-        query_ND, code_MD: embeddings, any floating dtype.
+        query_ND, code_MD: embeddings, any floating dtype; on a GPU the ranking runs there.
         positive_N: row of each query's code in code_MD.
-        chunk: queries scored at a time; None picks what keeps a block of scores in 64 MiB.
+        tile: most queries and codes scored at a time; changes no rank.
+        dtype: of the quick products, bfloat16 or the embeddings'; None takes what is fastest here. Changes no rank.
 
     Returns:
         float64 (N,) ranks, on the CPU.
@@ -41,33 +47,58 @@ def rank_queries(
         InputError: shapes that do not fit, a positive outside the codes, embeddings that are NaN, infinite or so
             large (norm over 1.8e19 in float32) that scores could overflow.
     """
+    query_ND, code_MD = prepared(query_ND, code_MD)
+    positive_N = _positives(positive_N, len(query_ND), len(code_MD)).numpy()
+    if not len(query_ND):
+        return torch.empty(0, dtype=torch.float64)
+    scores = Scores(query_ND, code_MD)
+    N = len(query_ND)
+    own_N = scores.exact(np.arange(N), positive_N)
+    higher_N, tied_N = np.zeros(N, np.int64), np.zeros(N, np.int64)
+    compared, close = 0, 0
+    for part in scores.tiles(own_N, dtype, tile):
+        higher_B, row_P, column_P = _split(part)
+        compared, close = compared + part.scores_BC.numel(), close + len(row_P)
+        if part.scores_BC.dtype != query_ND.dtype and close > CROWDED * compared:
+            return rank_queries(query_ND, code_MD, positive_N, tile, query_ND.dtype)
+        higher_N[part.rows] += higher_B
+        row_P, column_P = row_P + part.rows.start, column_P + part.columns.start
+        others = column_P != positive_N[row_P]
+        row_P, column_P = row_P[others], column_P[others]
+        sign_P = scores.signs(row_P, column_P, own_N)
+        higher_N += np.bincount(row_P[sign_P > 0], minlength=N)
+        tied_N += np.bincount(row_P[sign_P == 0], minlength=N)
+    return torch.from_numpy(1 + higher_N + tied_N / 2)
+
+
+def prepared(query_ND: Tensor, code_MD: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one precision and on one device, after checks; raises InputError as `rank_queries` says."""
     if query_ND.ndim != 2 or code_MD.ndim != 2 or query_ND.shape[1] != code_MD.shape[1]:
         raise InputError(
             "ranking: expected embeddings (queries, D) and (codes, D) of one D, "
             f"found {tuple(query_ND.shape)} and {tuple(code_MD.shape)}"
         )
-    device = code_MD.device
     dtype = torch.float64 if torch.float64 in (query_ND.dtype, code_MD.dtype) else torch.float32
-    query_ND, code_MD = query_ND.detach().to(dtype), code_MD.detach().to(dtype)
-    positive_N = _positives(positive_N, len(query_ND), len(code_MD))
-    if not len(query_ND):
-        return torch.empty(0, dtype=torch.float64)
+    device = code_MD.device if code_MD.device.type == "cuda" else torch.device("cpu")  # others have no float64
+    query_ND, code_MD = (side.detach().to(device, dtype).contiguous() for side in (query_ND, code_MD))
     _check_finite(query_ND, code_MD)
+    return query_ND, code_MD
 
-    copies, originals = (torch.tensor(indices, device=device) for indices in _duplicates(code_MD))
-    if chunk is None:
-        chunk = BLOCK_BYTES // (len(code_MD) * code_MD.element_size())
-    chunk = min(max(chunk, 1), len(query_ND))
-    block_BM = torch.empty(chunk, len(code_MD), dtype=dtype, device=device)
-    ranks = []
-    for start in range(0, len(query_ND), chunk):
-        query_BD = query_ND[start : start + chunk].to(device)
-        scores_BM = _scores(query_BD, code_MD, out=block_BM[: len(query_BD)])
-        if len(copies):
-            # BLAS rounds a dot product differently by column position, so equal codes need not score equally.
-            scores_BM[:, copies] = scores_BM[:, originals]
-        ranks.append(_ranks(scores_BM, positive_N[start : start + chunk].to(device)))
-    return torch.cat(ranks)
+
+def _split(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each query, how many scores are certainly above 0; and the pairs (rows, columns) that are too close to it."""
+    scores_BC, margin_B1 = tile.scores_BC, tile.margin_B[:, None]
+    if scores_BC.device.type != "cpu":
+        higher_B = (scores_BC > margin_B1).sum(dim=1)
+        row_P, column_P = (scores_BC.abs() <= margin_B1).nonzero(as_tuple=True)
+        return higher_B.cpu().numpy(), row_P.cpu().numpy(), column_P.cpu().numpy()
+    # Bit patterns of floats are ordered as whole numbers, which numpy compares several times faster than torch floats.
+    integer = {2: np.int16, 4: np.int32, 8: np.int64}[scores_BC.element_size()]
+    bits_BC, limit_B1 = (x.view(getattr(torch, integer.__name__)).numpy() for x in (scores_BC, margin_B1))
+    higher_B = np.count_nonzero(bits_BC > limit_B1, axis=1)
+    close_BC = (bits_BC & np.iinfo(integer).max) <= limit_B1  # without the sign
+    row_P, column_P = np.divmod(np.flatnonzero(close_BC), bits_BC.shape[1])
+    return higher_B, row_P, column_P
 
 
 def ranks_of_scores(scores_BM: Tensor, positive_B: Tensor | Sequence[int]) -> Tensor:
@@ -91,41 +122,6 @@ def _ranks(scores_BM: Tensor, positive_B: Tensor) -> Tensor:
     else:
         higher_B, tied_B = (compare(scores_BM, own_B1).sum(dim=1).cpu().numpy() for compare in (torch.gt, torch.eq))
     return torch.from_numpy(1 + higher_B + (tied_B - 1) / 2)
-
-
-def _scores(query_BD: Tensor, code_MD: Tensor, out: Tensor) -> Tensor:
-    if out.device.type == "cpu":
-        # numpy's BLAS was a quarter faster than torch's here, and no precision setting or autocast reaches it.
-        np.matmul(query_BD.numpy(), code_MD.numpy().T, out=out.numpy())
-    else:
-        with _full_precision(out.device.type):
-            torch.matmul(query_BD, code_MD.T, out=out)
-    return out
-
-
-@contextmanager
-def _full_precision(device_type: str) -> Iterator[None]:
-    """float32 products in float32, whatever TF32 setting or autocast the caller runs under."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device_type, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-
-
-def _duplicates(code_MD: Tensor) -> tuple[list[int], list[int]]:
-    """Rows whose embedding appeared before, and the row where each did."""
-    first: dict[bytes, int] = {}
-    copies, originals = [], []
-    for row, code_D in enumerate(code_MD.cpu().numpy()):
-        # + 0 turns -0 into 0, which scores the same.
-        original = first.setdefault(hashlib.blake2b(code_D + 0, digest_size=16).digest(), row)
-        if original != row:
-            copies.append(row)
-            originals.append(original)
-    return copies, originals
 
 
 def _positives(positive: Tensor | Sequence[int], queries: int, candidates: int) -> Tensor:

@@ -9,6 +9,10 @@ import torch
 
 from src.corpora.base import Pair
 
+# Entries up to which a worker works out a whole matrix ahead of the step that needs it: 64 MB for a batch of 4,096.
+HELD = 2**24
+ALL = slice(None)
+
 Gathered = Mapping[str, "torch.Tensor | Gathered"]
 
 
@@ -18,9 +22,9 @@ class Estimator:
     An estimator knows texts and features, never the model in training. `fit` precomputes features per item, so that
     `similarity` is cheap and no N x N matrix is ever stored.
 
-    A new estimator needs `fit` and `similarity`, which then runs in the data loader's workers. One whose similarity is
-    dense arithmetic splits it in two: `gather` fetches features in the workers, `on_device` does the rest where the
-    model trains.
+    A new estimator needs `fit` and `similarity`, which then runs in the data loader's workers (or, where a batch is too
+    large for that, beside the model, some rows at a time). One whose similarity is dense arithmetic splits it in two:
+    `gather` fetches features in the workers, `on_device` does the rest where the model trains.
     """
 
     def fit(self, pairs: Sequence[Pair]) -> None:
@@ -33,11 +37,16 @@ class Estimator:
 
     def gather(self, rows: np.ndarray, columns: np.ndarray) -> Gathered:
         """What `on_device` needs of these rows and columns, as tensors of the CPU."""
-        return {"similarity": torch.from_numpy(self.similarity(rows, columns))}
+        if len(rows) * len(columns) <= HELD:
+            return {"similarity": torch.from_numpy(self.similarity(rows, columns))}
+        return {"rows": torch.from_numpy(rows), "columns": torch.from_numpy(columns)}
 
-    def on_device(self, gathered: Gathered) -> torch.Tensor:
-        """similarity_BC, float32, from what `gather` gave, on whatever device that is now."""
-        return gathered["similarity"]
+    def on_device(self, gathered: Gathered, rows: slice = ALL) -> torch.Tensor:
+        """These rows of similarity_BC, float32, from what `gather` gave, on whatever device that is now."""
+        if "similarity" in gathered:
+            return gathered["similarity"][rows]
+        items_B, items_C = gathered["rows"][rows], gathered["columns"]
+        return torch.from_numpy(self.similarity(items_B.cpu().numpy(), items_C.cpu().numpy())).to(items_B.device)
 
     def parts(self) -> Iterator[Estimator]:
         """The estimators that this one is made of; itself where it is one."""

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from src.corpora.base import Pair
-from src.weights.base import Estimator, Gathered
+from src.products import product
+from src.weights.base import ALL, Estimator, Gathered
 
 
 class Embeddings:
@@ -98,11 +99,11 @@ class EmbeddingEstimator(Estimator):
             gathered["columns"] = self._columns_ND[columns]
         return gathered
 
-    def on_device(self, gathered: Gathered) -> torch.Tensor:
-        """similarity_BC."""
+    def on_device(self, gathered: Gathered, rows: slice = ALL) -> torch.Tensor:
+        """These rows of similarity_BC."""
         rows_BD, columns_CD = gathered["rows"], gathered.get("columns", gathered["rows"])
         with torch.autocast(rows_BD.device.type, enabled=False):
-            return self.factor * (rows_BD @ columns_CD.T)
+            return product(self.factor * rows_BD[rows], columns_CD)
 
     @property
     def factor(self) -> float:

@@ -13,8 +13,9 @@ import torch
 import transformers
 
 from src.backbones.dataflow import LANGUAGES, extract_dataflow
-from src.backbones.graphcodebert import GraphCodeBERTEncoder, graph_input
+from src.backbones.graphcodebert import COLUMNS, GraphCodeBERTEncoder, graph_item, graph_mask
 from src.errors import InputError
+from src.ragged import Ragged, within
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import HIDDEN, TEXTS
 from tests.backbones.test_transformer import exact, roberta_ids
@@ -38,6 +39,22 @@ def encoder_of(folder: Path, nodes: int = 17, tokens: int = 41, language: str = 
     encoder = GraphCodeBERTEncoder(str(folder), language, "pooler", 11, tokens, nodes)
     encoder.fit([])
     return encoder
+
+
+def graph_input(pieces, edges, *limits, **ends):
+    """ids, positions and bool (L, L) of one function, which stands between two others in its batch."""
+    item, other = graph_item(pieces, edges, *limits, **ends), graph_item([[5], [6]], [], 7, 0, start=0, end=2)
+    items = Ragged.of(dict(zip(COLUMNS, zip(other, item, other))))
+    ids, nodes = (items.lengths(name) for name in ("ids", "first"))
+    width = (ids + nodes).max()
+    code_BL, used_BL = (torch.from_numpy(within(lengths, width)) for lengths in (ids, ids + nodes))
+    sees_BLL = graph_mask(items, code_BL, used_BL)
+    length = ids[1] + nodes[1]
+    assert not sees_BLL[1, length:].any()
+    assert not sees_BLL[1, :, length:].any()
+    assert sees_BLL[0].tolist() == sees_BLL[2].tolist()
+    positions = [*range(2, 2 + ids[1]), *[0] * nodes[1]]
+    return item[0], positions, sees_BLL[1, :length, :length]
 
 
 def seen(rows: str) -> list[list[bool]]:

@@ -80,7 +80,7 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", options("weights"))
-def test_an_estimator_breaks_the_contract(name, small):
+def test_an_estimator_breaks_the_contract(name, small, monkeypatch):
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[f"weights={name}", "data.num_workers=0", *small])
         with open_dict(cfg):
@@ -102,6 +102,10 @@ def test_an_estimator_breaks_the_contract(name, small):
     assert np.isfinite(similarity).all()
     gathered = estimator.gather(rows, columns)
     assert (estimator.on_device(gathered).numpy() == similarity).all()
+    monkeypatch.setattr("src.weights.base.HELD", 20)
+    for held in (gathered, estimator.gather(rows, columns)):  # as in a batch that is held, and in one that is not
+        blocks = [estimator.on_device(held, slice(*block)).numpy() for block in ((0, 1), (1, 3))]
+        np.testing.assert_allclose(np.concatenate(blocks), similarity, rtol=1e-5, atol=1e-6)
     if name != "bm25_paper":  # whose statistics are those of the columns
         np.testing.assert_allclose(estimator.similarity(rows[1:], columns), similarity[1:], rtol=1e-5, atol=1e-6)
     there = pickle.loads(pickle.dumps(estimator))  # as in a worker that was spawned

@@ -89,23 +89,23 @@ def test_a_row_whose_negatives_are_all_excluded_is_not_zero(name, scale):
 def test_an_excluded_similarity_is_the_pivot_of_the_softmax(t):
     # The row's other similarities are ln 1 and ln 3: sigma = [1/10, 9/10] at t = 1/2, reversed at -1/2; n = 2
     similarity = torch.tensor([[9.0, 0.0, 77.0, math.log(3), -77.0]], dtype=torch.float64)
-    is_positive = torch.tensor([[True, False, False, False, False]])
+    positive = torch.tensor([0])
     excluded = torch.tensor([[True, False, True, False, True]])
     loss = SoftInfoNCE(alpha=1.0, beta=2.0, weight_temperature=t)
-    weights = loss.negative_weights(without(similarity, excluded, is_positive), is_positive)
+    weights = loss.negative_weights(without(similarity, excluded, positive), positive)
     less, more = (2 - 0.1) / 1.5, (2 - 0.9) / 1.5
-    ends = [less, 0.0, more] if t > 0 else [more, 0.0, less]
-    torch.testing.assert_close(weights, torch.tensor([[1.0, *ends, 0.0]], dtype=torch.float64))
+    ends = [less, more] if t > 0 else [more, less]
+    torch.testing.assert_close(weights[:, [0, 1, 3]], torch.tensor([[1.0, *ends]], dtype=torch.float64))
 
 
 def test_one_row_with_too_few_negatives_ends_the_run():
     # beta = 0.4 > alpha / 3, but not > alpha / 2: the second row weighs as InfoNCE, the first keeps its weights
     loss = SoftInfoNCE(alpha=1.0, beta=0.4, weight_temperature=1.0, min_weight=0.1)
     similarity = torch.tensor([[0.0, 0.0, 0.0, 9.0]]).expand(2, 4)
-    is_positive = torch.tensor([[True, False, False, False]]).expand(2, 4)
+    positive = torch.tensor([0, 0])
     excluded = torch.tensor([[False] * 4, [False, True, False, False]])
-    weights = loss.negative_weights(without(similarity, excluded, is_positive), is_positive)
-    torch.testing.assert_close(weights[1], torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    weights = loss.negative_weights(without(similarity, excluded, positive), positive)
+    torch.testing.assert_close(weights[1], torch.ones(4))
     assert weights[0, 3].item() == pytest.approx(0.1)
     assert weights[0, 1].item() == pytest.approx(6.0, rel=1e-2)  # 0.4 / (0.4 - 1/3)
     with pytest.raises(InputError, match="n=2 negatives"):

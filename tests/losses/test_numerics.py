@@ -64,7 +64,7 @@ def test_a_tiny_temperature_overflows():
 @pytest.mark.parametrize("t", [-0.5, 0.5])
 def test_a_negative_temperature_is_read_as_positive(t):
     similarity = torch.tensor([[0.0, 1.0, 0.0]])
-    weights = SoftInfoNCE(1.0, 2.0, t).negative_weights(similarity, torch.tensor([[True, False, False]]))
+    weights = SoftInfoNCE(1.0, 2.0, t).negative_weights(similarity, torch.tensor([0]))
     assert (weights[0, 1] < weights[0, 2]) == (t > 0)
 
 

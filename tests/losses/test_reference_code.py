@@ -138,7 +138,7 @@ def test_soft_weights_differ_from_the_published_code(golden, capsys):
         if case["out"]["softinfonce/f64"] != "finite" or (beta <= alpha / n if n else True):
             continue
         similarity = torch.tensor(golden[f"{case_id}/sim"])
-        weights = SoftInfoNCE(alpha, beta, t).negative_weights(similarity, torch.eye(n + 1, dtype=torch.bool))
+        weights = SoftInfoNCE(alpha, beta, t).negative_weights(similarity, torch.arange(n + 1))
         expected = columns_first_positive(golden[f"{case_id}/softinfonce/f64/weights"])
         np.testing.assert_allclose(weights, expected, rtol=1e-9, atol=1e-9, err_msg=case_id)
         compared += 1

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.errors import InputError
-from src.metrics import ranking
+from src.metrics import ranking, scores
 from src.metrics.ranking import rank_queries, ranks_of_scores
 from tests.metrics.reference import naive_ranks
 
@@ -47,25 +47,27 @@ def test_ties_are_ranked_unlike_the_naive_loop(rows):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    st.integers(1, 5), st.integers(1, 13), st.integers(1, 3), st.integers(0, 10**6), st.sampled_from([None, 1, 2, 3])
+    *(st.integers(1, 5), st.integers(1, 13), st.integers(1, 3), st.integers(0, 10**6)),
+    st.sampled_from([None, (1, 1), (2, 3), (3, 5)]),
+    st.sampled_from([None, torch.bfloat16]),
 )
-def test_streamed_ranks_differ_from_the_naive_loop(N, M, D, seed, chunk):
+def test_streamed_ranks_differ_from_the_naive_loop(N, M, D, seed, tile, dtype):
     rng = np.random.default_rng(seed)
     # Small whole numbers: products are exact and ties frequent.
     query, code = rng.integers(-2, 3, (N, D)), rng.integers(-2, 3, (M, D))
     positive = rng.integers(0, M, N)
-    ranks = rank_queries(torch.tensor(query).float(), torch.tensor(code).float(), positive, chunk)
+    ranks = rank_queries(torch.tensor(query).float(), torch.tensor(code).float(), positive, tile, dtype)
     assert ranks.dtype == torch.float64
     assert ranks.tolist() == naive_ranks((query @ code.T).tolist(), positive)
 
 
 @pytest.mark.parametrize("D", [1, 3, 16, 64, 100, 768])
 @pytest.mark.parametrize("M", [5, 17, 33, 1003])
-@pytest.mark.parametrize("chunk", [1, 2, None])
-def test_copies_of_the_positive_do_not_tie(D, M, chunk):
+@pytest.mark.parametrize("tile", [(1, 7), (2, 4096), None])
+def test_copies_of_the_positive_do_not_tie(D, M, tile):
     # BLAS rounds by column position, so without care some copies score a little higher or lower.
     query_ND, code_1D, _ = random_embeddings(3, 1, D)
-    assert rank_queries(query_ND, code_1D.repeat(M, 1), [0, M // 2, M - 1], chunk).tolist() == [1 + (M - 1) / 2] * 3
+    assert rank_queries(query_ND, code_1D.repeat(M, 1), [0, M // 2, M - 1], tile).tolist() == [1 + (M - 1) / 2] * 3
 
 
 def test_copies_among_other_codes_change_a_rank():
@@ -83,11 +85,11 @@ def test_zero_and_minus_zero_are_different_codes():
     assert rank_queries(query_ND, code_MD, [500] * 17).tolist() == [1 + 1002 / 2] * 17
 
 
-def test_the_chunk_changes_a_rank():
+def test_the_tile_changes_a_rank():
     query_ND, code_MD, positive_N = random_embeddings(31, 101, 16)
     ranks = rank_queries(query_ND, code_MD, positive_N)
-    for chunk in (1, 7, 30, 31, 1000):
-        torch.testing.assert_close(rank_queries(query_ND, code_MD, positive_N, chunk), ranks, rtol=0, atol=0)
+    for tile in ((1, 1000), (7, 13), (30, 1), (1000, 101)):
+        torch.testing.assert_close(rank_queries(query_ND, code_MD, positive_N, tile), ranks, rtol=0, atol=0)
 
 
 def test_the_order_of_codes_changes_a_rank():
@@ -97,19 +99,50 @@ def test_the_order_of_codes_changes_a_rank():
     assert moved.tolist() == rank_queries(query_ND, code_MD, positive_N).tolist()
 
 
+def exact_ranks(query_ND, code_MD, positive_N):
+    """Of float64 scores, all held at once."""
+    return naive_ranks((query_ND.double()[:, None] * code_MD.double()).sum(dim=2).tolist(), positive_N)
+
+
+# What makes half precision hard: nothing alike, all codes nearly alike, one huge code, tiny and huge embeddings.
+SHIFTS = {"random": 0.0, "narrow": 30.0, "tiny": 0.0, "huge": 0.0, "outlier": 0.0}
+
+
+@pytest.mark.parametrize("kind", SHIFTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("crowded", [0.03, 1.0])  # 1: never falls back
+def test_a_quick_product_moves_a_rank(kind, dtype, crowded, monkeypatch):
+    monkeypatch.setattr(ranking, "CROWDED", crowded)
+    query_ND, code_MD, positive_N = random_embeddings(31, 211, 67)
+    code_MD = code_MD + SHIFTS[kind]
+    if kind == "outlier":
+        code_MD[5] *= 1e4
+    scale = {"tiny": 1e-25, "huge": 1e15}.get(kind, 1.0)
+    query_ND, code_MD = query_ND * scale, torch.cat([code_MD, code_MD[:7]]) * scale
+    ranks = rank_queries(query_ND, code_MD, positive_N, (13, 50), dtype)
+    assert ranks.tolist() == exact_ranks(query_ND / scale, code_MD / scale, positive_N)
+
+
+def test_a_near_tie_is_settled_in_single_precision():
+    code_MD = torch.tensor([[1.0, 2**-24, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 2**-30]])
+    # 1 + 2^-24 rounds to 1 in float32: all would tie.
+    assert rank_queries(torch.ones(3, 3), code_MD, [0, 1, 2]).tolist() == [1.0, 3.0, 2.0]
+
+
 def test_every_score_is_held_at_once(monkeypatch):
     query_ND, code_MD, positive_N = random_embeddings(211, 503)
     held = []
 
-    def spy(scores_BM, positive_B):
-        held.append(scores_BM.untyped_storage().nbytes())
-        return count_ranks(scores_BM, positive_B)
+    def spy(tile):
+        held.append(tile.scores_BC.untyped_storage().nbytes())
+        return split(tile)
 
-    count_ranks = ranking._ranks
-    monkeypatch.setattr(ranking, "_ranks", spy)
-    monkeypatch.setattr(ranking, "BLOCK_BYTES", 10 * 503 * 4)
+    split = ranking._split
+    monkeypatch.setattr(ranking, "_split", spy)
+    monkeypatch.setitem(scores.TILES, "cpu", (10, 100))
     rank_queries(query_ND, code_MD, positive_N)
-    assert held == [10 * 503 * 4] * 22
+    assert max(held) == 10 * 100 * 4
+    assert sum(held) == 211 * 503 * 4
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

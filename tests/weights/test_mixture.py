@@ -10,7 +10,7 @@ from src.corpora.base import Pair
 from src.errors import InputError
 from src.weights.base import Estimator
 from src.weights.bm25 import BM25Estimator
-from src.weights.mixture import MixtureEstimator, standardised
+from src.weights.mixture import MixtureEstimator, own_columns, standardised
 
 PAIRS = [
     Pair(f"open the {noun} file", f"def f{noun}(): pass", noun, "python") for noun in ("a", "b", "red", "blue", "x")
@@ -66,8 +66,25 @@ def test_a_rows_value_depends_on_which_other_rows_are_there():
 
 def test_a_row_without_its_own_column_or_with_one_negative_is_nan():
     values = torch.tensor([[3.0, 3.0], [1.0, 2.0]])
-    assert torch.isfinite(standardised(values, torch.zeros(2, 2, dtype=torch.bool))).all()
-    assert (standardised(values, torch.eye(2, dtype=torch.bool)) == 0).all()
+    # [3, 3] is flat; [1, 2] lies half a unit to either side of its mean
+    assert standardised(values, torch.tensor([-1, -1])).tolist() == [[0, 0], [-1, 1]]
+    assert (standardised(values, torch.tensor([0, 1])) == 0).all()
+
+
+def test_a_rows_own_column_is_another():
+    columns = np.array([5, 3, 8, 1, 7])
+    assert own_columns(np.array([8, 4, 5, 9, 1]), columns).tolist() == [2, -1, 0, -1, 3]
+    assert own_columns(columns, columns).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_standardised_row_differs_from_the_mask_and_loop_of_its_definition():
+    generator = torch.Generator().manual_seed(3)
+    similarity = torch.randn(7, 11, generator=generator, dtype=torch.float64)
+    own = torch.tensor([3, -1, 10, 0, 5, -1, 3])
+    similarity[range(7), own] += 1e3  # a row's own stands far out, and must leave no trace in the others' deviation
+    for row, place, made in zip(similarity, own.tolist(), standardised(similarity, own, times=2.0)):
+        others = row if place < 0 else torch.cat([row[:place], row[place + 1 :]])
+        torch.testing.assert_close(made, 2 * (row - others.mean()) / others.std(correction=0), rtol=1e-9, atol=1e-9)
 
 
 def test_a_part_without_a_share_is_fitted():
@@ -83,7 +100,7 @@ def test_features_do_not_travel_in_parts():
     mixture.fit(PAIRS)
     rows = np.array([2, 0, 4])
     gathered = mixture.gather(rows, rows)
-    assert set(gathered) == {"bm25", "one", "is_own"}
+    assert set(gathered) == {"bm25", "one", "own"}
     np.testing.assert_array_equal(mixture.on_device(gathered).numpy(), mixture.similarity(rows, rows))
 
 

@@ -7,12 +7,14 @@ length that code used: that of whole tokenised queries, special tokens included.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from src.lexical import Rows, block_product
 from src.weights.bm25 import batch_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bm25_cases.npz"
@@ -32,7 +34,8 @@ def count(ids_NL: np.ndarray, dtype: type) -> csr_array:
 
 
 def batch_scores(row_BV: csr_array, column_CV: csr_array, average_length: float | None = None) -> np.ndarray:
-    return (row_BV @ batch_weights(column_CV, column_CV, average_length).T).toarray()
+    rows, columns = Rows.of(row_BV), Rows.of(column_CV)
+    return block_product(rows, replace(columns, data=batch_weights(columns, columns, average_length)))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])

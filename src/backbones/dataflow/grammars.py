@@ -105,7 +105,9 @@ TABLES: dict[str, dict[str, Rule]] = {
 LANGUAGES = tuple(TABLES)
 FILES = {"php": (b"<?php", b"?>")}  # what makes code a file
 CLASS = (b"class C { ", b"\n}")
-CONTEXTS = {"java": [CLASS], "php": [CLASS], "javascript": [(b"( ", b"\n)"), CLASS]}  # tried when code is no file
+EXPRESSION, PROPERTY = (b"( ", b"\n)"), (b"({ ", b"\n})")
+# Tried when code is no file.
+CONTEXTS = {"java": [CLASS], "php": [CLASS], "javascript": [EXPRESSION, CLASS, PROPERTY]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def test_comments_become_tokens(language, code):
         ("php", "<?php function f($x) { $y = $x; return $y; }", "<?php", "}"),
         ("javascript", "async send(x) {\n  const y = x;\n  return y;\n}", "async", "}"),
         ("javascript", "function (x) {\n  const y = x;\n  return y;\n}", "function", "}"),
+        ("javascript", "'send': function (x) {\n  const y = x;\n  return y;\n}", "'send'", "}"),
     ],
 )
 def test_a_method_without_its_class_has_no_flow(language, code, first, last):

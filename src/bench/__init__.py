@@ -1,0 +1,1 @@
+"""Measures this project against its peers, side by side in one run: python -m src.bench"""

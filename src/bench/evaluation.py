@@ -1,0 +1,118 @@
+"""Ranks of every query among all codes: ours, a sort of all scores as in the paper's code, and faiss.
+
+The sort walks the first 1,000, and faiss searches them. Every run is a fresh process; memory is what its peak adds to
+the embeddings. The three must find the same ranks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from src.bench.measuring import MEGABYTES, OURS, SECONDS, Contest, LeftOut, alone, free_megabytes, has, peak_megabytes
+
+FIRST = 1000  # ranks that the sort and faiss look for
+MRR = "mean reciprocal rank"
+
+
+def measure(
+    notes: list[str],
+    shapes: Sequence[tuple[int, int]] = ((1499, 14_983), (14_918, 43_827)),
+    rounds: Sequence[int] = (3, 2),
+    dimensions: int = 768,
+    threads: int | None = None,
+) -> list[Contest]:
+    queries, codes = shapes[-1]
+    title = f"ranks of {queries:,} queries among {codes:,} codes, D = {dimensions}"
+    contests = [
+        Contest("evaluation", title, SECONDS, queries),
+        Contest("evaluation_memory", title, MEGABYTES, queries),
+    ]
+    ways = [OURS, "argsort", *(["faiss"] if has("faiss", notes) else [])]
+    for (queries, codes), times in zip(shapes, rounds):
+        found: dict[str, list[dict[str, float]]] = {}
+        for way in ways * times:
+            needed = 14 * queries * codes / 2**20 if way == "argsort" else 0
+            try:
+                if needed > 0.9 * free_megabytes():
+                    raise LeftOut(f"needs about {needed:,.0f} MB, {free_megabytes():,.0f} MB are free")
+                given = {"way": way, "queries": queries, "codes": codes, "dimensions": dimensions}
+                found.setdefault(way, []).append(alone("src.bench.evaluation:run", threads, **given))
+            except LeftOut as error:
+                note = f"evaluation, {way}, {queries:,} x {codes:,} is left out: {error}"
+                notes.extend([] if note in notes else [note])
+        for contest in contests:
+            key = "seconds" if contest.unit == SECONDS else "megabytes"
+            contest.add(queries, {way: [one[key] for one in runs] for way, runs in found.items()})
+        mrr = {way: runs[0]["mrr"] for way, runs in found.items()}
+        if max(mrr.values()) - min(mrr.values()) > 1e-6:
+            notes.append(f"evaluation: {MRR} differs, {', '.join(f'{way} {value:.7f}' for way, value in mrr.items())}")
+    return contests
+
+
+def run(way: str, queries: int, codes: int, dimensions: int) -> dict[str, float]:
+    """Seconds, MB above the embeddings, and MRR without ranks beyond 1,000 of one way, in this process."""
+    query_ND, code_MD, positive_N = embeddings(queries, codes, dimensions)
+    few = positive_N[:2] % min(codes, 1009)
+    WAYS[way](query_ND[:2], code_MD[:1009], few)  # imports and warms up
+    before, start = peak_megabytes(), time.perf_counter()
+    ranks_N = np.array(WAYS[way](query_ND, code_MD, positive_N))
+    seconds = time.perf_counter() - start
+    mrr = float(np.where(ranks_N <= FIRST, 1 / ranks_N, 0).mean())
+    return {"seconds": seconds, "megabytes": max(peak_megabytes() - before, 0.1), "mrr": mrr}
+
+
+def embeddings(queries: int, codes: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random unit codes, and unit queries that are noisy copies of some of them."""
+    rng = np.random.default_rng(0)
+    code_MD = rng.standard_normal((codes, size), dtype=np.float32)
+    positive_N = rng.integers(0, codes, queries)
+    query_ND = rng.standard_normal((queries, size), dtype=np.float32)
+    query_ND *= size**0.5 / 4
+    query_ND += code_MD[positive_N]
+    for side in (query_ND, code_MD):
+        side /= np.linalg.norm(side, axis=1, keepdims=True)
+    return query_ND, code_MD, positive_N
+
+
+def ours(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> list[float]:
+    import torch
+
+    from src.allocator import keep_freed_memory
+    from src.metrics.ranking import rank_queries
+
+    keep_freed_memory()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    query_ND, code_MD = (torch.from_numpy(side).to(device) for side in (query_ND, code_MD))
+    return rank_queries(query_ND, code_MD, torch.from_numpy(positive_N)).tolist()
+
+
+def sort_and_walk(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> list[float]:
+    scores_NM = query_ND @ code_MD.T
+    return first_hits(np.argsort(scores_NM, axis=-1)[:, ::-1], positive_N)
+
+
+def faiss_search(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> list[float]:
+    import faiss
+
+    index = faiss.IndexFlatIP(code_MD.shape[1])
+    index.add(code_MD)
+    return first_hits(index.search(query_ND, min(FIRST, len(code_MD)))[1], positive_N)
+
+
+def first_hits(order_NK: np.ndarray, positive_N: np.ndarray) -> list[float]:
+    """The rank at which each positive is met, infinity where it is not."""
+    ranks = []
+    for order, positive in zip(order_NK, positive_N):
+        rank = float("inf")
+        for position, row in enumerate(order[:FIRST]):
+            if row == positive:
+                rank = position + 1.0
+                break
+        ranks.append(rank)
+    return ranks
+
+
+WAYS = {OURS: ours, "argsort": sort_and_walk, "faiss": faiss_search}
