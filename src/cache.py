@@ -1,6 +1,7 @@
 """The cache of what is expensive and always the same: python -m src.cache [list | clear [KEY ...]]
 
 root/<kind>/<key>/         one entry: its files, and about.json (what it was made from, when, SHA-256 of every file)
+root/<kind>/.<key>.part/   one that is being made, or was when its process died
 root/<kind>/.<key>.lock    held by the process that makes or removes the entry; the system frees it when that dies
 
 An entry is found by the content that it was made from, never by a name. It appears in one step, whole, and is checked
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -34,6 +34,7 @@ from src.errors import InputError
 DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
 SOURCE = Path(__file__).parent
 ABOUT = "about.json"
+PART = ".part"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Cache:
         about: str = "",
         waiting: Callable[[], None] = lambda: None,
         making: Callable[[str], None] = lambda why: None,
+        resumable: bool = False,
     ) -> Entry:
         """The entry that was made from this, made now if there is none or if a file of it is damaged.
 
@@ -77,6 +79,7 @@ class Cache:
             about: a line for people.
             waiting: called when another process is making the entry.
             making: called with the reason before `make`.
+            resumable: whether `make` goes on in a folder where another one was interrupted; else it gets an empty one.
 
         Raises:
             InputError: the folder cannot be written. Whatever `make` raises; nothing is kept then.
@@ -89,17 +92,22 @@ class Cache:
                 return found
             why = self._why(folder, made_from)
             making(why)
-            return self._make(folder, made_from, make, about, why)
+            return self._make(folder, made_from, make, about, why, resumable)
 
     def entries(self) -> Iterator[Path]:
         """The folders of all entries, by kind and key."""
-        yield from sorted(path.parent for path in self.root.glob(f"*/*/{ABOUT}"))
+        yield from sorted(path.parent for path in self.root.glob(f"*/[!.]*/{ABOUT}"))
+
+    def unfinished(self) -> Iterator[Path]:
+        """Where entries will be that a job is making now, or left half made."""
+        yield from sorted({path.parent / path.name[1:].partition(PART)[0] for path in self.root.glob(f"*/.*{PART}")})
 
     def clear(self, folder: Path) -> bool:
-        """Removes an entry; False where a process is making it now."""
+        """Removes an entry and what is unfinished of it; False where a process is making it now."""
         try:
             with FileLock(_lock(folder), timeout=0):
-                shutil.rmtree(folder)
+                for path in (folder, _part(folder)):
+                    shutil.rmtree(path, ignore_errors=True)
         except Timeout:
             return False
         return True
@@ -121,11 +129,19 @@ class Cache:
             return "none was made yet"
         return f"those made before have another {' and another '.join(min(differing, key=len))}"
 
-    def _make(self, folder: Path, made_from: Mapping[str, Any], make: Callable, about: str, why: str) -> Entry:
-        for stale in folder.parent.glob(f".{folder.name}.part*"):  # left by a process that was killed: we hold the lock
-            shutil.rmtree(stale)
-        part = folder.parent / f".{folder.name}.part{os.getpid()}"
-        part.mkdir()
+    def _make(
+        self,
+        folder: Path,
+        made_from: Mapping[str, Any],
+        make: Callable[[Path], Mapping[str, Any] | None],
+        about: str,
+        why: str,
+        resumable: bool,
+    ) -> Entry:
+        part = _part(folder)  # what is there was left by a process that was killed: we hold the lock
+        if not resumable:
+            shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(exist_ok=True)
         try:
             facts = dict(make(part) or {})
             files = sorted(path for path in part.rglob("*") if path.is_file())
@@ -137,8 +153,10 @@ class Cache:
             if folder.exists():
                 shutil.rmtree(folder)
             part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        except BaseException as error:
+            if not resumable or isinstance(error, InputError):  # which the next one would meet as well
+                shutil.rmtree(part, ignore_errors=True)
+            raise
         self._checked.add(folder)
         return Entry(folder, facts, made, why)
 
@@ -221,6 +239,11 @@ def _lock(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.lock"
 
 
+def _part(folder: Path) -> Path:
+    """Where an entry is made; a job that finds one there knows that its maker is dead."""
+    return folder.parent / f".{folder.name}{PART}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m src.cache", description=__doc__.splitlines()[0])
     parser.add_argument("action", nargs="?", default="list", choices=("list", "clear"))
@@ -231,8 +254,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.action == "list":
         show(cache)
         return 0
-    chosen = [path for path in cache.entries() if not given.keys or {path.name, path.parent.name} & set(given.keys)]
-    unknown = set(given.keys) - {name for path in cache.entries() for name in (path.name, path.parent.name)}
+    found = sorted({*cache.entries(), *cache.unfinished()})
+    chosen = [path for path in found if not given.keys or {path.name, path.parent.name} & set(given.keys)]
+    unknown = set(given.keys) - {name for path in found for name in (path.name, path.parent.name)}
     if unknown:
         print(f"error: no entry and no kind {', '.join(sorted(unknown))} in {cache.root}", file=sys.stderr)
         return 2
@@ -251,13 +275,20 @@ def show(cache: Cache) -> None:
         table.add_column(name, justify="right" if name == "MB" else "left", no_wrap=name != "what")
     for path in cache.entries():
         about = read_about(path)
-        size = sum(file.stat().st_size for file in path.rglob("*")) / 1e6
-        what = escape(about.get("about", "")) + (" [red]damaged: made again when next used" if damage(path) else "")
-        table.add_row(path.parent.name, path.name, f"{size:,.1f}", about.get("made", "")[:-3], what)
+        numbers = [f"{name} {value:,}" for name, value in about.get("facts", {}).items() if type(value) is int]
+        what = escape("; ".join(filter(None, (about.get("about", ""), ", ".join(numbers)))))
+        what += " [red]damaged: made again when next used" if damage(path) else ""
+        table.add_row(path.parent.name, path.name, _megabytes(path), about.get("made", "")[:-3], what)
+    for path in cache.unfinished():
+        table.add_row(path.parent.name, path.name, _megabytes(_part(path)), "", "[yellow]unfinished")
     if table.row_count:
         console.print(table)
     else:
         console.print(f"nothing cached in {cache.root}")
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(file.stat().st_size for file in folder.rglob('*')) / 1e6:,.1f}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from src.corpora.base import Corpus
 from src.errors import InputError
 from src.rundir import RunDirectory, environment, relative
 from src.summary import pool_facts, print_facts
-from src.survey.measure import survey
+from src.survey.measure import survey, together
 from src.survey.page import page
 from src.survey.tables import print_survey
 
@@ -23,14 +23,23 @@ def main(cfg: DictConfig) -> None:
         check(cfg)
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
-        found = survey(corpus, as_written(cfg), cfg.near, cfg.sample, cfg.seed)
+        written = as_written(cfg)
+        if cfg.lang.name == "all":
+            found = {
+                language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
+                for language, own in corpus.corpora.items()
+            }
+            numbers = together(found)
+        else:
+            found = {"": survey(corpus, written, cfg.near, cfg.sample, cfg.seed)}
+            numbers = found[""].numbers
         test = corpus.split("test")
         about = {name: corpus.split(name).fingerprint for name in ("train", "valid", "test")}
         run.write_json("environment.json", environment(cfg.seed, corpus=about))
 
         name = f"{HydraConfig.get().runtime.choices['corpus']} {cfg.lang.name}"
         facts = {"corpus": name, **pool_facts(test), "near": f"Jaccard index of sub-token sets of {cfg.near:g} or more"}
-        run.write_json("report.json", dict(sorted(found.numbers.items())))
+        run.write_json("report.json", dict(sorted(numbers.items())))
         run.write_text("report.html", page(found, cfg.near, f"What is in {name}?", facts))
         print_survey(found, cfg.near)
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
@@ -47,10 +56,6 @@ def as_written(cfg: DictConfig) -> Corpus:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for a number that means nothing."""
-    if cfg.lang.name == "all":
-        raise InputError(
-            "corpus_report is of one language at a time: expected lang=ruby, or -m lang=ruby,go; found all"
-        )
     if isinstance(cfg.near, bool) or not isinstance(cfg.near, int | float) or not 0 < cfg.near <= 1:
         raise InputError(f"near: expected a Jaccard index above 0 and up to 1, found {cfg.near!r}")
     if isinstance(cfg.sample, bool) or not isinstance(cfg.sample, int) or cfg.sample < 1:

@@ -68,7 +68,7 @@ def checkpoint_path(cfg: DictConfig) -> Path:
 
 
 def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
-    """The run's configuration, with the corpus, language and accelerator of the command line where it names any."""
+    """The run's configuration, with the corpus, language, cache and accelerator that the command line names."""
     merged = trained.copy()
     with open_dict(merged):
         merged.trainer.update(devices=1, num_nodes=1, strategy="auto")  # however many trained it
@@ -77,10 +77,13 @@ def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
         if cfg.get("lang"):
             merged.lang, merged.choices.lang = cfg.lang, cfg.lang.name
             merged.corpus.language = cfg.lang.name
+        if cfg.cache is not None:
+            merged.cache = cfg.cache
+            if "cache" in merged.corpus:
+                merged.corpus.cache = cfg.cache
         if cfg.get("corpus"):
-            chosen = OmegaConf.create(
-                {"lang": merged.lang, "corpus": OmegaConf.to_container(cfg.corpus, resolve=False)}
-            )
+            corpus = OmegaConf.to_container(cfg.corpus, resolve=False)
+            chosen = OmegaConf.create({"lang": merged.lang, "cache": merged.cache, "corpus": corpus})
             OmegaConf.resolve(chosen)
             merged.corpus = chosen.corpus
             merged.choices.corpus = HydraConfig.get().runtime.choices["corpus"]

@@ -102,6 +102,7 @@ def fit_and_test(
 def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     """What is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
+    dropped = getattr(corpus, "dropped", {})
     print_facts(
         {
             "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
@@ -110,7 +111,7 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.codebase):,} candidates",
-            **({"left out": f"{named(corpus.dropped)} (corpus.dedup)"} if getattr(corpus, "dropped", None) else {}),
+            **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),
         }
     )
 

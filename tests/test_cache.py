@@ -112,12 +112,36 @@ def test_a_failed_making_leaves_half_an_entry(tmp_path):
 
 
 def test_what_a_killed_process_left_is_kept_or_used(tmp_path):
-    stale = tmp_path / "things" / f".{key_of({'a': 1})}.part99999"
+    stale = tmp_path / "things" / f".{key_of({'a': 1})}.part"
     stale.mkdir(parents=True)
     (stale / "data.txt").write_text("half")
     entry = Cache(tmp_path).get("things", {"a": 1}, write("whole"))
     assert (entry.path / "data.txt").read_text() == "whole"
     assert not stale.exists()
+
+
+def test_an_interrupted_making_starts_over_or_cannot_be_removed(tmp_path, capsys):
+    def interrupted(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    def going_on(folder: Path) -> None:
+        assert (folder / "half.txt").read_text() == "half"
+
+    cache, made_from = Cache(tmp_path), {"a": 1}
+    with pytest.raises(KeyboardInterrupt):
+        cache.get("things", made_from, interrupted, resumable=True)
+    assert not list(cache.entries())
+    assert main(["--root", str(tmp_path)]) == 0
+    assert "unfinished" in capsys.readouterr().out
+    assert main(["clear", key_of(made_from), "--root", str(tmp_path)]) == 0
+    assert "removed 1 of 1" in capsys.readouterr().out
+    assert not list(cache.unfinished())
+    with pytest.raises(KeyboardInterrupt):
+        cache.get("things", made_from, interrupted, resumable=True)
+    entry = cache.get("things", made_from, going_on, resumable=True)
+    assert set(json.loads((entry.path / ABOUT).read_text())["files"]) == {"half.txt"}
+    assert not list(cache.unfinished())
 
 
 def test_a_job_that_waits_does_not_say_so(tmp_path):

@@ -124,3 +124,26 @@ def test_a_mistake_is_a_traceback(options, tmp_path, given):
     result = run_command("corpus_report", tmp_path, *options, *given)
     assert result.status == 2
     assert len(result.errors.splitlines()) == 1
+
+
+def test_a_language_is_missing_or_all_are_one(tmp_path):
+    root = write_corpus(write_leaks(tmp_path / "corpus"), "ruby", train=41, valid=5, test=7)
+    given = ("corpus=codesearchnet", f"corpus.root={root}")
+    result = run_command("corpus_report", tmp_path / "all", *given, "lang=all", "near=0.9")
+    assert result.status == 0, result.errors
+    numbers = json.loads((tmp_path / "all" / "report.json").read_text())
+    for language in ("python", "ruby"):
+        assert run_command("corpus_report", tmp_path / language, *given, f"lang={language}", "near=0.9").status == 0
+        own = json.loads((tmp_path / language / "report.json").read_text())
+        assert own == {key: numbers[f"{language}/{key}"] for key in own}
+    assert (numbers["pairs/train"], numbers["pairs/test"]) == (69 + 41, 14 + 7)
+    for key in ("bm25/mrr", "language/parses/train"):
+        assert numbers[key] == pytest.approx((numbers[f"python/{key}"] + numbers[f"ruby/{key}"]) / 2)
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["python", "69", "11", "14", "25"] in rows
+    assert ["all", "110", "16", "21", "37"] in rows
+    assert max(map(len, result.output.split("python: Training")[0].splitlines())) <= 80
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert page.count("<svg") == 8
+    assert "<h2>Languages</h2>" in page
+    assert "<h2>ruby: Sizes</h2>" in page

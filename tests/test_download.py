@@ -175,6 +175,11 @@ def test_advtest_ranks_another_pool(mirror, tmp_path):
         (("corpus=advtest",), "this corpus has python, found lang=ruby"),
         (("corpus.url_lists=nowhere",), "train.txt, one url a line, found nothing there"),
         (("lang=go",), "expected go/final/jsonl/train/*.jsonl.gz and so on, found none of them"),
+        (
+            ("corpus=stdlib",),
+            "nothing to download: corpus=stdlib is the library of the language's toolchain; train with",
+        ),
+        (("corpus=harvest",), "train with corpus=harvest corpus.roots=[DIR] lang=ruby"),
         (("corpus=cosqas",), "did you mean 'cosqa'?"),
     ],
 )
@@ -184,7 +189,8 @@ def test_a_mistake_is_a_traceback_or_costs_what_was_there(mirror, tmp_path, give
     before = {path: path.read_bytes() for path in (tmp_path / "data" / "ruby").iterdir()}
     if "sha256" in given[0]:
         (tmp_path / "data" / "downloads" / "ruby.zip").unlink()
-    more = [word for word in options(mirror, tmp_path, "/a") if "archive" not in word or "corpus=c" not in given[0]]
+    without_archive = given[0].startswith(("corpus=cosqas", "corpus=stdlib", "corpus=harvest"))
+    more = [word for word in options(mirror, tmp_path, "/a") if "archive" not in word or not without_archive]
     result = run_command("download", tmp_path / "failing", *more, *given)
     assert result.status == 2
     assert message in result.errors

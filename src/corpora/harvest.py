@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from src.cache import DEFAULT_ROOT, Cache
 from src.corpora.base import Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.harvester.pipeline import harvest, plan, read_about
+from src.harvester.pipeline import Work, harvest_to, harvester_version, plan, read_about
+from src.summary import print_facts
 
-CACHE = "outputs/cache/harvest"
+log = logging.getLogger(__name__)
+
+KIND = "harvest"  # of the cache's entries
 
 
 class HarvestCorpus:
     """Documented functions of one language below `roots` (folders or .zip archives; one path means a list of one).
 
-    Kept in `cache`/<key>/<language>/, where the key is taken from the content of the files, wherever they lie, and
-    from the harvester itself. `text` and `workers` as in CodeSearchNetCorpus and src.harvest. Every InputError comes
-    from `split`, never from the constructor.
+    Kept in `cache`, found by the content of the files, wherever they lie, and by the harvester itself. `text` and
+    `workers` as in CodeSearchNetCorpus and src.harvest. Every InputError comes from `split`, never from the
+    constructor.
     """
 
     def __init__(
@@ -27,7 +32,7 @@ class HarvestCorpus:
         roots: Sequence[str | Path] | str | None = None,
         language: str = "python",
         text: str = "source",
-        cache: str | Path = CACHE,
+        cache: str | Path = DEFAULT_ROOT,
         workers: int | None = None,
     ) -> None:
         self.roots = roots
@@ -42,7 +47,7 @@ class HarvestCorpus:
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, skipped and dropped, by reason, and the size of each split."""
-        about = self._about
+        about = read_about(self._folder / self.language)
         return {**about["counts"], **about["sizes"]}
 
     @cached_property
@@ -54,10 +59,25 @@ class HarvestCorpus:
         """The finished harvest, made now where there is none."""
         roots = [self.roots] if isinstance(self.roots, str | Path) else list(self.roots or ())
         work = plan(self.language, roots)
-        folder = Path(self.cache).expanduser() / work.key
-        harvest(work, folder, self.workers)
-        return folder
+        names = [tree.name for tree in work.trees]
+        of = f"{len(work.files):,} {self.language} files of {', '.join(names[:3])}"
+        of += f" and {len(names) - 3:,} more" * (len(names) > 3)
+        entry = Cache(Path(self.cache).expanduser()).get(
+            KIND,
+            {"sources": work.content, "version of the harvester": harvester_version()},
+            lambda folder: self._harvested(work, folder),
+            about=of,
+            waiting=lambda: _say("waiting for another job that harvests the same files"),
+            making=lambda why: _say(f"{of} ({why})"),
+            resumable=True,
+        )
+        return entry.path
 
-    @property
-    def _about(self) -> dict[str, Any]:
-        return read_about(self._folder / self.language)
+    def _harvested(self, work: Work, folder: Path) -> Mapping[str, Any]:
+        return harvest_to(work, folder / self.language, self.workers)["sizes"]
+
+
+def _say(message: str) -> None:
+    """To the log and to the person."""
+    log.info("%s", message)
+    print_facts({KIND: message})

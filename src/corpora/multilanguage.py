@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,11 +42,15 @@ class MultiLanguageCorpus:
             if self.batches not in BATCHES:
                 hint = nearest(str(self.batches), BATCHES)
                 raise InputError(f"corpus.batches is one of {', '.join(BATCHES)}, found {self.batches!r}{hint}")
-            self._corpora = self._corpora or {language: self.read(language) for language in self._languages()}
-            self._splits[name] = joined(
-                name, [prefixed(corpus.split(name), language) for language, corpus in self._corpora.items()]
-            )
+            parts = [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()]
+            self._splits[name] = joined(name, parts)
         return self._splits[name]
+
+    @property
+    def corpora(self) -> Mapping[str, Corpus]:
+        """Language -> its own corpus. Raises InputError: there is none under the root."""
+        self._corpora = self._corpora or {language: self.read(language) for language in self._languages()}
+        return self._corpora
 
     def _languages(self) -> Sequence[str]:
         if self.root is None:

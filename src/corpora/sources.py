@@ -42,6 +42,17 @@ class Source(Protocol):
         ...
 
 
+class NoSource:
+    """What corpora that are made on this machine have in place of a source.
+
+    Raises:
+        InputError: always, and says what to do instead.
+    """
+
+    def __init__(self, instead: str) -> None:
+        raise InputError(f"there is nothing to download: {instead}")
+
+
 class CodeSearchNetSource:
     """CodeSearchNet's archives with GraphCodeBERT's filter, or with lists of urls such as its published ones.
 

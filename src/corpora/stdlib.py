@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.cache import DEFAULT_ROOT
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.duplicates import near_duplicates
 from src.corpora.filters import is_good_query
-from src.corpora.harvest import CACHE, HarvestCorpus
+from src.corpora.harvest import HarvestCorpus
 from src.corpora.modules import assign_modules
 from src.corpora.python_source import documented_functions
 from src.errors import InputError, nearest
@@ -63,7 +64,7 @@ class StdlibCorpus:
         language: str = "python",
         root: str | Path | None = None,
         near_duplicate: float = 0.8,
-        cache: str | Path = CACHE,
+        cache: str | Path = DEFAULT_ROOT,
     ) -> None:
         self.language = language
         self.root = root

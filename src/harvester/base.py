@@ -37,7 +37,8 @@ class Language:
     depth: ClassVar[int | None] = (
         None  # of the tree in which functions are looked for: bodies are most of it, and deeper
     )
-    markers: ClassVar[tuple[bytes, ...]]  # a file without any of them holds no doc comment and is not parsed
+    documented: ClassVar[re.Pattern[bytes]]  # a file where it finds nothing holds no documented function: not parsed
+    inside: ClassVar[re.Pattern[bytes]] = re.compile(rb"[\"'`/#]")  # what every comment and string literal holds
     standard: ClassVar[frozenset[str]] = frozenset()  # constructors and what every class has: CodeSearchNet drops them
     test_files: ClassVar[str] = r"(?!)"  # of the file's name
     test_folders: ClassVar[frozenset[str]] = frozenset()  # beside those of every language

@@ -35,4 +35,4 @@ def block_prose(text: str) -> str:
         if not match:
             break
         tag, rest = match[1].lower(), match[2] + rest[match.end() :]
-    return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before))
+    return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before)) if "<" in before else before

@@ -15,6 +15,7 @@ from src.harvester.prose import first_paragraph, is_licence, is_reference, plain
 
 FEWEST_LINES = 3  # of code, as in CodeSearchNet
 INSIDE = ("comment", "docstring", "string")
+NONE = "files without a documented function"
 BOM = b"\xef\xbb\xbf"
 
 
@@ -40,8 +41,8 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
     """
     source = source.removeprefix(BOM).replace(b"\r\n", b"\n")
     source.decode()
-    if not any(marker in source for marker in language.markers):
-        counts["files without a doc comment"] += 1
+    if not language.documented.search(source):
+        counts[NONE] += 1
         return
     root = language.parser.parse(source).root_node
     cursor = QueryCursor(language.compiled)
@@ -71,6 +72,8 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         qualified = ".".join(filter(None, [*(scope for _, scope in scopes), language.qualifier(node), name]))
         first_row = node.start_point.row - source.count(b"\n", doc.start, start)
         yield Function(qualified, *function, first_row + 1, node.end_point.row + 1)
+    if not documented_until:
+        counts[NONE] += 1
 
 
 def _in_order(captures: dict[str, list[Node]]) -> list[tuple[Node, bool]]:
@@ -98,7 +101,8 @@ def _filtered(
     if is_reference(query):
         return "query only refers to another"
     if language.depth is not None:
-        captures = QueryCursor(language.compiled).captures(node)
+        holds_any = language.inside.search(source, doc.start, node.end_byte)
+        captures = QueryCursor(language.compiled).captures(node) if holds_any else {}
         inside = [captured(captures, kind) for kind in INSIDE]
     ranges = [within(nodes, doc.start, node.end_byte) for nodes in inside]
     found = bare(source, doc.start, node.end_byte, ranges, FEWEST_LINES)

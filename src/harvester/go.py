@@ -23,7 +23,7 @@ class Go(Language):
         (comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string
     """
     depth = 1
-    markers = (b"//", b"/*")
+    documented = re.compile(rb"(?://[^\n]*|\*/[^\w\n]*)\n[^\w\n/]*func\b")
     standard = frozenset(("init", "main"))
     test_files = r".*_test\.go"
     adjacent = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tree_sitter_java
 
 from src.harvester.base import Language
@@ -22,7 +24,8 @@ class Java(Language):
         [(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string
     """
     depth = 7
-    markers = (b"/**",)
+    # After the comment, up to the first parenthesis, no sign of a field or a class; comments may hold any.
+    documented = re.compile(rb"\*/[^;={(/]*[(/]")
     standard = frozenset(("toString", "hashCode", "equals", "finalize", "notify", "notifyAll", "clone"))
     test_files = r"Test[A-Z_]\w*\.java|\w*(?:Tests?|TestCase|IT)\.java|(?:package|module)-info\.java"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tree_sitter_javascript
 
 from src.harvester.base import Language
@@ -22,7 +24,7 @@ class JavaScript(Language):
         (class name: (_)) @scope
         (comment) @comment [(string) (template_string) (regex) (jsx_text)] @string
     """
-    markers = (b"/**",)
+    documented = re.compile(rb"/\*\*")
     standard = frozenset(("constructor", "toString", "toLocaleString", "valueOf"))
     test_files = r".*[.-](?:test|spec|bench)\.\w+|test[.-].*|tests?\.\w+"
     test_folders = frozenset(("spec", "specs", "__tests__", "__mocks__", "e2e"))

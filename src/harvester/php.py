@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tree_sitter_php
 
 from src.harvester.base import Language
@@ -22,7 +24,8 @@ class Php(Language):
         [(string) (encapsed_string) (heredoc) (nowdoc) (shell_command_expression) (text_interpolation)] @string
     """
     depth = 6
-    markers = (b"/**",)
+    inside = re.compile(rb"[\"'`/#]|<<<|\?>")
+    documented = re.compile(rb"/\*\*")
     test_files = r".*Test(?:Case)?\.php"
 
     def grammar(self) -> object:

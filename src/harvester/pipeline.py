@@ -36,21 +36,26 @@ ABOUT = "harvest.json"  # marks a finished harvest
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is going to be harvested; `key` names its content and this code."""
+    """What is going to be harvested."""
 
     language: str
     trees: list[Tree]
     files: list[SourceFile]
     skipped: Counter[str]
-    key: str
+    content: str  # names what the files hold, wherever they lie
+
+    @property
+    def key(self) -> str:
+        """Changes with the files and with this code."""
+        return f"{self.content}-{harvester_version()}"
 
 
 def plan(language: str, roots: Sequence[str | Path]) -> Work:
-    """Finds the files and reads them once for the key. Raises InputError for everything wrong with the request."""
+    """Finds the files and reads them once for their key. Raises InputError for everything wrong with the request."""
     spoken = language_of(language)
     trees, skipped = find_trees(roots), Counter[str]()
     files = source_files(trees, spoken, skipped)
-    return Work(language, trees, files, skipped, content_key(trees, files, language, harvester_version()))
+    return Work(language, trees, files, skipped, content_key(trees, files, language))
 
 
 def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str, Any]:
@@ -63,23 +68,29 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
         InputError: `out` holds something else, cannot be written, or too few functions are left to split.
     """
     out = Path(out).expanduser()
-    final, part = out / work.language, out / f".{work.language}.part"
+    final = out / work.language
     _check(out, final)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / f".{work.language}.lock"):
             if (about := read_about(final)).get("key") == work.key:
                 return about
-            _prepare(part, work.key)
-            shards = _make_shards(work, part / "shards", workers)
-            try:
-                about = _merge(work, part, shards)
-            except InputError:  # the same files would end the same way
-                shutil.rmtree(part)
-                raise
-            _replace(part, final)
+            return harvest_to(work, final, workers)
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str, Any]:
+    """The same for the folder of the language itself, which nobody else writes to; what was there is replaced."""
+    part = final.with_name(f".{work.language}.part")
+    _prepare(part, work.key)
+    shards = _make_shards(work, part / "shards", workers)
+    try:
+        about = _merge(work, part, shards)
+    except InputError:  # the same files would end the same way
+        shutil.rmtree(part)
+        raise
+    _replace(part, final)
     return about
 
 

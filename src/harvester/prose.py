@@ -31,7 +31,10 @@ _LICENCE_WORDS = ("copyright", "licen", "reserved", "permission")  # 20 times as
 
 _REFERENCE = re.compile(r"\W*(?:see|alias (?:for|of|to)|same as)(?: also)?:? \S+\W*", re.IGNORECASE)
 
+_BLANK_LINES = re.compile(r"\n(?: *\n)+")
+_UNDERLINE = re.compile(r"\s*[=~-]{3,}\s*")
 _MARKUP = re.compile(r"[{<&\[`*]")
+_PLAIN_MARKUP = re.compile(r"[\[`*]")
 _INLINE_TAG = re.compile(r"\{@(\w+)\s*((?:[^{}]|\{[^{}]*\})*)\}")  # {@code x}, {@link Type#member label}
 _ELEMENT = re.compile(
     r"</?(?:a|abbr|b|big|br|center|cite|code|del|dfn|em|font|i|ins|kbd|q|s|samp|small|span|strong|sub|sup|tt|u|var)"
@@ -54,19 +57,33 @@ def first_paragraph(text: str) -> str:
     Left out: verbatim blocks (all lines indented), signatures, headings, rulers, grammars. A section title, a doctest
     and the like end the prose, in the middle of a paragraph too.
     """
-    for paragraph in re.split(r"\n(?:[ \t]*\n)+", dedent(text.expandtabs()).strip("\n")):
+    for paragraph in _paragraphs(text):
         lines = paragraph.split("\n")
         kept = list(_until_the_end(lines))
         while kept and (_SIGNATURE.match(kept[0]) or _NOT_PROSE.match(kept[0])):
             kept.pop(0)
         if kept and _FORMULA.match(kept[0]):
             continue
-        underlined = len(lines) > 1 and re.fullmatch(r"\s*[=~-]{3,}\s*", lines[1])
+        underlined = len(lines) > 1 and _UNDERLINE.fullmatch(lines[1])
         if kept and not underlined and any(line[:1] != " " for line in kept):
             return "\n".join(kept)
         if len(kept) < len(lines) and not underlined and any(map(_END.match, lines)):
             return ""
     return ""
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """What blank lines part, without the common indentation; mostly only the first is asked for."""
+    text = text.expandtabs().lstrip("\n")
+    if text.startswith(" "):  # else the first line says that there is none
+        text = dedent(text)
+    last = text.find("\n", len(text.rstrip(" \n")))
+    text = (text if last < 0 else text[:last]).lstrip("\n")
+    start = 0
+    for blank in _BLANK_LINES.finditer(text):
+        yield text[start : blank.start()]
+        start = blank.end()
+    yield text[start:]
 
 
 def is_licence(paragraph: str) -> bool:
@@ -84,11 +101,12 @@ def plain(paragraph: str) -> str:
     """One line without markup: Javadoc's inline tags, HTML elements, Markdown, reStructuredText."""
     text = paragraph
     if _MARKUP.search(text):
-        text = _INLINE_TAG.sub(_inline_tag, text)
-        text = html.unescape(_ELEMENT.sub("", text))
-        text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
-        text = _LINK.sub(_first_group, text)
-        text = _STRONG.sub(_first_group, _CODE.sub(_first_group, text))
+        text = _INLINE_TAG.sub(_inline_tag, text) if "{@" in text else text
+        text = html.unescape(_ELEMENT.sub("", text) if "<" in text else text)
+        if _PLAIN_MARKUP.search(text):
+            text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
+            text = _LINK.sub(_first_group, text)
+            text = _STRONG.sub(_first_group, _CODE.sub(_first_group, text))
     text = text if text.isascii() else text.translate(_PUNCTUATION)
     return " ".join(text.split()).removesuffix(" *")
 

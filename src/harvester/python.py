@@ -14,6 +14,7 @@ from tree_sitter import Node
 from src.harvester.base import Doc, Language
 
 _EPYDOC = re.compile(r"^[ \t]*@\w+.*\Z", re.MULTILINE | re.DOTALL)
+_PLAIN = re.compile(r'"""([^"\\\r]*(?:"(?!"")[^"\\\r]*)*)(?<!")"""')  # no escape, no quotes that might end it
 _INDENTED_DIRECTIVE = re.compile(r"^\.\. .*(?:\n[ \t]*\n|\n[ \t]+\S.*)*", re.MULTILINE)
 
 
@@ -28,7 +29,7 @@ class Python(Language):
           (parenthesized_expression [(string) (concatenated_string)])]) @docstring . (_))
     """
     # A docstring that is the whole body stays: without it nothing that parses would be left.
-    markers = (b'"', b"'")
+    documented = re.compile(rb"[\"']")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 
     def grammar(self) -> object:
@@ -36,8 +37,8 @@ class Python(Language):
 
     def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
         body = node.child_by_field_name("body")
-        statements = [] if body is None else body.named_children[:8]  # comments may stand before the docstring
-        first = next((statement for statement in statements if statement.type != "comment"), None)
+        statements = () if body is None else map(body.named_child, range(8))  # comments may stand before the docstring
+        first = next((statement for statement in statements if statement is None or statement.type != "comment"), None)
         if first is None or first.type != "expression_statement":
             return None
         literal = first.named_child(0)
@@ -49,7 +50,8 @@ class Python(Language):
         return Doc(cleandoc(text), node.start_byte) if text.strip() else None
 
     def reduce(self, text: str) -> str:
-        return _EPYDOC.sub("", _INDENTED_DIRECTIVE.sub("\n", text))
+        text = _INDENTED_DIRECTIVE.sub("\n", text) if ".. " in text else text
+        return _EPYDOC.sub("", text) if "@" in text else text
 
     def skips(self, name: str) -> bool:
         return name.startswith("test") or (name.startswith("__") and name.endswith("__"))
@@ -57,10 +59,13 @@ class Python(Language):
 
 def _value(literal: str) -> str:
     """A docstring's text; empty for what python takes for none: bytes, f-strings."""
+    literal = literal.strip().rstrip(";")
+    if plain := _PLAIN.fullmatch(literal):  # the same, ten times as fast
+        return plain[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid escape in someone else's file
         try:
-            value = ast.literal_eval(literal.strip().rstrip(";"))
+            value = ast.literal_eval(literal)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return ""
     return value if isinstance(value, str) else ""

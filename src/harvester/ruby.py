@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import tree_sitter_ruby
 
@@ -17,6 +18,16 @@ _PLUS = re.compile(r"(?<![\w+])\+([^\s+]+)\+(?![\w+])")
 _LABEL = re.compile(r"\{([^{}]+)\}\[[^\[\]]*\](?!\()|\{([A-Z#:][\w:#.?!=]*)\}|(\w+)\[rdoc-ref:[^\[\]]*\]")
 _ESCAPE = re.compile(r"\\(?=[A-Z:#_*+<])")
 _UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
+# In order; the sign is what an expression cannot match without.
+_REDUCTIONS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    ("call-seq:", _CALL_SEQ, ""),
+    ("--", _PRIVATE, ""),
+    ("@", _TAG, ""),
+    ("+", _PLUS, r"\1"),
+    ("", _LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
+    ("_", _UNDERSCORE, r"\1"),
+    ("\\", _ESCAPE, ""),
+)
 
 
 class Ruby(Language):
@@ -31,7 +42,7 @@ class Ruby(Language):
         [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
         (character) @string
     """
-    markers = (b"#", b"=begin")
+    documented = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
     standard = frozenset(
         """initialize initialize_copy to_s to_str inspect display dup clone == === != eql? equal? <=> < <= > >= =~
         between? hash""".split()  # noqa: SIM905 - a word a line would hide the rest of the file
@@ -52,6 +63,7 @@ class Ruby(Language):
         return "\n".join("" if _DIRECTIVE.fullmatch(line) else line.removeprefix(" ") for line in stripped)
 
     def reduce(self, text: str) -> str:
-        text = _TAG.sub("", _PRIVATE.sub("", _CALL_SEQ.sub("", text)))
-        text = _LABEL.sub(lambda match: next(filter(None, match.groups())), _PLUS.sub(r"\1", text))
-        return _ESCAPE.sub("", _UNDERSCORE.sub(r"\1", text))
+        for sign, expression, replacement in _REDUCTIONS:
+            if sign in text:  # most have none of them
+                text = expression.sub(replacement, text)
+        return text

@@ -63,6 +63,21 @@ def survey(corpus: Corpus, source: Corpus, near: float, sample: int, seed: int) 
     return found
 
 
+def together(found: Mapping[str, Survey]) -> dict[str, float]:
+    """The numbers of several languages, each under its name; and of all: sums of pairs and candidates, means of shares.
+
+    A mean counts every language once, as test/mrr of lang=all does.
+    """
+    numbers = {f"{language}/{key}": value for language, own in found.items() for key, value in own.numbers.items()}
+    for key in set.intersection(*(set(own.numbers) for own in found.values())):
+        values = [own.numbers[key] for own in found.values()]
+        if key.startswith(("pairs/", "codes/", "candidates/", "dedup/")):
+            numbers[key] = sum(values)
+        elif key.startswith(("within/", "leaks/", "language/")) or key == "bm25/mrr":
+            numbers[key] = float(np.mean(values))
+    return numbers
+
+
 def measure_sizes(splits: Mapping[str, Split], found: Survey) -> None:
     """Pairs, distinct codes, candidates, and the lengths of queries and codes."""
     for name, split in splits.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,13 +12,16 @@ from src.inspection.page import first_lines
 from src.pages import render
 from src.survey.measure import Survey
 from src.survey.plots import plots
-from src.survey.tables import headline, tables
+from src.survey.tables import headlines, overview, tables
 
 
-def page(found: Survey, near: float, title: str, facts: Mapping[str, str]) -> str:
-    """HTML; everything in it is escaped but our own plots, whose only texts are our own words and numbers."""
+def page(found: Mapping[str, Survey], near: float, title: str, facts: Mapping[str, str]) -> str:
+    """HTML, of several languages what sums them up and then each.
+
+    Everything in it is escaped but our own plots, whose only texts are our own words and numbers.
+    """
     examples = {
-        kind: [
+        _named(language, kind): [
             {
                 "note": example.note,
                 "query": example.pair.query,
@@ -27,15 +31,31 @@ def page(found: Survey, near: float, title: str, facts: Mapping[str, str]) -> st
             }
             for example in shown
         ]
-        for kind, shown in found.examples.items()
+        for language, own in found.items()
+        for kind, shown in own.examples.items()
         if shown
     }
     return render(
         Path(__file__).with_name("survey.html"),
         title=title,
-        headline=headline(found, near),
+        headline=headlines(found, near),
         facts=facts,
-        tables=tables(found),
-        plots={caption: Markup(svg) for caption, svg in plots(found).items()},
+        tables=[
+            *(() if "" in found else overview(found)),
+            *(
+                replace(table, title=_named(language, table.title))
+                for language, own in found.items()
+                for table in tables(own)
+            ),
+        ],
+        plots={
+            _named(language, caption): Markup(svg)
+            for language, own in found.items()
+            for caption, svg in plots(own).items()
+        },
         examples=examples,
     )
+
+
+def _named(language: str, title: str) -> str:
+    return f"{language}: {title}" if language else title

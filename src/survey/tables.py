@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
 from src.corpora.dedup import AGAINST
 from src.inspection.tables import Table, percent, print_tables
-from src.survey.measure import QUANTILES, SPLITS, Survey
+from src.survey.measure import QUANTILES, SPLITS, Survey, together
 
 
 def headline(found: Survey, near: float) -> list[str]:
@@ -38,8 +40,43 @@ def headline(found: Survey, near: float) -> list[str]:
     return sentences
 
 
+def headlines(found: Mapping[str, Survey], near: float) -> list[str]:
+    """The headline of one corpus, or the first two sentences about each of several languages."""
+    if "" in found:
+        return headline(found[""], near)
+    return [f"{name}: {' '.join(headline(own, near)[:2])}" for name, own in found.items()]
+
+
 def tables(found: Survey) -> list[Table]:
     return [sizes(found), lengths(found), leaks(found), dedup(found), within(found), language(found), baseline(found)]
+
+
+def overview(found: Mapping[str, Survey]) -> list[Table]:
+    """Of several languages: a row for each, and one for all of them."""
+    numbers = {language: own.numbers for language, own in found.items()} | {"all": together(found)}
+    counts = [
+        (name, *(f"{n[key]:,}" for key in ("pairs/train", "pairs/valid", "pairs/test", "candidates/test")))
+        for name, n in numbers.items()
+    ]
+    keys = ("leaks/answers/test/exact", "leaks/answers/test/near", "within/codes/train/near")
+    shares = [
+        (
+            name,
+            *(percent(n[key]) for key in keys),
+            percent(n["language/parses/train"]) if "language/parses/train" in n else "–",
+            f"{n['bm25/mrr']:.3f}",
+        )
+        for name, n in numbers.items()
+    ]
+    columns = ("", "exactly", "nearly", "train alike", "parse", "BM25 MRR")
+    note = (
+        "exactly, nearly: test answers that training has seen; train alike: training codes like another; parse: of the "
+        "training codes. all: the mean, each language counted once."
+    )
+    return [
+        Table("Languages", ("", "train", "valid", "test", "candidates"), counts),
+        Table("Leaks, duplicates and the lexical baseline by language", columns, shares, note),
+    ]
 
 
 def sizes(found: Survey) -> Table:
@@ -114,11 +151,11 @@ def baseline(found: Survey) -> Table:
     return Table("Lexical baseline on test", columns, [row])
 
 
-def print_survey(found: Survey, near: float, console: Console | None = None) -> None:
-    """The tables, then the headline, where a reader of a terminal ends."""
+def print_survey(found: Mapping[str, Survey], near: float, console: Console | None = None) -> None:
+    """The tables, then the headline, where a reader of a terminal ends; of several languages only what sums them up."""
     console = console or Console()
-    print_tables(tables(found), console)
+    print_tables(overview(found) if len(found) > 1 or "" not in found else tables(found[""]), console)
     console.print()
-    for sentence in headline(found, near):
+    for sentence in headlines(found, near):
         console.print(Padding(escape(sentence), (0, 1)), highlight=False)
     console.print()

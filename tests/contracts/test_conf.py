@@ -46,7 +46,7 @@ def test_a_yaml_file_does_not_compose(path):
     choice = path.relative_to(group).with_suffix("").as_posix()
     if group == "source":
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            assert compose("download", overrides=[f"corpus={choice}"]).source.files
+            assert compose("download", overrides=[f"corpus={choice}"]).source.rows._target_
         return
     cfg = composed(f"{group}={choice}")
     assert OmegaConf.to_container(cfg, resolve=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from src.cache import Cache
 from src.corpora.harvest import HarvestCorpus
 from src.corpora.stdlib import StdlibCorpus
 from src.errors import InputError
@@ -36,7 +37,7 @@ def test_changed_source_is_read_from_the_cache(tmp_path: Path) -> None:
     for word in ("oben", "unten"):
         write(root / word / "a.go", f"package a\n\n{go_function(word)}")
     assert corpus(root, tmp_path / "cache").split("train").fingerprint != before
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list(Cache(tmp_path / "cache").entries())) == 2
 
 
 def test_mistake_is_raised_before_a_split_is_asked_for(tmp_path: Path) -> None:
