@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import get_linear_schedule_with_warmup
 
-from src.backbones.base import Encoder
+from src.backbones.base import Encoder, Features
 from src.by_rows import some_rows
 from src.devices import Share, all_columns, all_rows, own_randomness, shard
 from src.errors import InputError, nearest
@@ -19,6 +19,7 @@ from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
 from src.parts import Side, embed_parts
+from src.products import LinearLayers
 
 SIMILARITIES = ("dot", "cosine")
 QUERIES, CODES = 0, 1  # the two evaluation loaders
@@ -74,8 +75,14 @@ class CodeSearchModule(L.LightningModule):
 
     def embed(self, side: Side) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = embed_parts(side, self.encoder, self.replay and self.training).float()
+        embeddings_BD = embed_parts(side, self._encode, self.replay and self.training).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
+
+    def _encode(self, features: Features) -> torch.Tensor:
+        if self.encoder._compiled_call_impl is not None:  # it has linear layers of its own
+            return self.encoder(features)
+        with LinearLayers():
+            return self.encoder(features)
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
         """scores_BC in float32 under any autocast."""
