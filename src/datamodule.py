@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -20,6 +21,7 @@ from src.devices import LeadersOrder, Share, is_sharded
 from src.errors import InputError, nearest
 from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
+from src.tokenised import tokenised
 from src.weights.base import Estimator
 
 POSITIVES = ("code", "query")
@@ -44,6 +46,7 @@ class CodeSearchData(L.LightningDataModule):
         chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
+        cache: folder that keeps the tokens of many texts; None tokenises them in every epoch.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class CodeSearchData(L.LightningDataModule):
         chunk: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        cache: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
@@ -81,6 +85,7 @@ class CodeSearchData(L.LightningDataModule):
         self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
         self.num_workers = num_workers
         self.seed = seed
+        self.cache = cache
         self._fitted = False
 
     def setup(self, stage: str) -> None:
@@ -153,10 +158,11 @@ class CodeSearchData(L.LightningDataModule):
         queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
         targets = queries if self.positives_are == "query" else codes
         copies = torch.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
-        sides = [
-            Unread(self.encoder, texts, side) for texts, side in ((queries, "query"), (targets, self.positives_are))
-        ]
-        return PairBatch(*sides, self._cut(self.chunk), self.estimator if self.weigh else None, copies, self.share)
+        query_items = tokenised(self.encoder, queries, "query", self.cache)
+        is_same = self.positives_are == "query"
+        target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
+        estimator = self.estimator if self.weigh else None
+        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share)
 
     def _cut(self, most: int | None = None) -> Cut:
         device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
@@ -186,11 +192,17 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.share)
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.cache, self.share)
 
 
 def text_loader(
-    texts: Sequence[str], side: str, cut: Cut, batch_size: int, num_workers: int = 0, share: Share | None = None
+    texts: Sequence[str],
+    side: str,
+    cut: Cut,
+    batch_size: int,
+    num_workers: int = 0,
+    cache: str | Path | None = None,
+    share: Share | None = None,
 ) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
@@ -204,14 +216,11 @@ def text_loader(
         rows_of.setdefault(text, []).append(row)
     distinct = sorted(rows_of, key=len, reverse=True)
     batches = [range(len(distinct))[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
-    while len(batches) % share.world:
-        batches.append(range(len(distinct), len(distinct) + 1))
-        distinct.append(distinct[-1])  # embedded for no row
-    rows = [rows_of.pop(text, []) for text in distinct]
+    batches += [[len(distinct)]] * (-len(batches) % share.world)  # the last text once more, for no row
     return DataLoader(
-        range(len(distinct)),  # type: ignore[arg-type]
+        range(len(distinct) + 1),  # type: ignore[arg-type]
         batch_sampler=batches[share.rank :: share.world],
-        collate_fn=TextBatch(Unread(cut.encoder, distinct, side), cut, rows),
+        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )
@@ -272,12 +281,13 @@ class TextBatch:
 
     items: Items
     cut: Cut
-    rows: Sequence[Sequence[int]]  # of each text
+    rows: Sequence[Sequence[int]]  # of each text; an index beyond them is the last text, for no row
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
-        rows = [(row, place) for place, index in enumerate(indices) for row in self.rows[index]]
+        found = [(place, self.rows[index]) for place, index in enumerate(indices) if index < len(self.rows)]
+        rows = [(row, place) for place, held in found for row in held]
         return {
-            "features": self.cut(self.items[indices]),
+            "features": self.cut(self.items[[min(index, len(self.rows) - 1) for index in indices]]),
             "row": torch.tensor([row for row, _ in rows], dtype=torch.long),
             "place": torch.tensor([place for _, place in rows], dtype=torch.long),
         }
