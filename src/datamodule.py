@@ -216,14 +216,11 @@ def text_loader(
         rows_of.setdefault(text, []).append(row)
     distinct = sorted(rows_of, key=len, reverse=True)
     batches = [range(len(distinct))[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
-    while len(batches) % share.world:
-        batches.append(range(len(distinct), len(distinct) + 1))
-        distinct.append(distinct[-1])  # embedded for no row
-    rows = [rows_of.pop(text, []) for text in distinct]
+    batches += [[len(distinct)]] * (-len(batches) % share.world)  # the last text once more, for no row
     return DataLoader(
-        range(len(distinct)),  # type: ignore[arg-type]
+        range(len(distinct) + 1),  # type: ignore[arg-type]
         batch_sampler=batches[share.rank :: share.world],
-        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, rows),
+        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )
@@ -284,12 +281,13 @@ class TextBatch:
 
     items: Items
     cut: Cut
-    rows: Sequence[Sequence[int]]  # of each text
+    rows: Sequence[Sequence[int]]  # of each text; an index beyond them is the last text, for no row
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
-        rows = [(row, place) for place, index in enumerate(indices) for row in self.rows[index]]
+        found = [(place, self.rows[index]) for place, index in enumerate(indices) if index < len(self.rows)]
+        rows = [(row, place) for place, held in found for row in held]
         return {
-            "features": self.cut(self.items[indices]),
+            "features": self.cut(self.items[[min(index, len(self.rows) - 1) for index in indices]]),
             "row": torch.tensor([row for row, _ in rows], dtype=torch.long),
             "place": torch.tensor([place for _, place in rows], dtype=torch.long),
         }
