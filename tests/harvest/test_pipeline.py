@@ -119,7 +119,7 @@ def test_roots_of_which_all_is_skipped_give_no_reason(files: set[str], message: 
     assert "\n" not in str(error.value)
     with zipfile.ZipFile(tmp_path / "src.zip", "w") as archive:
         archive.writestr("node_modules/a/a.go", "package a")
-    with pytest.raises(InputError, match="below .*src.zip/node_modules: unpack the archive and give it as a root"):
+    with pytest.raises(InputError, match=r"below .*src.zip/node_modules: unpack the archive and give it as a root"):
         plan("go", [tmp_path / "src.zip"])
 
 
