@@ -25,13 +25,8 @@ _PROJECT = Path(__file__).parents[2]
 
 
 def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], None]) -> None:
-    """Makes every shard that is missing, in any order, and calls `done` for each; `workers` 0: in this process."""
-    todo = []
-    for shard in shards:
-        if shard.about.exists():
-            done(shard)
-        else:
-            todo.append(shard)
+    """Makes the shards that are missing, in any order, and calls `done` for each; `workers` 0: in this process."""
+    todo = [shard for shard in shards if not shard.about.exists()]
     if not workers:
         for shard in todo:
             make(shard)
