@@ -15,6 +15,7 @@ from pathlib import Path
 
 from src.errors import InputError
 from src.harvester.base import Language
+from src.harvester.languages import language_of
 
 VENDORED = frozenset(
     """vendor vendors vendored _vendor node_modules bower_components third_party thirdparty third-party
@@ -67,6 +68,16 @@ def find_trees(roots: Sequence[str | Path]) -> list[Tree]:
             name = f"{name}-{seen[name]}"
         trees.append(Tree(str(path), name, *_origin(path)))
     return trees
+
+
+def with_sources(roots: Sequence[str | Path], language: str) -> list[str]:
+    """Those of the roots that hold a source file of the language which would be read. Raises as find_trees."""
+    spoken = language_of(language)
+
+    def is_read(path: str) -> bool:
+        return path.endswith(spoken.suffixes) and not _skipped(path, spoken)
+
+    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in _walk(tree.root))]
 
 
 def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]) -> list[SourceFile]:
