@@ -68,6 +68,7 @@ def build_data(
         *(corpus, encoder, estimator, instantiate(cfg.batching), weigh),
         seed=cfg.seed,
         chunk=cfg.trainer.get("grad_cache_chunk"),
+        cache=cfg.cache,
         **cfg.negatives,
         **cfg.data,
     )

@@ -16,7 +16,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,6 +35,10 @@ DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
 SOURCE = Path(__file__).parent
 ABOUT = "about.json"
 PART = ".part"
+
+
+class NotWritableError(InputError):
+    """The cache's folder cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Cache:
             resumable: whether `make` goes on in a folder where another one was interrupted; else it gets an empty one.
 
         Raises:
-            InputError: the folder cannot be written. Whatever `make` raises; nothing is kept then.
+            NotWritableError: the folder cannot be written. Whatever `make` raises; nothing is kept then.
         """
         folder = self.root / kind / key_of(made_from)
         if (found := self._whole(folder)) is not None:
@@ -171,7 +175,7 @@ class Cache:
                 waiting()
                 lock.acquire()
         except OSError as error:
-            raise InputError(
+            raise NotWritableError(
                 f"the cache {self.root} cannot be written ({error.strerror}); choose another with cache=DIR"
             ) from error
         try:
@@ -220,14 +224,18 @@ def sha256(path: Path) -> str:
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """12 hex digits over the source files that decide what a trained model and its embeddings are."""
-    files = [
-        *(SOURCE / f"{name}.py" for name in ("text", "ragged", "parts", "datamodule", "module", "fitting", "batching"))
-    ]
+    names = ("text", "ragged", "parts", "tokenised", "datamodule", "module", "fitting", "batching")
+    files = [SOURCE / f"{name}.py" for name in names]
     files += [
         SOURCE / "losses" / "base.py",
         SOURCE / "losses" / "infonce.py",
         *sorted((SOURCE / "backbones").rglob("*.py")),
     ]
+    return version_of(files)
+
+
+def version_of(files: Iterable[Path]) -> str:
+    """12 hex digits over what these files hold."""
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()[:12]
 
 

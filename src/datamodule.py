@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -19,6 +20,7 @@ from src.corpora.base import Corpus, Pair, Split
 from src.errors import InputError, nearest
 from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
+from src.tokenised import tokenised
 from src.weights.base import Estimator
 
 POSITIVES = ("code", "query")
@@ -43,6 +45,7 @@ class CodeSearchData(L.LightningDataModule):
         chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 tokenises in the main process.
         seed: order of the training pairs.
+        cache: folder that keeps the tokens of many texts; None tokenises them in every epoch.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class CodeSearchData(L.LightningDataModule):
         chunk: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        cache: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
@@ -80,6 +84,7 @@ class CodeSearchData(L.LightningDataModule):
         self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
         self.num_workers = num_workers
         self.seed = seed
+        self.cache = cache
         self._fitted = False
 
     def setup(self, stage: str) -> None:
@@ -144,10 +149,12 @@ class CodeSearchData(L.LightningDataModule):
         queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
         targets = queries if self.positives_are == "query" else codes
         copies = torch.stack([_numbered(queries), _numbered(targets)]) if self.mask_duplicates else None
-        sides = [
-            Unread(self.encoder, texts, side) for texts, side in ((queries, "query"), (targets, self.positives_are))
-        ]
-        return PairBatch(*sides, self._cut(self.chunk), self.estimator if self.weigh else None, copies)
+        query_items = tokenised(self.encoder, queries, "query", self.cache)
+        is_same = self.positives_are == "query"
+        target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
+        return PairBatch(
+            query_items, target_items, self._cut(self.chunk), self.estimator if self.weigh else None, copies
+        )
 
     def _cut(self, most: int | None = None) -> Cut:
         device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
@@ -175,10 +182,17 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers)
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.cache)
 
 
-def text_loader(texts: Sequence[str], side: str, cut: Cut, batch_size: int, num_workers: int = 0) -> DataLoader:
+def text_loader(
+    texts: Sequence[str],
+    side: str,
+    cut: Cut,
+    batch_size: int,
+    num_workers: int = 0,
+    cache: str | Path | None = None,
+) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
     Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
@@ -191,7 +205,7 @@ def text_loader(texts: Sequence[str], side: str, cut: Cut, batch_size: int, num_
     return DataLoader(
         range(len(distinct)),  # type: ignore[arg-type]
         batch_size=batch_size,
-        collate_fn=TextBatch(Unread(cut.encoder, distinct, side), cut, [rows_of[text] for text in distinct]),
+        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )

@@ -15,10 +15,10 @@ Column = tuple[np.ndarray, np.ndarray]  # the values of all sequences in one row
 
 
 class Ragged:
-    """N items, each with one sequence per column.
+    """N items, each with one sequence of numbers from 0 per column.
 
     Args:
-        columns: name -> values and N + 1 starts, as int64 or, in a file, as anything narrower.
+        columns: name -> values, in any type of whole numbers, and N + 1 starts.
     """
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
@@ -28,6 +28,15 @@ class Ragged:
     def of(cls, columns: Mapping[str, Sequence[Sequence[int]]]) -> Ragged:
         """From name -> the sequence of each item."""
         return cls({name: _flat(sequences) for name, sequences in columns.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The items of all parts, which have the same columns, one after the other."""
+        columns = {}
+        for name in parts[0].columns:
+            lengths = np.concatenate([part.lengths(name) for part in parts])
+            columns[name] = (np.concatenate([part.values(name) for part in parts]), _running(lengths))
+        return cls(columns)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))[1]) - 1
@@ -57,6 +66,15 @@ class Ragged:
         padded_NL = np.full((len(lengths), max(width, lengths.max(initial=0))), padding, dtype=np.int64)
         padded_NL[within(lengths, padded_NL.shape[1])] = self.values(name)
         return torch.from_numpy(padded_NL)
+
+    def narrowed(self) -> Ragged:
+        """The same with values in the narrowest type that holds them."""
+        return Ragged(
+            {
+                name: (values.astype(np.min_scalar_type(values.max(initial=0))), starts)
+                for name, (values, starts) in self.columns.items()
+            }
+        )
 
     def renamed(self, name_of: Mapping[str, str]) -> Ragged:
         """The columns that have a new name, under it."""

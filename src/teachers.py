@@ -76,6 +76,10 @@ class FrozenModel:
     def __init__(self, estimator: EmbeddingEstimator, cfg: DictConfig) -> None:
         self.name = estimator.recipe
         self.checkpoint = estimator.checkpoint
+        if cfg.cache is None:
+            raise InputError(
+                f"weights={self.name} keeps its model and embeddings in the cache: set cache=DIR, found null"
+            )
         self.cache = Cache(cfg.cache)
         self.cfg = cfg
         self._recipe = lambda: recipe_config(estimator, cfg)

@@ -9,50 +9,20 @@ import pytest
 import torch
 
 from src.backbones.base import Encoder
-from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.tiny import TinyEncoder
-from src.backbones.transformer import TransformerEncoder
-from src.backbones.two_towers import TwoTowers
-from src.backbones.unixcoder import UniXcoderEncoder
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.parts import LARGE, Cut, Unread, embed_parts, token_budget
 from src.ragged import Ragged
-from tests.backbones import checkpoints
 from tests.doubles import BagEncoder, ListCorpus
-
-LENGTHS = (3, 9, 2, 31, 9, 1, 23, 5, 17, 2, 9, 4, 13)  # words of 13 texts
-CODES = [
-    "def f(a):\n" + "".join(f"    b{i} = a + {i}\n" for i in range(length // 3)) + "    return a" for length in LENGTHS
-]
-QUERIES = [" ".join((["read", "sort", "file", "list", "x"] * 9)[i : i + length]) for i, length in enumerate(LENGTHS)]
+from tests.encoders import CODES, KINDS, QUERIES, makers
 
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[], Encoder]]:
-    """Each kind of encoder: one that is not fitted."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    roberta, bert = checkpoints.roberta(root / "roberta"), checkpoints.bert(root / "bert")
-    gpt2, qwen = checkpoints.gpt2(root / "gpt2"), checkpoints.qwen(root / "qwen")
-    unixcoder = checkpoints.roberta(root / "unixcoder", mode="special")
-    lengths = (19, 41)
-    return {
-        "tiny": lambda: TinyEncoder(17, 101, dropout=0.3),
-        "bert": lambda: TransformerEncoder(str(bert), "mean", *lengths, dropout=0.3),
-        "roberta": lambda: TransformerEncoder(str(roberta), "pooler", *lengths, dropout=0.3),
-        "gpt2": lambda: TransformerEncoder(str(gpt2), "last", *lengths, dropout=0.3),
-        "qwen": lambda: TransformerEncoder(str(qwen), "last", *lengths, dropout=0.3),
-        "unixcoder": lambda: UniXcoderEncoder(str(unixcoder), "mean", *lengths, dropout=0.3),
-        "graphcodebert": lambda: GraphCodeBERTEncoder(str(roberta), "python", "pooler", *lengths, 19, dropout=0.3),
-        "two_towers": lambda: TwoTowers(
-            TransformerEncoder(str(bert), "mean", *lengths), TransformerEncoder(str(qwen), "last", *lengths)
-        ),
-    }
-
-
-KINDS = ("tiny", "bert", "roberta", "gpt2", "qwen", "unixcoder", "graphcodebert", "two_towers")
+    return makers(tmp_path_factory.mktemp("checkpoints"))
 
 
 def gradients(encoder: Encoder, cut: Cut) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class Encoder(nn.Module):
     """
 
     embedding_size: int
+    tokenises_in_threads = False  # True: `tokenise` uses all processors by itself
     costs_padding = True  # False: padding costs next to nothing, so that batches need not be cut by length
 
     def fit(self, pairs: Sequence[Pair]) -> None:
@@ -38,6 +40,14 @@ class Encoder(nn.Module):
     def lengths(self, items: Ragged) -> np.ndarray:
         """(N,) places that each item takes where nothing is padded; by default, its longest column's."""
         return np.max([items.lengths(name) for name in items.columns], axis=0)
+
+    def tokenising(self, side: str) -> Mapping[str, Any] | None:
+        """What decides the items of a side beside texts and code, as plain values; None: they must not be kept."""
+        return None
+
+    def failures(self, side: str) -> Counter[str]:
+        """Texts of a side that `tokenise` could not read as meant, by kind, since the process began; can be updated."""
+        return Counter()
 
     def queries(self, texts: Sequence[str]) -> Features:
         """Features of natural-language queries."""

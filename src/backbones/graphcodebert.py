@@ -5,7 +5,9 @@ Shape letters: B texts, L positions (special tokens, code tokens, nodes, padding
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -15,7 +17,7 @@ from transformers import PreTrainedModel
 
 from src.backbones.architecture import position_table
 from src.backbones.base import Features
-from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow
+from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
 from src.backbones.tokens import encode, readable
 from src.backbones.transformer import TransformerEncoder
 from src.errors import InputError, nearest
@@ -49,6 +51,8 @@ class GraphCodeBERTEncoder(TransformerEncoder):
     Raises:
         InputError: unknown language or pooling; on first use: what `TransformerEncoder` raises, or another model.
     """
+
+    tokenises_in_threads = False  # but for the parser
 
     def __init__(
         self,
@@ -91,6 +95,17 @@ class GraphCodeBERTEncoder(TransformerEncoder):
             for ids, (_, edges) in zip(pieces, flows)
         ]
         return Ragged.of(dict(zip(COLUMNS, zip(*made))))
+
+    def tokenising(self, side: str) -> Mapping[str, Any]:
+        """As `TransformerEncoder`; of codes also their language, how many nodes they may have, and the parser."""
+        if side == "query":
+            return super().tokenising(side)
+        parser = [version(name) for name in ("tree-sitter", f"tree-sitter-{self.language}")]
+        return {**super().tokenising(side), "language": self.language, "nodes": self.max_nodes, "parser": parser}
+
+    def failures(self, side: str) -> Counter[str]:
+        """Codes without data flow, by language: `dataflow.unparsed`."""
+        return unparsed if side == "code" else Counter()
 
     def features(self, items: Ragged) -> Features:
         """Of codes int64 (B, L) `input_ids`, `position_ids` and bool (B, L, L) `attention_mask`: may row see column?"""

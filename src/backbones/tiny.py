@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
+from typing import Any
 
 import torch
 from torch import nn
@@ -90,6 +91,13 @@ class TinyEncoder(Encoder):
         else:
             pieces = [self._pieces(text, self.max_code_tokens) for text in texts]
         return Ragged.of({"rows": pieces, "places": [text.values() for text in pieces]})
+
+    def tokenising(self, side: str) -> Mapping[str, Any]:
+        """Buckets and the side's length."""
+        return {
+            "buckets": self.buckets,
+            "longest": {"query": self.max_query_tokens, "code": self.max_code_tokens}[side],
+        }
 
     def features(self, items: Ragged) -> Features:
         """`rows` and `places`, both int64 (B, L) and padded with 0."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import tokenizers
 from tokenizers import Encoding
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from src.corpora.base import fingerprint
 from src.errors import InputError
 
 
@@ -60,3 +62,12 @@ def encode(
     backend.no_padding()
     backend.enable_truncation(max_tokens, direction=tokenizer.truncation_side)
     return backend.encode_batch_fast(texts, add_special_tokens=specials)
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerFast) -> str:
+    """12 hex digits of everything that decides which ids a text gets."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()  # that of the last batch
+    settings = (tokenizer.truncation_side, tokenizer.pad_token, *tokenizer.model_input_names)
+    return fingerprint([backend.to_str(), *map(str, settings), tokenizers.__version__])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, posi
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
-from src.backbones.tokens import encode, prepared, readable
+from src.backbones.tokens import encode, prepared, readable, tokenizer_identity
 from src.cache import sha256
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError, nearest
@@ -100,13 +100,17 @@ class TransformerEncoder(Encoder):
 
     # Texts to features
 
-    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
-        """`input_ids` and, where the tokenizer gives them, `token_type_ids`."""
-        prefix, max_tokens = {
+    tokenises_in_threads = True
+
+    def _prefix_and_length(self, side: str) -> tuple[str, int]:
+        return {
             "query": (self.query_prefix, self.max_query_tokens),
             "code": (self.code_prefix, self.max_code_tokens),
         }[side]
-        tokenizer = self.tokenizer
+
+    def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
+        """`input_ids` and, where the tokenizer gives them, `token_type_ids`."""
+        (prefix, max_tokens), tokenizer = self._prefix_and_length(side), self.tokenizer
         # A text without any token has no embedding: where the tokenizer adds no special token, an empty text gets one.
         empty = "" if tokenizer.num_special_tokens_to_add() else tokenizer.pad_token
         encoded = encode(tokenizer, [readable(prefix + text) or empty for text in texts], max_tokens)
@@ -114,6 +118,10 @@ class TransformerEncoder(Encoder):
         if "token_type_ids" in tokenizer.model_input_names:
             columns["token_type_ids"] = [text.type_ids for text in encoded]
         return Ragged.of(columns)
+
+    def tokenising(self, side: str) -> Mapping[str, Any]:
+        """The tokenizer as a hash, the side's prefix and length."""
+        return {"tokenizer": tokenizer_identity(self.tokenizer), "prefix and length": self._prefix_and_length(side)}
 
     def features(self, items: Ragged) -> Features:
         """int64 (B, L) `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`."""

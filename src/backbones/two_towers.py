@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,22 @@ class TwoTowers(Encoder):
             query.dropout = code.dropout = dropout  # read when a configuration is, or in each step
         self.query = query
         self.code = code
+        self.tokenises_in_threads = query.tokenises_in_threads and code.tokenises_in_threads
         self.costs_padding = query.costs_padding or code.costs_padding
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """As the side's tower does; the columns' names say which tower they are for."""
         items = self._tower(side).tokenise(texts, side)
         return items.renamed({name: f"{side}/{name}" for name in items.columns})
+
+    def tokenising(self, side: str) -> Mapping[str, Any] | None:
+        """What decides them in the side's tower, and which tower that is."""
+        decides = self._tower(side).tokenising(side)
+        return None if decides is None else {"tower": side, type(self._tower(side)).__name__: decides}
+
+    def failures(self, side: str) -> Counter[str]:
+        """Those of the side's tower."""
+        return self._tower(side).failures(side)
 
     def features(self, items: Ragged) -> Features:
         """As the side's tower does, under names that say which tower they are for."""
