@@ -8,6 +8,7 @@ from omegaconf import DictConfig, open_dict
 
 from src import cli
 from src.corpora.base import Corpus
+from src.corpora.multilanguage import MultiLanguageCorpus
 from src.errors import InputError
 from src.rundir import RunDirectory, environment, relative
 from src.summary import pool_facts, print_facts
@@ -52,7 +53,10 @@ def as_written(cfg: DictConfig, corpus: Corpus) -> Corpus:
     written = cfg.corpus.copy()
     with open_dict(written):
         written.text = "source"
-    return instantiate(written)
+    same: Corpus = instantiate(written)
+    if isinstance(same, MultiLanguageCorpus):
+        same.quiet = True
+    return same
 
 
 def check(cfg: DictConfig) -> None:

@@ -69,7 +69,7 @@ class CodeSearchNetCorpus:
             raise InputError("lang=all expects corpus=codesearchnet corpus.root=DIR with a folder for each language")
         root = Path(self.root).expanduser()
         if not (root / language).is_dir():
-            raise MissingLanguage(f"no folder of that name in {root}")
+            raise MissingLanguage("no folder in corpus.root")
         return CodeSearchNetCorpus(root, language, self.text)
 
     def _read(self, name: str) -> Split:

@@ -36,6 +36,7 @@ class MultiLanguageCorpus:
     def __init__(self, read: Callable[[str], Corpus], batches: str = "mixed") -> None:
         self.read = read
         self.batches = batches
+        self.quiet = False  # True: which languages there are was said before
         self._corpora: dict[str, Corpus] = {}
         self._splits: dict[str, Split] = {}
 
@@ -66,7 +67,8 @@ class MultiLanguageCorpus:
                 raise InputError(f"lang=all expects two languages or more, found {names}; without {'; '.join(reasons)}")
             facts = {"languages": ", ".join(found)} | ({"without": "; ".join(reasons)} if reasons else {})
             log.info("%s", facts)
-            print_facts(facts)
+            if not self.quiet:
+                print_facts(facts)
             self._corpora = found
         return self._corpora
 
