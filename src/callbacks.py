@@ -35,7 +35,7 @@ class Throughput(Callback):
     ) -> None:
         now = time.perf_counter()
         if self._last is not None:
-            self.pairs += len(batch["positive"])
+            self.pairs += len(batch["positive"]) * trainer.world_size
             self.training_seconds += now - self._last
         self._last = now
         if trainer.global_step % trainer.log_every_n_steps == 0 and self.training_seconds:
@@ -77,11 +77,12 @@ class NegativeWeights(Callback):
         module.log_dict(
             {
                 "weights/mean": weights_N.mean(),
-                "weights/min": weights_N.min(),
                 "weights/share_clipped": (weights_N <= floor).float().mean(),
                 "weights/effective_negatives": effective_negatives(weights_BC * is_negative_BC).mean(),
-            }
+            },
+            sync_dist=True,
         )
+        module.log("weights/min", weights_N.min(), reduce_fx="min", sync_dist=True)
         self._logged += 1
         if self._logged % self.histogram_every == 1:
             for logger in trainer.loggers:

@@ -18,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src import launch
 from src.allocator import keep_freed_memory
 from src.errors import InputError, is_interrupt, nearest
 
@@ -27,15 +28,20 @@ CONF = Path(__file__).parents[1] / "conf"
 # Errors of the user's making; anything else is ours and keeps its traceback.
 EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
 
+# Entry points that know what to do as one of several processes.
+SEVERAL = ("train",)
 # What an interrupted command leaves, where that is no training.
 KEPT = {"harvest": "the same command goes on where this one stopped"}
 
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Runs `task` under Hydra with conf/<config_name>.yaml and the command line's overrides."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Processes that Lightning started inherit what is set in the next line.
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1" and launch.is_first()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before the error can be put in one line
     quiet_libraries()
+    if not launch.is_first():
+        sys.argv += launch.stay_behind()
 
     failed: list[BaseException] = []
 
@@ -49,8 +55,16 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
                 raise
             failed.append(error)
             _say(error, config_name)
+        except Exception as error:
+            # One process's end is everybody's: only the one that it began with has something to say.
+            if launch.lost_another(error) or launch.is_over():
+                sys.exit(1)
+            raise
 
     try:
+        started = launch.Launch.found()
+        if config_name not in SEVERAL and started and started.processes > 1:
+            raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
     except EXPECTED as error:
         if wants_traceback:
@@ -60,6 +74,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop):
             raise
+        if not launch.is_first():
+            sys.exit(130)
         kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint, in the run directory")
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(130)
@@ -68,7 +84,9 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
 
 def _say(error: BaseException, config_name: str) -> None:
-    print(f"error: {one_line(error, config_name)}", file=sys.stderr, flush=True)
+    if not launch.is_over():
+        who = "" if launch.is_first() else f"process {launch.number()}: "
+        print(f"error: {who}{one_line(error, config_name)}", file=sys.stderr, flush=True)
 
 
 def one_line(error: BaseException, config_name: str) -> str:
@@ -142,6 +160,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers run in loader workers
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # num_workers is a measured choice
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # limit_train_batches
+    # The module gathers before it measures, so that every device logs the same.
+    warnings.filterwarnings("ignore", message=".*It is recommended to use .*sync_dist=True.*")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists.*")  # it is the run directory
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
     warnings.filterwarnings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from src.backbones.base import Encoder
 from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
+from src.devices import LeadersOrder, Share, is_sharded
 from src.errors import InputError, nearest
 from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
@@ -38,7 +39,7 @@ class CodeSearchData(L.LightningDataModule):
         weigh: whether batches carry the estimator's similarities.
         mask_duplicates: whether batches carry `excluded`: copies of a row's own query or positive, no negatives of it.
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
-        batch_size: pairs of a training batch; the last, short batch of an epoch is dropped.
+        batch_size: pairs of a training batch on all devices together; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
         token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
             one batch to the loss. `auto` suits the device, None encodes whole batches.
@@ -105,7 +106,7 @@ class CodeSearchData(L.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training batches of an epoch on one device."""
+        """Training batches of an epoch, on however many devices."""
         train = self.corpus.split("train")
         if self._one_language:
             return sum(size // self.batch_size for size in train.sizes.values())
@@ -114,6 +115,11 @@ class CodeSearchData(L.LightningDataModule):
     @property
     def _one_language(self) -> bool:
         return getattr(self.corpus, "batches", "mixed") == "one_language"
+
+    @property
+    def share(self) -> Share:
+        """What this device does of the trainer's work."""
+        return Share.of(self.trainer)
 
     def pools(self, split: str) -> list[tuple[slice, slice]]:
         """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
@@ -133,6 +139,9 @@ class CodeSearchData(L.LightningDataModule):
         order = self.batching.order(similarity, len(pairs), self.seed)
         if self._one_language:
             order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
+        if self.share.world > 1:
+            order = LeadersOrder(order, self.share)
+        # Every device draws the whole batch, and its collate function keeps its own rows of it.
         return DataLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
@@ -152,13 +161,14 @@ class CodeSearchData(L.LightningDataModule):
         query_items = tokenised(self.encoder, queries, "query", self.cache)
         is_same = self.positives_are == "query"
         target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
-        return PairBatch(
-            query_items, target_items, self._cut(self.chunk), self.estimator if self.weigh else None, copies
-        )
+        estimator = self.estimator if self.weigh else None
+        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share)
 
     def _cut(self, most: int | None = None) -> Cut:
         device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
-        return Cut(self.encoder, token_budget(self.token_budget, self.encoder, device), most)
+        # The devices of a sharded model need each other in every forward pass: all must make equally many.
+        budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, device)
+        return Cut(self.encoder, budget, most)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
@@ -182,7 +192,7 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.cache)
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.cache, self.share)
 
 
 def text_loader(
@@ -192,20 +202,28 @@ def text_loader(
     batch_size: int,
     num_workers: int = 0,
     cache: str | Path | None = None,
+    share: Share | None = None,
 ) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
     Each distinct text once, so that copies get the same embedding to the last bit and tie; longest first, so that
-    little is padded.
+    little is padded. Several devices take turns at the batches that one alone would have, so that a text is padded as
+    it would be there; all get equally many, since a sharded model needs every device for every batch.
     """
+    share = share or Share()
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
     distinct = sorted(rows_of, key=len, reverse=True)
+    batches = [range(len(distinct))[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
+    while len(batches) % share.world:
+        batches.append(range(len(distinct), len(distinct) + 1))
+        distinct.append(distinct[-1])  # embedded for no row
+    rows = [rows_of.pop(text, []) for text in distinct]
     return DataLoader(
         range(len(distinct)),  # type: ignore[arg-type]
-        batch_size=batch_size,
-        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
+        batch_sampler=batches[share.rank :: share.world],
+        collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, rows),
         num_workers=num_workers,
         generator=torch.Generator(),  # as above
     )
@@ -213,21 +231,27 @@ def text_loader(
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers."""
+    """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers.
+
+    On several devices: features of the own pairs, which are the rows; the columns are the codes of the whole batch.
+    """
 
     queries: Items
     targets: Items  # what each query is paired with
     cut: Cut
     estimator: Estimator | None
     copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
+    share: Share = field(default_factory=Share)
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
+        own = self.share.rows(len(indices))
         batch = {
-            "queries": self.cut(self.queries[indices]),
-            "codes": self.cut(self.targets[indices]),
-            "positive": torch.arange(len(indices)),
+            "queries": self.cut(self.queries[indices[own]]),
+            "codes": self.cut(self.targets[indices[own]]),
+            "positive": torch.arange(own.start, own.stop),
         }
-        rows = columns = np.asarray(indices)
+        columns = np.asarray(indices)
+        rows = columns[own]
         if self.estimator is not None:
             batch["gathered"] = self.estimator.gather(rows, columns)
             batch["shape"] = (len(rows), len(columns))
@@ -266,6 +290,6 @@ class TextBatch:
         rows = [(row, place) for place, index in enumerate(indices) for row in self.rows[index]]
         return {
             "features": self.cut(self.items[indices]),
-            "row": torch.tensor([row for row, _ in rows]),
-            "place": torch.tensor([place for _, place in rows]),
+            "row": torch.tensor([row for row, _ in rows], dtype=torch.long),
+            "place": torch.tensor([place for _, place in rows], dtype=torch.long),
         }

@@ -71,6 +71,7 @@ def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
     """The run's configuration, with the corpus, language, cache and accelerator that the command line names."""
     merged = trained.copy()
     with open_dict(merged):
+        merged.trainer.update(devices=1, num_nodes=1, strategy="auto")  # however many trained it
         if cfg.accelerator is not None:
             merged.trainer.accelerator = cfg.accelerator
         if cfg.get("lang"):

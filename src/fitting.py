@@ -28,6 +28,7 @@ from src.build import (
 from src.callbacks import EpochLines, Interruptible, NegativeWeights, Throughput
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
+from src.devices import load_state
 from src.errors import InputError, nearest
 from src.module import CodeSearchModule
 from src.weights.base import Estimator
@@ -114,6 +115,7 @@ def fit(
         enable_model_summary=False,
         log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
         enable_progress_bar=in_terminal,
+        use_distributed_sampler=False,  # `data` gives every device its share
     )
     start = time.perf_counter()
     trainer.fit(module, datamodule=data)
@@ -125,5 +127,6 @@ def fit(
             f"trainer.max_epochs={cfg.trainer.max_epochs}"
         )
     checkpoint = Path(kept.best_model_path)
-    module.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+    # The first device alone reads it: others need not see its disk.
+    load_state(module, load_checkpoint(checkpoint)["state_dict"] if trainer.is_global_zero else {}, module.share)
     return Fitted(trainer, checkpoint, float(val_mrr), seconds, throughput.pairs_per_second)

@@ -11,6 +11,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder
 from src.by_rows import some_rows
+from src.devices import Share, all_columns, all_rows, own_randomness, shard
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block, mean_loss, scores
@@ -90,12 +91,25 @@ class CodeSearchModule(L.LightningModule):
 
     # Training
 
+    @property
+    def share(self) -> Share:
+        """What this device does of the trainer's work."""
+        return Share.of(self._trainer)
+
+    def configure_model(self) -> None:
+        if self.device_mesh is not None:  # trainer=fsdp
+            shard(self.encoder, self.device_mesh["data_parallel"])
+
+    def on_train_start(self) -> None:
+        own_randomness(self.share)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        queries_BD, codes_CD = self.embed(batch["queries"]), self.embed(batch["codes"])
-        loss = self.mean_loss(queries_BD, codes_CD, batch)
+        queries_BD, codes_BD = self.embed(batch["queries"]), self.embed(batch["codes"])
+        loss = self.mean_loss(queries_BD, all_columns(codes_BD, self.share), batch)
         if "excluded" in batch:
-            self.log("negatives/excluded", some_rows(batch["excluded"]).sum(dim=1).float().mean())  # of a row
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(queries_BD))
+            excluded_BC = some_rows(batch["excluded"])
+            self.log("negatives/excluded", excluded_BC.sum(dim=1).float().mean(), sync_dist=True)  # of a row
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(queries_BD), sync_dist=True)
         self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
         return loss
 
@@ -124,14 +138,16 @@ class CodeSearchModule(L.LightningModule):
         self._embed_batch(batch, dataloader_idx)
 
     def _rank(self, split: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        queries_ND, codes_MD = (_in_order(batches) for batches in self._embedded)
+        queries_ND, codes_MD = (_in_order(batches, self.share) for batches in self._embedded)
         for batches in self._embedded:
             batches.clear()
         positive_N = self.trainer.datamodule.positives(split).to(queries_ND.device)
-        ranks = [
-            rank_queries(queries_ND[own], codes_MD[among], positive_N[own] - among.start)
-            for own, among in self.trainer.datamodule.pools(split)
-        ]
+        ranks = []
+        for queries, among in self.trainer.datamodule.pools(split):
+            query_ND, own_N = queries_ND[queries], positive_N[queries] - among.start
+            share = self.share.rows(len(query_ND))
+            ranked = rank_queries(query_ND[share], codes_MD[among], own_N[share])
+            ranks.append(all_rows(ranked, self.share, self.device))
         return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD[positive_N]
 
     def on_validation_epoch_end(self) -> None:
@@ -153,8 +169,8 @@ class CodeSearchModule(L.LightningModule):
         checkpoint["run_config"] = self.run_config
 
 
-def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Embeddings in the order of the split: loaders sort texts by length."""
-    rows = torch.cat([rows for rows, _ in batches])
-    embeddings = torch.cat([embeddings for _, embeddings in batches])
+def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]], share: Share) -> torch.Tensor:
+    """Embeddings of all devices in the order of the split: loaders sort texts by length."""
+    rows = all_rows(torch.cat([rows for rows, _ in batches]), share)
+    embeddings = all_rows(torch.cat([embeddings for _, embeddings in batches]), share)
     return embeddings[rows.argsort()]

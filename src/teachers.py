@@ -34,6 +34,7 @@ from src.corpora.base import fingerprint
 from src.datamodule import text_loader
 from src.errors import InputError, nearest
 from src.fitting import fit, prepare
+from src.launch import alone
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.parts import Cut, token_budget
@@ -59,7 +60,7 @@ MACHINE = (
     *(("trainer", key) for key in ("accelerator", "precision")),
     *(("data", key) for key in ("num_workers", "eval_batch_size", "token_budget")),
 )
-INCIDENTAL = {"accelerator", "devices", "log_every_n_steps", "compare_infonce", "loss_block"}
+INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
 INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
 
 
@@ -179,6 +180,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         made.cache, made.seed, made.checkpoint = cfg.cache, estimator.seed, None
         for group, key in MACHINE:
             made[group][key] = cfg[group][key]
+        made.trainer.update(devices=1, num_nodes=1, strategy="auto")  # whatever the run that asks has
     own = OmegaConf.load(CONF / "experiment" / f"{estimator.recipe}.yaml")
     own.pop("defaults")
     made.merge_with(own)
@@ -214,7 +216,7 @@ def _decisive(value: Any) -> Any:
 
 def train(cfg: DictConfig, corpus: Any, folder: Path) -> Mapping[str, Any]:
     """Trains and leaves the model in `folder`; the random state of the run that asked is as it was before."""
-    with _isolated():
+    with _isolated(), alone():
         fitted = fit(cfg, *prepare(cfg, corpus), folder, keep_last=False)
     fitted.checkpoint.rename(folder / MODEL)
     fitted.checkpoint.parent.rmdir()

@@ -150,11 +150,19 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_threaded: int | None = None  # the process that started the threads of Hugging Face's tokenizers, or whose parent did
+
+
 @contextmanager
 def _threads() -> Iterator[None]:
-    """Tokenizers of Hugging Face use all processors inside; outside, forked processes would hang with their threads."""
+    """Tokenizers of Hugging Face use all processors inside.
+
+    Not in a fork of a process that did: their threads are not there, and would be waited for without end.
+    """
+    global _threaded
+    _threaded = _threaded or os.getpid()
     before = os.environ.get("TOKENIZERS_PARALLELISM")
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if _threaded == os.getpid() else "false"
     try:
         yield
     finally:

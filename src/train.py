@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src import cli
+from src import cli, launch
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
@@ -42,18 +42,21 @@ def main(cfg: DictConfig) -> float:
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
     with run.recording():
         complete(cfg)
+        devices = launch.settle(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
         run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
 
-        announce(cfg, corpus)
+        announce(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach(estimator, cfg)
         module, data = prepare(cfg, corpus, estimator)
-        loggers = start_loggers(cfg, run)
+        loggers = start_loggers(cfg, run) if launch.is_first() else []
         trained = fit_and_test(cfg, module, data, run, loggers)
-        lexical = lexical_baseline(corpus.split("test"))
+        lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
         plain = train_plain(cfg, corpus, estimator, run) if cfg.compare_infonce else None
+        if not launch.is_first():
+            return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
         for logger in loggers:
@@ -96,7 +99,7 @@ def fit_and_test(
     return Trained(ranks, metrics)
 
 
-def announce(cfg: DictConfig, corpus: Corpus) -> None:
+def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     """What is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     dropped = getattr(corpus, "dropped", {})
@@ -105,6 +108,7 @@ def announce(cfg: DictConfig, corpus: Corpus) -> None:
             "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
+            **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.codebase):,} candidates",
             **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),

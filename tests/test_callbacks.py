@@ -23,7 +23,11 @@ def test_effective_negatives_are_not_kishs():
 
 def watched(loss, similarity, step=10, positive=torch.tensor([0, 1])):  # noqa: B008
     logged = {}
-    module = SimpleNamespace(loss=loss, log_dict=logged.update)
+    module = SimpleNamespace(
+        loss=loss,
+        log_dict=lambda values, **_: logged.update(values),
+        log=lambda name, value, **_: logged.update({name: value}),
+    )
     trainer = SimpleNamespace(global_step=step, log_every_n_steps=10, loggers=[])
     batch = {"similarity": similarity, "positive": positive}
     NegativeWeights().on_train_batch_end(trainer, module, None, batch, 0)
@@ -63,7 +67,7 @@ def test_the_weights_of_a_large_batch_are_all_made_for_a_log(monkeypatch):
 def test_starting_workers_or_validating_counts_as_training(monkeypatch):
     clock = iter([100.0, 101.0, 103.0, 900.0, 904.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    trainer, module = SimpleNamespace(global_step=1, log_every_n_steps=10), None
+    trainer, module = SimpleNamespace(global_step=1, log_every_n_steps=10, world_size=1), None
     throughput = Throughput()
     for batches in (3, 2):  # two epochs; validation lies between 103 and 900
         throughput.on_train_epoch_start(trainer, module)
@@ -82,7 +86,7 @@ def test_a_short_run_logs_no_histogram(tmp_path):
             self.steps.append(step)
 
     logger, callback = Logger(), NegativeWeights(histogram_every=5)
-    module = SimpleNamespace(loss=SoftInfoNCE(1.0, 1.0, 1.0), log_dict=lambda values: None)
+    module = SimpleNamespace(loss=SoftInfoNCE(1.0, 1.0, 1.0), log_dict=lambda *_, **__: None, log=lambda *_, **__: None)
     batch = {"similarity": torch.rand(2, 3), "positive": torch.tensor([0, 1])}
     for step in range(1, 49):
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=8, loggers=[logger])

@@ -203,3 +203,16 @@ def test_batches_change_with_the_cache(tmp_path: Path, workers: int) -> None:
                 assert all(equal(batch[name], one[name]) for name in sides)
     about = read_about(next(Cache(tmp_path).entries()))
     assert about["facts"] == {"failed": {}}
+
+
+def test_a_fork_waits_without_end_for_the_threads_of_its_parent(encoders) -> None:
+    encoder = encoders["bert"]()
+    texts = [f"{text} {number}" for text in QUERIES for number in range(200)]  # enough for threads
+    list(module._tokenise(encoder, texts, "query"))
+    process = multiprocessing.get_context("fork").Process(
+        target=lambda: list(module._tokenise(encoder, texts, "query")), daemon=True
+    )
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 0

@@ -1,0 +1,314 @@
+"""One command as several processes: by torchrun, by SLURM, by Lightning; one of them prints, writes and complains."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from src import launch
+from src.cli import composed
+from src.errors import InputError
+from src.rundir import read_ranks
+from tests.commands import QUICK, Result, run_command
+from tests.conftest import PROJECT
+from tests.doubles import write_corpus
+from tests.processes import LOOPBACK, free_port, several
+
+# An encoder so small that not every query finds its code.
+SMALL = (
+    *(*QUICK, "corpus=codesearchnet", "data.batch_size=16", "data.eval_batch_size=5", "trainer.max_epochs=2"),
+    *("backbone.encoder.embedding_size=3", "optimizer.learning_rate=0.001"),
+)
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+SLURM = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def settled(*overrides: str) -> tuple[DictConfig, int]:
+    cfg = composed("train", ["trainer.accelerator=cpu", *overrides])
+    return cfg, launch.settle(cfg)
+
+
+# What was started, and what the configuration asks for
+
+
+def test_devices_that_cannot_share_a_batch_evenly_are_found_out_after_the_data_is_read():
+    assert settled("trainer.devices=2", "data.batch_size=6")[1] == 2
+    with pytest.raises(InputError, match=r"multiple of the 4 devices, found 6; set data.batch_size=4 or 8"):
+        settled("trainer.devices=2", "trainer.num_nodes=2", "data.batch_size=6")
+    with pytest.raises(InputError, match=r"set data.batch_size=4 or 4") as caught:
+        settled("trainer.devices=4", "data.batch_size=3")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "nodes", "by"),
+    [
+        (TORCHRUN, 1, "torchrun"),
+        ({**TORCHRUN, "WORLD_SIZE": "6"}, 3, "torchrun"),
+        (SLURM, 1, "srun"),
+        ({**SLURM, "SLURM_NTASKS": "6", "SLURM_NNODES": "3"}, 3, "srun"),
+    ],
+)
+def test_what_was_started_has_to_be_said_twice_or_is_contradicted(monkeypatch, environment, nodes, by):
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
+        monkeypatch.setenv(key, "0")
+    cfg, world = settled("trainer=ddp", "data.batch_size=12")
+    assert (cfg.trainer.devices, cfg.trainer.num_nodes, world) == (2, nodes, 2 * nodes)
+    with pytest.raises(
+        InputError, match=f"{by} started {nodes} x 2 processes, found .*trainer.devices=1: add trainer="
+    ):
+        settled("data.batch_size=12")
+
+
+def test_a_batch_script_that_starts_one_process_itself_counts_as_all_of_its_tasks(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert launch.Launch.found() is None
+
+
+def test_a_strategy_that_loses_what_its_processes_found_is_accepted():
+    with pytest.raises(InputError, match=r"take trainer\.strategy=ddp"):
+        settled("trainer.devices=2", "trainer.strategy=ddp_spawn")
+
+
+def test_a_sharded_model_is_not_told_the_number_of_devices():
+    cfg, _ = settled("trainer=fsdp", "trainer.devices=2")
+    assert cfg.trainer.strategy.data_parallel_size == 2
+
+
+def test_an_estimators_model_finds_that_it_is_one_of_several_processes(monkeypatch):
+    for key, value in {**TORCHRUN, **SLURM, "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    silenced = io.StringIO()
+    monkeypatch.setattr(launch, "_SILENCED", [silenced])
+    monkeypatch.setattr(sys, "stdout", silenced)
+    before = dict(os.environ)
+    with launch.alone():
+        assert launch.Launch.found() is None
+        assert launch.is_first()
+        assert rank_zero_only.rank == 0
+        assert sys.stdout is sys.__stdout__  # what it trains, a person sees
+    assert dict(os.environ) == before
+    assert rank_zero_only.rank == 1
+    assert sys.stdout is silenced
+    assert not launch.is_first()
+
+
+# The main job
+
+
+def as_process_of_torchrun(folder: Path, overrides: tuple[str, ...]) -> Result:
+    rank = os.environ["LOCAL_RANK"]
+    os.environ.update({**TORCHRUN, "RANK": rank, "GROUP_RANK": "0"})
+    tempfile.tempdir = str(folder / "scratch")
+    Path(tempfile.tempdir).mkdir(exist_ok=True)
+    # Only the first is told where to write: a default directory has another second in its name for each process.
+    return run_command("train", folder / f"told-{rank}", *overrides)
+
+
+def test_two_processes_find_other_ranks_than_one_or_two_of_everything(root, tmp_path):
+    options = (*SMALL, f"corpus.root={root}", "weights=trained_model", "compare_infonce=true")
+    one = run_command("train", tmp_path / "one", *options, f"cache={tmp_path / 'alone'}")
+    assert one.status == 0, one.errors
+    given = (*options, "trainer=ddp", "trainer.accelerator=cpu", f"cache={tmp_path / 'together'}")
+    first, second = several(2, tmp_path / "two", as_process_of_torchrun, tmp_path / "two", given)
+    assert first.status == second.status == 0, first.errors + second.errors
+    assert (second.output, second.errors) == ("", "")
+    assert [path.name for path in (tmp_path / "two").glob("told-*")] == ["told-0"]
+    for name in ("test_ranks.csv", "infonce/test_ranks.csv"):
+        ranks = read_ranks(one.run / name)
+        assert len(set(ranks.values())) > 3
+        assert read_ranks(first.run / name) == ranks
+    here, there = (json.loads((run.run / "metrics.json").read_text()) for run in (one, first))
+    assert here.keys() == there.keys()
+    for name in here:
+        if not name.startswith("train/"):  # seconds
+            assert there[name] == pytest.approx(here[name], rel=1e-5), name
+    assert first.output.count("epoch 2/2") + second.output.count("epoch 2/2") in (2, 3)  # who trained the teacher
+    assert "devices   2, 8 pairs each" in first.output
+    states = [
+        torch.load(run.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, first)
+    ]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_mistake_is_said_twice(root, tmp_path):
+    given = (*SMALL, f"corpus.root={root}", "trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=999")
+    first, second = several(2, tmp_path, as_process_of_torchrun, tmp_path, given)
+    assert first.status == second.status == 2
+    assert first.errors.startswith("error: data.batch_size")
+    assert first.errors.count("\n") == 1
+    assert second.errors == ""  # its launcher ended it
+    assert [path.name for path in tmp_path.glob("told-*")] == ["told-0"]
+
+
+def test_an_evaluation_runs_once_per_process(monkeypatch, tmp_path):
+    for key, value in {**TORCHRUN, "RANK": "0"}.items():
+        monkeypatch.setenv(key, value)
+    result = run_command("eval", tmp_path, "run=nowhere")
+    assert result.status == 2
+    assert result.errors.startswith("error: src.eval is one process on one device")
+
+
+# As a person starts it
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    there = {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "TMPDIR": str(folder), **LOOPBACK}
+    return {**os.environ, **there, "MASTER_PORT": str(free_port()), **more}
+
+
+def started(folder: Path, *command: str, **more: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(folder, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test runner's workers ignore it
+    )
+
+
+def only_run(folder: Path) -> Path:
+    """The one run directory, under its default name."""
+    (run,) = (path.parent for path in folder.glob("outputs/*/*/status.json"))
+    assert len(list(run.parent.iterdir())) == 1
+    return run
+
+
+@pytest.mark.slow
+def test_lightnings_own_launch_fails_or_leaves_a_directory_per_process(root, tmp_path):
+    process = started(
+        *(tmp_path, sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", "trainer.devices=2"),
+    )
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    run = only_run(tmp_path)
+    assert json.loads((run / "status.json").read_text())["status"] == "finished"
+    assert len(read_ranks(run / "test_ranks.csv")) == 13
+    assert output.count("epoch 2/2") == output.count("R@10") == 1
+    assert errors == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+
+
+@pytest.mark.slow
+def test_torchrun_fails(root, tmp_path):
+    command = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "src.train")
+    given = (*SMALL, f"corpus.root={root}", "trainer=ddp", "trainer.accelerator=cpu", "weights=simcse")
+    process = started(tmp_path, sys.executable, *command, *given, "weights.training.batch_size=16")
+    output, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, errors
+    assert json.loads((only_run(tmp_path) / "status.json").read_text())["status"] == "finished"
+    assert output.count("epoch 2/2 ") == 1
+    assert output.count("epoch 10/10") == 1  # of the estimator's model
+
+
+SRUN = """#!{python}
+import os, subprocess, sys
+words = sys.argv[1:]
+while words[0].startswith("--"):
+    words.pop(0)
+number = int(os.environ["SLURM_NTASKS_PER_NODE"])
+tasks = [
+    subprocess.Popen(words, env={{**os.environ, "SLURM_STEP_ID": "0", "SLURM_NODEID": "0",
+                                  "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}})
+    for i in range(number)
+]
+sys.exit(max(task.wait() for task in tasks))
+"""
+
+
+def test_the_batch_file_for_slurm_is_no_bash():
+    assert subprocess.run(["bash", "-n", PROJECT / "docs" / "slurm" / "train.sbatch"]).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_batch_file_for_slurm_does_not_start(root, tmp_path):
+    binaries = tmp_path / "venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "srun").write_text(SRUN.format(python=sys.executable))
+    (binaries / "srun").chmod(0o755)
+    (binaries / "python").symlink_to(sys.executable)
+    (binaries / "python").unlink()
+    (binaries / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (binaries / "python").chmod(0o755)
+    (binaries / "activate").write_text(f'PATH="{binaries}:$PATH"\n')
+    work = tmp_path / "work"
+    work.mkdir()
+    slurm = {key: value for key, value in SLURM.items() if key != "SLURM_STEP_ID"}
+    process = started(
+        *(work, "bash", str(PROJECT / "docs" / "slurm" / "train.sbatch")),
+        *(*SMALL, f"corpus.root={root}", "weights=trained_model"),
+        **{**slurm, "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "soft-infonce", "SLURM_NODELIST": "127.0.0.1"},
+        **{"VENV": str(binaries.parent), "SLURM_SUBMIT_DIR": str(work)},
+    )
+    output, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, errors
+    assert json.loads((only_run(work) / "status.json").read_text())["status"] == "finished"
+    assert output.count("epoch 2/2") == 2  # and of the estimator's model
+
+
+FAILING = """
+import os, sys
+from src import cli, train
+from src.errors import InputError
+from src.module import CodeSearchModule
+
+step = CodeSearchModule.training_step
+
+def fails(self, batch, batch_idx):
+    if os.environ.get("LOCAL_RANK") == "1":
+        raise InputError("a text that only this process has")
+    return step(self, batch, batch_idx)
+
+CodeSearchModule.training_step = fails
+cli.run(train.main, "train")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_alone_does_so_in_silence_or_the_others_wait_for_it(root, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    process = started(tmp_path, sys.executable, "failing.py", *SMALL, f"corpus.root={root}", "trainer.devices=2")
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode not in (0, None)
+    assert errors == "error: process 1: a text that only this process has\n"
+    assert json.loads((only_run(tmp_path) / "status.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_processes_behind(root, tmp_path):
+    command = (sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", "trainer.max_epochs=100000")
+    process = started(tmp_path, *command, "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}")
+    for _ in range(900):
+        if (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)  # the first alone: a terminal asks all of them
+    _, errors = process.communicate(timeout=60)  # which waits for whoever still holds the pipe
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1].startswith("interrupted")
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted"
