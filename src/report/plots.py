@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from src.inspection.plots import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 from src.report.compare import Comparison, Row
+from src.report.runs import Run
 
 BETTER, WORSE = COLORS[2], COLORS[4]
 MARKERS = "os^Dv"  # with each, all colours
@@ -41,7 +42,9 @@ def plots(comparison: Comparison) -> dict[str, str]:
         if found:
             made[f"Weights over training steps: {caption}, mean of the seeds."] = lines(comparison, found, metric, salt)
     if any("val/alignment" in run.history for row in comparison.rows for run in row.cell.runs):
-        caption = "Alignment and uniformity on valid at the best epoch, one mark per seed; lower is better in both."
+        caption = (
+            "Alignment and uniformity on valid at the epoch that was kept, one mark per seed; lower is better in both."
+        )
         made[caption] = plane(comparison, salt)
     return made
 
@@ -134,7 +137,7 @@ def plane(comparison: Comparison, salt: str) -> str:
     figure, axis = empty_figure(3.0 + LEGEND_LINE * legend_lines([row.cell.name for row in comparison.rows]))
     for row in comparison.rows:
         color, marker = styles[row.cell.name]
-        points = [point for run in row.cell.runs if (point := at_best(run.history))]
+        points = [point for run in row.cell.runs if (point := at_kept(run))]
         if points:
             axis.scatter(*zip(*points), s=30, color=color, marker=marker, alpha=0.85, linewidths=0, label=row.cell.name)
     axis.set_xlabel("alignment", color=INK)
@@ -146,14 +149,14 @@ def plane(comparison: Comparison, salt: str) -> str:
     return to_svg(figure, f"plane {salt}")
 
 
-def at_best(history: dict) -> tuple[float, float] | None:
-    """(alignment, uniformity) at the epoch with the best val/mrr."""
-    if not {"val/mrr", "val/alignment", "val/uniformity"} <= history.keys():
+def at_kept(run: Run) -> tuple[float, float] | None:
+    """(alignment, uniformity) at the epoch that was tested: with the best val/mrr, or the last with keep=last."""
+    if not {"val/mrr", "val/alignment", "val/uniformity"} <= run.history.keys():
         return None
-    epochs, _, mrr = history["val/mrr"]
-    epoch = epochs[np.argmax(mrr)]
-    found = [dict(zip(history[name][0], history[name][2])).get(epoch) for name in ("val/alignment", "val/uniformity")]
-    return None if None in found else tuple(found)
+    epochs, _, mrr = run.history["val/mrr"]
+    epoch = epochs[-1] if run.config.get("keep") == "last" else epochs[np.argmax(mrr)]
+    logged = [dict(zip(*run.history[name][::2])).get(epoch) for name in ("val/alignment", "val/uniformity")]
+    return None if None in logged else tuple(logged)
 
 
 def legend(figure: Figure, axis: Axes) -> None:

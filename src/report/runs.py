@@ -21,7 +21,11 @@ Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where libyaml is there
 # Of a configuration, what may differ between the seeds of a cell.
 INCIDENTAL = ("seed", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
-INCIDENTAL_TRAINER = ("accelerator", "devices", "enable_progress_bar", "strategy", "num_nodes")
+INCIDENTAL_OF = {
+    "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
+    "data": ("num_workers", "eval_batch_size"),
+    "corpus": ("root", "roots"),  # the fingerprints say whether it is the same
+}
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,8 @@ def _mixed(run: Run, reference: Run, same: bool, can_mix: bool = True) -> str:
 def recipe(run: Run) -> dict[str, Any]:
     """The configuration as dotted keys, without what may differ between seeds."""
     kept = {key: value for key, value in run.config.items() if key not in INCIDENTAL}
-    kept["trainer"] = {k: v for k, v in (kept.get("trainer") or {}).items() if k not in INCIDENTAL_TRAINER}
-    kept["corpus"] = {k: v for k, v in (kept.get("corpus") or {}).items() if k != "root"}
+    for group, incidental in INCIDENTAL_OF.items():
+        kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
     if run.choices["loss"] == "infonce" and run.choices.get("batching", "random") == "random":
         kept.pop("weights", None)  # chosen, not used
     return dict(_flat(kept))

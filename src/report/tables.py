@@ -102,7 +102,7 @@ def overview(comparisons: Sequence[Comparison]) -> Table:
             found = next((d for row, d in comparison.compared if row.cell.name == name), None)
             shown.append("–" if found is None else f"{found.mean:+.4f}{'' if found.verdict == 'undecided' else ' *'}")
         rows.append((name, *shown))
-    note = f"*: p below {LEVEL:g} after Holm's correction over this table."
+    note = f"*: p below {LEVEL:g} after Holm's correction over all comparisons of this report."
     title = f"MRR minus {comparisons[0].baseline}, in every setting"
     return Table(title, ("", *(comparison.title for comparison in comparisons)), rows, note)
 
@@ -141,7 +141,8 @@ def machine(environment: dict) -> str:
         return ", ".join(hardware["gpus"])
     if "cpus" not in hardware:
         return "not noted"
-    return f"{hardware['cpus']} {hardware.get('processor', '')} CPUs, {hardware.get('torch_threads', '?')} threads"
+    processor, threads = hardware.get("processor", ""), hardware.get("torch_threads")
+    return f"{hardware['cpus']} {processor} CPUs" + (f", torch threads: {threads}" if threads else "")
 
 
 def by_group(comparison: Comparison, title: str, groups: Sequence[Group], note: str = "") -> Table:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from src.report.__main__ import main
-from tests.report.runs import make_run
+from src.report.plots import at_kept
+from src.report.runs import find_runs
+from tests.report.runs import HISTORY, make_run
 
 EVIL = "<script>alert(1)</script>"
 
@@ -49,8 +52,17 @@ def test_a_plot_is_missing(root):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page_of(root))
     assert [caption.partition(":")[0] for caption in captions] == [
         *("MRR minus infonce", "Learning curves", "Weights over training steps", "Weights over training steps"),
-        "Alignment and uniformity on valid at the best epoch, one mark per seed; lower is better in both.",
+        "Alignment and uniformity on valid at the epoch that was kept, one mark per seed; lower is better in both.",
     ]
+
+
+def test_the_plane_shows_another_epoch_than_the_one_tested(root):
+    (run,) = find_runs([root / "infonce-1"])[0]
+    assert at_kept(run) == (1.25, -3.0)
+    make_run(root / "worse", "infonce", 1, {"a": 1}, history=HISTORY.replace(",0.5,", ",0.125,"))
+    (run,) = find_runs([root / "worse"])[0]
+    assert at_kept(run) == (1.5, -2.0)
+    assert at_kept(replace(run, config={"keep": "last"})) == (1.25, -3.0)
 
 
 def test_a_plot_of_nothing_is_shown(tmp_path):
