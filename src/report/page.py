@@ -28,8 +28,8 @@ def page(
         headline=headline(comparisons, left_out),
         facts={
             "method": METHOD,
-            "selection": "nothing was chosen by its test ranks: each run was tested once, at the epoch that it kept (the best "
-            "on valid, or the last with keep=last), and every finished run is in a table",
+            "selection": "nothing was chosen by its test ranks: each run was tested once, at the epoch that it kept "
+            "(the best on valid, or the last with keep=last), and every finished run is in a table",
         },
         plots={},
         tables=[overview(comparisons)] if len([c for c in comparisons if c.compared]) > 1 else [],
