@@ -1,0 +1,253 @@
+"""A comparison in words and tables: the same ones on the terminal, on the page, in Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from src.inspection.tables import Table
+from src.report.compare import Comparison, Row
+from src.report.runs import LeftOut, Run, recipe
+from src.report.significance import FLIPS, LEVEL
+from src.report.texts import Group, Texts
+
+MARKS = {"better": "better", "worse": "worse", "undecided": ""}
+NAMED = 4  # decided differences in the headline
+METHOD = (
+    "MRR: mean over seeds; its interval and that of the difference: 95%, bootstrap over queries, seeds averaged first. "
+    f"p: approximate randomisation, paired by query with the seeds that both have averaged first, {FLIPS:,} flips, "
+    "two-sided; Holm: the same, corrected for every comparison of this report. Intervals and p speak of other queries, "
+    "not of other seeds: over seeds is the range of their MRR, seeds above how many are above the baseline with "
+    "the same seed."
+)
+
+
+def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> list[str]:
+    """What can be said, then what cannot."""
+    decided = {"better": [], "worse": [], "undecided": []}
+    for comparison in comparisons:
+        for row, difference in comparison.compared:
+            decided[difference.verdict].append((comparison, row))
+    count, baseline = sum(map(len, decided.values())), comparisons[0].baseline
+    runs = sum(len(row.cell.runs) for comparison in comparisons for row in comparison.rows)
+    if not count:
+        sentences = [f"{runs:,} runs, and none to compare with: there is no run of {baseline} with their seeds."]
+    else:
+        better, worse, undecided = map(len, decided.values())
+        sentences = [
+            f"Of {count:,} comparisons with {baseline}, {better:,} {'is' if better == 1 else 'are'} better, {worse:,} "
+            f"worse and {undecided:,} undecided (p below {LEVEL:g} after Holm's correction, {runs:,} runs)."
+        ]
+    for verdict in ("better", "worse"):
+        for comparison, row in sorted(decided[verdict], key=lambda found: -abs(found[1].difference.mean))[:NAMED]:
+            d = row.difference
+            sentences.append(
+                f"{verdict.capitalize()}: {row.cell.name} on {comparison.title}, {d.mean:+.4f} MRR ({d.low:+.4f} to "
+                f"{d.high:+.4f}), {_ahead(row)}."
+            )
+        if len(decided[verdict]) > NAMED:
+            sentences.append(f"And {len(decided[verdict]) - NAMED:,} more that are {verdict}: see the tables.")
+    if left_out:
+        sentences.append(f"{len(left_out):,} {'run' if len(left_out) == 1 else 'runs'} did not finish: see the end.")
+    return sentences
+
+
+def _ahead(row: Row) -> str:
+    d = row.difference
+    return f"higher with {d.seeds_better} of {len(d.per_seed)} seeds"
+
+
+def results(comparison: Comparison) -> Table:
+    """One row per loss and estimator, and BM25 as the last."""
+    difference = (f"minus {comparison.baseline}", "95%", "p", "Holm", "")
+    columns = ("", "MRR", "95%", *difference, "seeds", "over seeds", "seeds above")
+    rows = [_result(row) for row in comparison.rows]
+    bm25 = comparison.run.metrics
+    if "bm25/mrr" in bm25:
+        interval = f"{bm25['bm25/mrr_low']:.3f} to {bm25['bm25/mrr_high']:.3f}"
+        rows.append(("BM25", f"{bm25['bm25/mrr']:.3f}", interval, *[""] * (len(columns) - 3)))
+    return Table(f"{comparison.title}: {pool(comparison)}", columns, rows)
+
+
+def _result(row: Row) -> tuple[str, ...]:
+    seeds, d = row.per_seed, row.difference
+    spread = f"{seeds.min():.3f} to {seeds.max():.3f}" if len(seeds) > 1 else ""
+    shown = (row.cell.name, f"{row.mrr:.3f}", f"{row.low:.3f} to {row.high:.3f}")
+    if d is None:
+        return (*shown, *[""] * 5, str(len(seeds)), spread, "")
+    difference = (f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", p_value(d.p), p_value(d.holm), MARKS[d.verdict])
+    return (*shown, *difference, str(len(seeds)), spread, f"{d.seeds_better} of {len(d.per_seed)}")
+
+
+def p_value(p: float) -> str:
+    return f"{p:.2f}" if p >= 0.095 else f"{p:.3f}" if p >= 0.00095 else f"{p:.0e}".replace("e-0", "e-")
+
+
+def pool(comparison: Comparison) -> str:
+    run = comparison.run
+    candidates = int(run.metrics["test/candidates"])
+    return f"{len(comparison.queries):,} queries, {candidates:,} candidates, pool {run.pool}"
+
+
+def overview(comparisons: Sequence[Comparison]) -> Table:
+    """Differences of every loss and estimator in every setting; a star where Holm leaves it below the level."""
+    names = list(dict.fromkeys(row.cell.name for comparison in comparisons for row, _ in comparison.compared))
+    rows = []
+    for name in names:
+        shown = []
+        for comparison in comparisons:
+            found = next((d for row, d in comparison.compared if row.cell.name == name), None)
+            shown.append("–" if found is None else f"{found.mean:+.4f}{'' if found.verdict == 'undecided' else ' *'}")
+        rows.append((name, *shown))
+    note = f"*: p below {LEVEL:g} after Holm's correction over all comparisons of this report."
+    title = f"MRR minus {comparisons[0].baseline}, in every setting"
+    return Table(title, ("", *(comparison.title for comparison in comparisons)), rows, note)
+
+
+def cost(comparison: Comparison) -> Table:
+    """What training took, and on what."""
+    rows = []
+    for row in comparison.rows:
+        runs, of = row.cell.runs, recipe(row.cell.runs[0])
+        seconds = np.array([run.metrics["train/seconds"] for run in runs if "train/seconds" in run.metrics])
+        speeds = [run.metrics.get("train/pairs_per_second") for run in runs]
+        speed = np.mean([s for s in speeds if s]) if any(speeds) else None
+        best = [run.metrics["val/mrr"] for run in runs if "val/mrr" in run.metrics]
+        rows.append(
+            (
+                row.cell.name,
+                "–" if not len(seconds) else f"{seconds.mean():,.0f}",
+                "–" if not len(seconds) else f"{seconds.min():,.0f} to {seconds.max():,.0f}",
+                "–" if speed is None else f"{speed:,.0f}",
+                *(str(of.get(key, "–")) for key in ("trainer.max_epochs", "data.batch_size")),
+                f"{of['optimizer.learning_rate']:g}" if "optimizer.learning_rate" in of else "–",
+                f"{np.mean(best):.3f}" if best else "–",
+            )
+        )
+    columns = ("", "seconds", "over seeds", "pairs/s", "epochs", "batch", "learning rate", "best val/mrr")
+    machines = sorted({machine(run.environment) for row in comparison.rows for run in row.cell.runs})
+    note = f"Wall-clock time of training alone, on: {'; '.join(machines)}."
+    if len(machines) > 1:
+        note += " Times on different machines do not compare."
+    return Table("Training cost", columns, rows, note)
+
+
+def machine(environment: dict) -> str:
+    hardware = environment.get("hardware", {})
+    if hardware.get("gpus"):
+        return ", ".join(hardware["gpus"])
+    if "cpus" not in hardware:
+        return "not noted"
+    processor, threads = hardware.get("processor", ""), hardware.get("torch_threads")
+    return f"{hardware['cpus']} {processor} CPUs" + (f", torch threads: {threads}" if threads else "")
+
+
+def by_group(comparison: Comparison, title: str, groups: Sequence[Group], note: str = "") -> Table:
+    """MRR of some of the queries; means over seeds."""
+    columns = ("", *(f"{group.name} ({group.member_N.sum():,})" for group in groups))
+    rows = [
+        (row.cell.name, *(f"{row.values_N[group.member_N].mean():.3f}" for group in groups)) for row in comparison.rows
+    ]
+    return Table(title, columns, rows, note)
+
+
+def text_tables(comparison: Comparison, texts: Texts) -> list[Table]:
+    shown = [by_group(comparison, "MRR by length of the query", texts.lengths, "Number of queries in brackets.")]
+    if texts.duplicates:
+        note = (
+            "A near copy: Jaccard index of sub-token sets of 0.8 or more. Of the query's own code, in the training "
+            "pairs, and among the other candidates."
+        )
+        shown.append(by_group(comparison, "MRR by duplicates of the answer", texts.duplicates, note))
+    return shown
+
+
+def left_out_table(left_out: Sequence[LeftOut]) -> Table:
+    return Table("Runs left out", ("", "why"), [(str(run.path), run.why) for run in left_out])
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """Tables of results, and how they were made."""
+    parts = []
+    for table in map(results, comparisons):
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (table.columns, *table.rows)]
+        lines = [f"| {' | '.join(row)} |" for row in escaped]
+        parts.append("\n".join([table.title, "", lines[0], f"|{'---|' * len(table.columns)}", *lines[1:]]))
+    return "\n\n".join([*parts, METHOD]) + "\n"
+
+
+SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {"\\": r"\textbackslash{}", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}"}
+
+
+def latex(comparisons: Sequence[Comparison]) -> str:
+    """One tabular of all settings, for the booktabs package; decided differences in bold."""
+    lines = [r"\begin{tabular}{lrrrrrr}", r"\toprule"]
+    base = tex(comparisons[0].baseline)
+    lines.append(rf" & seeds & MRR & 95\% & minus {base} & 95\% & $p$ (Holm) \\")
+    for comparison in comparisons:
+        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{{tex(comparison.title)}: {tex(pool(comparison))}}} \\"]
+        for row in comparison.rows:
+            shown = [tex(row.cell.name), str(len(row.per_seed)), f"{row.mrr:.3f}", f"{row.low:.3f}--{row.high:.3f}"]
+            d = row.difference
+            if d is None:
+                shown += ["", "", ""]
+            else:
+                mean = f"{d.mean:+.4f}" if d.verdict == "undecided" else rf"\mathbf{{{d.mean:+.4f}}}"
+                shown += [f"${mean}$", f"${d.low:+.4f}$ to ${d.high:+.4f}$", p_value(d.holm)]
+            lines.append(" & ".join(shown) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *_as_comment(METHOD)]) + "\n"
+
+
+def tex(text: str) -> str:
+    """The text with what LaTeX would interpret escaped."""
+    return "".join(SPECIAL.get(character, character) for character in text)
+
+
+def _as_comment(text: str) -> list[str]:
+    return [f"% {sentence}" for sentence in text.split(". ")]
+
+
+def to_csv(comparisons: Sequence[Comparison]) -> str:
+    """One line per cell with every number in full; empty where there is none."""
+    rows = []
+    for comparison in comparisons:
+        for row in comparison.rows:
+            d, run = row.difference, row.cell.runs[0]
+            corpus, lang, backbone = comparison.setting
+            rows.append(
+                {
+                    **{"corpus": corpus, "lang": lang, "backbone": backbone, "name": row.cell.name},
+                    **{"loss": run.choices["loss"], "weights": _estimator(run)},
+                    "batching": run.choices.get("batching", "random"),
+                    "seeds": " ".join(map(str, row.cell.seeds)),
+                    **{"queries": len(comparison.queries), "candidates": int(run.metrics["test/candidates"])},
+                    **{"pool": run.pool, "training_pairs": run.training_data},
+                    **{"mrr": row.mrr, "mrr_low": row.low, "mrr_high": row.high},
+                    "mrr_of_seeds": " ".join(f"{value:.6f}" for value in row.per_seed),
+                    "minus": comparison.baseline if d else "",
+                    **({key: getattr(d, key) if d else "" for key in ("mean", "low", "high", "p", "holm")}),
+                    "mean_of_seeds": " ".join(f"{value:+.6f}" for value in d.per_seed.values()) if d else "",
+                    "verdict": d.verdict if d else "",
+                    **{key.replace("/", "_"): _mean(row, key) for key in ("val/mrr", "train/seconds")},
+                }
+            )
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _estimator(run: Run) -> str:
+    """Empty where one was chosen and not used."""
+    unused = run.choices["loss"] == "infonce" and run.choices.get("batching", "random") == "random"
+    return "" if unused else run.choices["weights"]
+
+
+def _mean(row: Row, key: str) -> float | str:
+    values = [run.metrics[key] for run in row.cell.runs if key in run.metrics]
+    return float(np.mean(values)) if values else ""

@@ -1,0 +1,140 @@
+"""What the queries of finished runs say, read again from the corpus that their config.yaml names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from src.build import check_targets
+from src.corpora.base import Pair, Split
+from src.corpora.duplicates import alike_pairs
+from src.report.compare import Comparison, Row
+from src.report.runs import Run
+from src.survey.measure import words
+
+NEAR = 0.8  # Jaccard index of sub-token sets from which codes are near copies: that of the surveys
+MOST_CODES = 50_000  # to look for near copies among: about half a minute
+SHOWN = 4  # queries that got better, and that got worse
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the queries."""
+
+    name: str
+    member_N: np.ndarray
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Of one pool: its queries with their codes, and what sets them apart."""
+
+    pairs: Mapping[str, Pair]  # by id
+    lengths: list[Group]
+    duplicates: list[Group]  # empty where there are too many codes to look
+    note: str = ""
+
+
+def read_texts(comparison: Comparison) -> Texts | str:
+    """The texts of a comparison's queries, or in words why they cannot be had.
+
+    They count only where the pool is the one that was ranked: a corpus can have changed since.
+    """
+    run = comparison.run
+    logging.disable(logging.WARNING)  # what a corpus leaves out was said by the training
+    try:
+        check_targets(run.config["corpus"], run.path)  # a run directory can come from anyone
+        # languages, caches and the like may refer to the rest of the configuration
+        corpus = instantiate(OmegaConf.create(dict(run.config)).corpus)
+        test = corpus.split("test")
+        if test.codebase.fingerprint != run.pool:
+            return f"the corpus has changed: its pool is {test.codebase.fingerprint} now, and was {run.pool}"
+        pairs = {pair.id: pair for pair in test.pairs}
+        missing = [query for query in comparison.queries if query not in pairs]
+        if missing:
+            return f"the corpus has changed: it has no query {missing[0]} any more"
+        too_many = run.environment["corpus"].get("train_pairs", 0) + len(test.codebase) > MOST_CODES
+        train = None if too_many else corpus.split("train")
+    except Exception as error:  # whatever a missing folder or an option of another version raises, ids are left
+        while error.__cause__ is not None:
+            error = error.__cause__
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    finally:
+        logging.disable(logging.NOTSET)
+    ordered = [pairs[query] for query in comparison.queries]
+    lengths = length_groups(np.array([len(words(pair.query)) for pair in ordered]))
+    if train is None:
+        note = f"Near copies are not looked for among more than {MOST_CODES:,} codes."
+        return Texts(pairs, lengths, [], note)
+    return Texts(pairs, lengths, duplicate_groups(ordered, train, test))
+
+
+def length_groups(length_N: np.ndarray) -> list[Group]:
+    """Thirds of the queries by their length in words, as near as whole lengths allow."""
+    bounds = sorted({-1, *(int(bound) for bound in np.quantile(length_N, [1 / 3, 2 / 3])), int(length_N.max())})
+    groups = []
+    for low, high in pairwise(bounds):
+        member_N = (length_N > low) & (length_N <= high)
+        if member_N.any():
+            shortest, longest = length_N[member_N].min(), length_N[member_N].max()
+            name = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+            groups.append(Group(f"{name} words", member_N))
+    return groups
+
+
+def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Group]:
+    """Queries by whether training has seen a near copy of their code, and whether another candidate is one."""
+    codes = [pair.code for pair in ordered]
+    seen_N, copied_N = np.zeros(len(codes), bool), np.zeros(len(codes), bool)
+    seen_N[alike_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
+    query_P, candidate_P = alike_pairs(codes, NEAR, test.codebase.codes)
+    own = np.array([pair.code_id for pair in ordered])
+    others_P = own[query_P] != np.array(test.codebase.ids)[candidate_P]
+    copied_N[query_P[others_P]] = True
+    named = {
+        "code (nearly) in training": seen_N,
+        "not in training": ~seen_N,
+        "near copy among candidates": copied_N,
+        "no near copy": ~copied_N,
+    }
+    return [Group(name, member_N) for name, member_N in named.items() if member_N.any()]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A query whose rank differs from the baseline's, in every seed that both have."""
+
+    query: str  # its id
+    before: list[float]
+    after: list[float]
+    pair: Pair | None
+
+
+def moved(comparison: Comparison, row: Row, texts: Texts | None) -> dict[str, list[Moved]]:
+    """The queries with the largest gains and losses in reciprocal rank, averaged over seeds."""
+    paired_N = row.difference.paired_N
+    plain = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
+    before, after = ({run.seed: run for run in cell.runs} for cell in (plain, row.cell))
+    order = np.argsort(paired_N, kind="stable")
+    ends = {"better": order[::-1][:SHOWN], "worse": order[:SHOWN]}
+    signs = {"better": 1, "worse": -1}
+    return {
+        end: [_moved(comparison.queries[i], before, after, row, texts) for i in places if signs[end] * paired_N[i] > 0]
+        for end, places in ends.items()
+    }
+
+
+def _moved(query: str, before: dict[int, Run], after: dict[int, Run], row: Row, texts: Texts | None) -> Moved:
+    seeds = row.difference.per_seed
+    return Moved(
+        query,
+        [before[seed].ranks[query] for seed in seeds],
+        [after[seed].ranks[query] for seed in seeds],
+        texts.pairs[query] if texts else None,
+    )

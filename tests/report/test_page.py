@@ -1,0 +1,95 @@
+"""The page: complete by itself, safe to open, honest about what it could not read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from src.report.__main__ import main
+from src.report.plots import at_kept
+from src.report.runs import find_runs
+from tests.report.runs import HISTORY, make_run
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def evil(tmp_path):
+    """Runs whose every text from outside wants to be HTML."""
+    ranks = {f"{EVIL}{i}": i + 1 for i in range(5)}
+    make_run(tmp_path, "infonce", 1, ranks, corpus=EVIL.replace("/", "|"), pool=EVIL)
+    make_run(
+        tmp_path, f"soft{EVIL.replace('/', '|')}", 1, dict.fromkeys(ranks, 1), corpus=EVIL.replace("/", "|"), pool=EVIL
+    )
+    make_run(tmp_path, "infonce", 2, ranks, status={"status": "failed", "error": EVIL})
+    return tmp_path
+
+
+def page_of(folder, *options) -> str:
+    assert main([str(folder), *options]) == 0
+    return (folder / "report" / "report.html").read_text()
+
+
+def test_names_and_ids_become_html(evil):
+    page = page_of(evil)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 5
+
+
+def test_the_page_fetches_something(root):
+    page = page_of(root)
+    references = re.findall(r"""(?:src|href|xlink:href|url|@import)\s*[=(]\s*["']?([^"'\s)]+)""", page)
+    assert all(reference.startswith("#") for reference in references)
+    assert "<link" not in page
+    assert "<script" not in page
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+
+
+def test_a_plot_is_missing(root):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page_of(root))
+    assert [caption.partition(":")[0] for caption in captions] == [
+        *("MRR minus infonce", "Learning curves", "Weights over training steps", "Weights over training steps"),
+        "Alignment and uniformity on valid at the epoch that was kept, one mark per seed; lower is better in both.",
+    ]
+
+
+def test_the_plane_shows_another_epoch_than_the_one_tested(root):
+    (run,) = find_runs([root / "infonce-1"])[0]
+    assert at_kept(run) == (1.25, -3.0)
+    make_run(root / "worse", "infonce", 1, {"a": 1}, history=HISTORY.replace(",0.5,", ",0.125,"))
+    (run,) = find_runs([root / "worse"])[0]
+    assert at_kept(run) == (1.5, -2.0)
+    assert at_kept(replace(run, config={"keep": "last"})) == (1.25, -3.0)
+
+
+def test_a_plot_of_nothing_is_shown(tmp_path):
+    make_run(tmp_path, "infonce", 1, {"a": 1}, history="")
+    assert "<figure>" not in page_of(tmp_path)
+
+
+def test_two_figures_share_ids(root):
+    ids = re.findall(r'\bid="([^"]+)"', page_of(root))
+    shared = {name for name in ids if ids.count(name) > 1}
+    assert not {name for name in shared if re.match(r"[pm][0-9a-f]{10}", name)}  # clip paths and markers
+
+
+def test_a_query_that_did_not_move_is_shown(root):
+    page = page_of(root)
+    assert re.findall(r"rank ([\d, ]+) → ([\d, ]+) · (\w)", page) == [("2", "1", "b"), ("4", "2", "c")]
+    assert 'class="worse">worse</b>' not in page
+
+
+def test_what_cannot_be_read_is_not_said(root):
+    assert "there are ids only: --no-texts was given" in page_of(root, "--no-texts")
+    assert "there are ids only" in page_of(root)
+
+
+def test_settings_are_not_summed_up(root, tmp_path_factory):
+    for loss, rank in (("infonce", 2), ("soft_infonce", 1)):
+        make_run(root, loss, 7, dict.fromkeys("xyz", rank), lang="ruby", pool="r")
+    page = page_of(root)
+    assert "MRR minus infonce, in every setting" in page
+    assert page.count("<h2>") == 3
