@@ -13,7 +13,9 @@ from typing import Any
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -59,6 +61,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             # One process's end is everybody's: only the one that it began with has something to say.
             if launch.lost_another(error) or launch.is_over():
                 sys.exit(1)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweep goes on, and says at its end no more than why
+                log.exception("this job failed")
             raise
 
     try:
