@@ -9,18 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.override_parser.types import Override
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from src.errors import InputError
+
 IDLE_GROUPS = ("hydra", "sweep", "logger")
 # At any depth: paths of caches, processes that read, and the comparison that a sweep never makes.
 IDLE_KEYS = ("cache", "workers", "num_workers", "compare_infonce")
+LOCK = ".lock"
 SET_ASIDE = "replaced"  # the folder of a sweep's attempts that another has taken the place of, and their status
 # What a name may hold: nothing that a shell or Hydra reads otherwise when the directory is typed as run=DIR.
 UNSAFE = re.compile(r"[^\w.+-]+")
@@ -38,15 +43,16 @@ class Cell:
         return self.path.name
 
     def status(self) -> dict[str, Any]:
-        """Its status.json; `missing` where nothing began, `unfinished` where what began was cut off."""
-        try:
-            found = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {"status": "unfinished" if self.path.exists() else "missing"}
+        """Its status.json; `missing` where nothing began, `unfinished` where what began was cut off.
+
+        `running` is only what a living process holds, such as a worker that outlived the sweep that started it.
+        """
+        if not self.path.exists():
+            return {"status": "missing"}
+        found = recorded(self.path)
         if found.get("status") in ("finished", "failed"):
             return found
-        # `running` was written by a process that is gone: the sweep is locked by whoever asks.
-        return {**found, "status": "unfinished"}
+        return {**found, "status": "running" if is_held(self.path) else "unfinished"}
 
     def set_aside(self) -> None:
         """Moves what is there to the sweep's folder of replaced attempts; nothing is deleted or written over."""
@@ -58,6 +64,44 @@ class Cell:
         # Reports read finished runs only: two of one seed must not meet in a table.
         told = {**status, "status": SET_ASIDE, "was": status["status"]}
         (moved / "status.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """The status.json of a run; empty where there is none, or half of one."""
+    try:
+        return json.loads((path / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keeps every other process out of a job's directory. The lock goes with the process, whatever ends it.
+
+    Raises InputError where another one has it, or has finished it since this job was planned.
+    """
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"another process is at work in {path}: nothing of it was touched") from error
+    try:
+        if recorded(path).get("status") == "finished":
+            raise InputError(f"another process has finished {path} in the meantime: nothing of it was touched")
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process has claimed the directory."""
+    if not (path / LOCK).exists():
+        return False
+    try:
+        with FileLock(path / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def decisive(cfg: DictConfig) -> dict[str, Any]:

@@ -21,6 +21,7 @@ HINTS = {
     "failed": "sweep.rerun=failed runs again what failed",
     "unfinished": "the same command goes on",
     "missing": "the same command goes on",
+    "running": "another process is still at work on what is running",
 }
 
 
@@ -31,9 +32,9 @@ def print_summary(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell]
     if shown:
         _print_table(shown, ran)
     skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in set(ran))
-    parts = [f"{counts['finished']} of {len(ended)} cells finished"]
-    parts += [f"{skipped} of them skipped, finished before"] if skipped and ran else []
-    parts += [f"{counts[state]} {state}" for state in ("failed", "unfinished", "missing") if counts[state]]
+    before = f" ({skipped} of them before)" if skipped and ran else ""
+    parts = [f"{counts['finished']} of {len(ended)} cells finished{before}"]
+    parts += [f"{counts[state]} {state}" for state in HINTS if counts[state]]
     hints = dict.fromkeys(hint for state, hint in HINTS.items() if counts[state])
     nothing = "" if ran else "nothing to run: "
     print(f"{nothing}{', '.join(parts)}; {relative(folder)}", *hints, sep="\n  ", flush=True)

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import open_dict, read_write
 
 from src import launch
 from src.errors import InputError, nearest
@@ -69,13 +70,15 @@ class Grid(BasicSweeper):
         chosen = [o for o in overrides.values() if o.key_or_group.split(".")[0] != "sweep"]
         folder = self._folder(chosen, {o.partition("=")[0] for o in grid})
         if not launch.is_first():  # one of several processes: the first one keeps the books
-            return self._launch(self._to_run(self._cells(chosen, folder, parser), rerun), elsewhere=True)
+            states = (*RERUN[rerun], "running")  # by the first
+            todo = [cell for cell in self._cells(chosen, folder, parser) if cell.status()["status"] in states]
+            return self._launch(todo, elsewhere=True)
 
         folder.mkdir(parents=True, exist_ok=True)
         with self._locked(folder):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
-            todo = self._to_run(found, rerun)
+            todo = [cell for cell in found if before[cell] in RERUN[rerun]]
             self._announce(folder, before, todo)
             for cell in todo:
                 if before[cell] != "missing":
@@ -142,13 +145,13 @@ class Grid(BasicSweeper):
         files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "batching.py"])
         return cells.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
 
-    @staticmethod
-    def _to_run(found: Sequence[Cell], rerun: str) -> list[Cell]:
-        return [cell for cell in found if cell.status()["status"] in RERUN[rerun]]
-
     def _launch(self, todo: Sequence[Cell], elsewhere: bool = False) -> None:
         """Runs the cells; how they ended is in their directories, wherever the launcher ran them."""
-        where = [] if elsewhere else [f"hydra.sweep.dir='{todo[0].path.parent}'"] if todo else []
+        where = []
+        if todo and not elsewhere:
+            where = [f"hydra.sweep.dir='{todo[0].path.parent}'"]
+            with read_write(self.config.hydra.sweep), open_dict(self.config.hydra.sweep):
+                self.config.hydra.sweep.dir = str(todo[0].path.parent)  # which launchers make
         jobs = [[*cell.overrides, *where, f"hydra.sweep.subdir='{cell.name}'"] for cell in todo]
         for start in range(0, len(jobs), self.max_batch_size or len(jobs)):
             results = self.launcher.launch(jobs[start:][: self.max_batch_size], initial_job_idx=start)
@@ -159,7 +162,7 @@ class Grid(BasicSweeper):
     @staticmethod
     @contextmanager
     def _locked(folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / ".lock", timeout=PATIENCE)
+        lock = FileLock(folder / cells.LOCK, timeout=PATIENCE)
         try:
             lock.acquire()
         except Timeout as error:
@@ -175,7 +178,7 @@ class Grid(BasicSweeper):
     @staticmethod
     def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
         number = Counter(before.values())
-        states = ", ".join(f"{number[state]} {state}" for state in RERUN["all"] if number[state])
+        states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
         print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
 
 

@@ -284,3 +284,43 @@ def test_a_grid_without_m_is_one_run(tmp_path):
     result = run_command("train", tmp_path, "sweep=losses_by_estimators", "logger=csv")
     assert result.status == 2
     assert "add -m" in result.errors
+
+
+def test_a_worker_that_outlived_its_sweep_is_written_over_or_writes_over_another(sweep):
+    sweep.type("seed=1,2")
+    sweep.executed()
+    [folder] = sweep.root.glob("*/seed2_*")
+    (folder / "status.json").write_text('{"status": "running"}')
+    with FileLock(folder / ".lock"):
+        result = sweep.type("seed=1,2")
+    assert sweep.executed() == []
+    assert result.status == 2
+    assert "1 running" in result.output
+    assert sweep.type("seed=1,2").status == 0
+    assert len(sweep.executed()) == 1
+
+
+def test_a_job_that_was_planned_before_another_process_finished_it_runs_again(sweep):
+    def finish_the_next(seed: int, loss: str) -> None:
+        next_one = sweep.root / "runs" / next(name for name in planned if name.startswith(f"seed{seed + 1}_"))
+        next_one.mkdir()
+        (next_one / "status.json").write_text('{"status": "finished"}')
+
+    sweep.type("seed=1,2")
+    planned = {path.parent.name for path in sweep.root.glob("runs/*/status.json")}
+    (sweep.root / "runs").rename(sweep.root.parent / "before")
+    sweep.executed()
+    sweep.behave = finish_the_next
+    result = sweep.type("seed=1,2")
+    assert [name[:5] for name in sweep.executed()] == ["seed1"]
+    assert "has finished" in result.errors
+
+
+def test_jobs_in_processes_of_their_own_hide_a_failure(sweep):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep.behave = fail_for_seed_2
+    result = sweep.type("seed=1,2,3", "hydra/launcher=processes")
+    assert result.status == 2
+    assert sorted(sweep.states().values()) == ["failed", "finished", "finished"]
+    assert "no seed 2" in result.output
+    assert len(sweep.executed()) == 3
