@@ -8,6 +8,7 @@ from omegaconf import DictConfig, open_dict
 
 from src import cli
 from src.corpora.base import Corpus
+from src.corpora.multilanguage import MultiLanguageCorpus
 from src.errors import InputError
 from src.rundir import RunDirectory, environment, relative
 from src.summary import pool_facts, print_facts
@@ -23,7 +24,7 @@ def main(cfg: DictConfig) -> None:
         check(cfg)
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
-        written = as_written(cfg)
+        written = as_written(cfg, corpus)
         if cfg.lang.name == "all":
             found = {
                 language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
@@ -45,13 +46,17 @@ def main(cfg: DictConfig) -> None:
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
 
 
-def as_written(cfg: DictConfig) -> Corpus:
+def as_written(cfg: DictConfig, corpus: Corpus) -> Corpus:
     """The corpus with the lines of its codes, which python needs to parse, where joined tokens would be read."""
+    if cfg.corpus.get("text", "source") == "source":
+        return corpus
     written = cfg.corpus.copy()
-    if "text" in written:
-        with open_dict(written):
-            written.text = "source"
-    return instantiate(written)
+    with open_dict(written):
+        written.text = "source"
+    same: Corpus = instantiate(written)
+    if isinstance(same, MultiLanguageCorpus):
+        same.quiet = True
+    return same
 
 
 def check(cfg: DictConfig) -> None:

@@ -29,10 +29,9 @@ def main(cfg: DictConfig) -> None:
     source: Source = instantiate(cfg.source.rows)
     if cfg.lang.name not in source.languages:
         raise InputError(f"this corpus has {', '.join(source.languages)}, found lang={cfg.lang.name}")
-    lists = None if cfg.corpus.url_lists is None else read_url_lists(Path(cfg.corpus.url_lists), cfg.lang.name)
-
     out = Path(cfg.out)
     fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, say)
+    lists = url_lists(cfg, fetcher)
     wanted = OmegaConf.to_container(cfg.source.files, resolve=True)
     files = {name: fetcher.fetch(Remote(**file)) for name, file in wanted.items()}
 
@@ -41,6 +40,19 @@ def main(cfg: DictConfig) -> None:
     if lists is not None:
         counts |= {f"missing: urls of {name}.txt": max(0, len(lists[name]) - written[name]) for name in lists}
     report(out, cfg.lang.name, written, counts)
+
+
+def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
+    """The lists of corpus.url_lists: a folder's, an archive's, or with `true` those of the source's yaml, fetched."""
+    given = cfg.corpus.url_lists
+    if given is None or given is False:
+        return None
+    if given is not True:
+        return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
+    if "url_lists" not in cfg.source:
+        raise InputError("corpus.url_lists is for corpus=codesearchnet: the other corpora have splits of their own")
+    published = Remote(**OmegaConf.to_container(cfg.source.url_lists, resolve=True))
+    return read_url_lists(fetcher.fetch(published), cfg.lang.name)
 
 
 def write(rows: Any, folder: Path) -> Counter[str]:

@@ -142,6 +142,7 @@ def test_a_language_is_missing_or_all_are_one(tmp_path):
     rows = [line.split() for line in result.output.splitlines()]
     assert ["python", "69", "11", "14", "25"] in rows
     assert ["all", "110", "16", "21", "37"] in rows
+    assert result.output.count("go, java, javascript, php (no folder in corpus.root)") == 1
     assert max(map(len, result.output.split("python: Training")[0].splitlines())) <= 80
     page = (tmp_path / "all" / "report.html").read_text()
     assert page.count("<svg") == 8

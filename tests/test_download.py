@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import zipfile
@@ -89,20 +90,36 @@ def test_what_is_downloaded_does_not_train(mirror, tmp_path):
     assert len(mirror.asked) == asked
 
 
-def test_published_splits_are_not_reproduced(mirror, tmp_path):
+@pytest.mark.parametrize("way", ["folder", "archive", "fetched"])
+def test_published_splits_are_not_reproduced(mirror, tmp_path, way):
     mirror.files["/a"] = archive()
     published = tmp_path / "lists" / "ruby"
     published.mkdir(parents=True)
     splits = {"train": ["u3", "u1"], "valid": ["u12"], "test": ["u21"], "codebase": ["u21", "u12", "u10", "gone"]}
     for name, urls in splits.items():
         (published / f"{name}.txt").write_text("\n".join(urls) + "\n")
-    given = (*options(mirror, tmp_path, "/a"), f"corpus.url_lists={tmp_path / 'lists'}")
+    lists = tmp_path / "lists"
+    if way != "folder":  # as in GraphCodeBERT's repository
+        files = {f"dataset/ruby/{name}.txt": "\n".join(urls).encode() for name, urls in splits.items()}
+        others = {"dataset/go/train.txt": b"u2\n", "dataset/preprocess.py": b"never run", "dataset/run.sh": b""}
+        mirror.files["/l"] = zipped(**files, **others)
+        lists = tmp_path / "lists.zip"
+        lists.write_bytes(mirror.files["/l"])
+    given = (*options(mirror, tmp_path, "/a"), f"corpus.url_lists={'true' if way == 'fetched' else lists}")
+    mirror.statuses["/refused"], mirror.breaks["/l"] = [403], [71]
+    given += (f"source.url_lists.mirrors=[{mirror.url('/refused')},{mirror.url('/l')}]",)
     result = run_command("download", tmp_path / "run", *given)
     assert result.status == 0, result.errors
     corpus = CodeSearchNetCorpus(tmp_path / "data", "ruby")
     assert {pair.code_id for pair in corpus.split("train").pairs} == {"u1", "u3"}
     assert set(corpus.split("test").codebase.ids) == {"u21", "u12", "u10"}
     assert "missing: urls of codebase.txt  1" in result.output
+    asked = [path for path, _ in mirror.asked]
+    assert asked == (["/refused", "/l", "/l", "/a"] if way == "fetched" else ["/a"])
+    if way == "fetched":
+        assert "going on at byte 71" in result.output
+        sums = json.loads((tmp_path / "data" / "downloads" / "sums.json").read_text())
+        assert sums["graphcodebert.zip"]["sha256"] == hashlib.sha256(mirror.files["/l"]).hexdigest()
 
 
 def test_cosqa_is_not_what_was_published(mirror, tmp_path):
@@ -174,6 +191,8 @@ def test_advtest_ranks_another_pool(mirror, tmp_path):
         (("source.files.archive.sha256=" + "0" * 64,), "wrong file (SHA-256"),
         (("corpus=advtest",), "this corpus has python, found lang=ruby"),
         (("corpus.url_lists=nowhere",), "train.txt, one url a line, found nothing there"),
+        (("corpus.url_lists=true", "source.url_lists.mirrors=[]"), "graphcodebert.zip cannot be had: source names no"),
+        (("corpus=cosqa", "lang=python", "corpus.url_lists=true"), "corpus.url_lists is for corpus=codesearchnet"),
         (("lang=go",), "expected go/final/jsonl/train/*.jsonl.gz and so on, found none of them"),
         (
             ("corpus=stdlib",),
@@ -189,7 +208,7 @@ def test_a_mistake_is_a_traceback_or_costs_what_was_there(mirror, tmp_path, give
     before = {path: path.read_bytes() for path in (tmp_path / "data" / "ruby").iterdir()}
     if "sha256" in given[0]:
         (tmp_path / "data" / "downloads" / "ruby.zip").unlink()
-    without_archive = given[0].startswith(("corpus=cosqas", "corpus=stdlib", "corpus=harvest"))
+    without_archive = given[0].startswith(("corpus=cosqa", "corpus=stdlib", "corpus=harvest"))
     more = [word for word in options(mirror, tmp_path, "/a") if "archive" not in word or not without_archive]
     result = run_command("download", tmp_path / "failing", *more, *given)
     assert result.status == 2

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.jsonl import Row, find_jsonl, read_rows
+from src.corpora.multilanguage import MissingLanguage
 from src.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,15 @@ class CodeSearchNetCorpus:
         if name not in self._splits:
             self._splits[name] = self._read(name)
         return self._splits[name]
+
+    def of_language(self, language: str) -> CodeSearchNetCorpus:
+        """One of several under `root`. Raises MissingLanguage: it has no folder there."""
+        if self.root is None:
+            raise InputError("lang=all expects corpus=codesearchnet corpus.root=DIR with a folder for each language")
+        root = Path(self.root).expanduser()
+        if not (root / language).is_dir():
+            raise MissingLanguage("no folder in corpus.root")
+        return CodeSearchNetCorpus(root, language, self.text)
 
     def _read(self, name: str) -> Split:
         folder = self._folder()

@@ -35,7 +35,8 @@ def deduplicated(
 ) -> Corpus:
     """The corpus `of(**options)`, as it is where `dedup` is none; what conf/corpus/*.yaml build.
 
-    With language=all, one such corpus for each language, as one.
+    With language=all, one such corpus for each language that the corpus has, as one: `of_language` of the corpus gives
+    it, and raises MissingLanguage where there is none.
 
     Raises:
         InputError: there is no such way, or `near` is outside (0, 1].
@@ -46,14 +47,14 @@ def deduplicated(
             raise InputError(f"corpus.{key} is one of {', '.join(valid)}, found {value!r}{hint}")
     if isinstance(near, bool) or not isinstance(near, int | float) or not 0 < near <= 1:
         raise InputError(f"expected a number 0 < corpus.near <= 1, found {near!r}")
-    if options.get("language") == "all":
 
-        def read(language: str) -> Corpus:
-            return deduplicated(of, dedup, near, against, **{**options, "language": language})
+    def cleaned(corpus: Corpus) -> Corpus:
+        return corpus if dedup == "none" else Deduplicated(corpus, near if dedup == "near" else None, against)
 
-        return MultiLanguageCorpus(read, options.get("root"), batches)
     corpus = of(**options)
-    return corpus if dedup == "none" else Deduplicated(corpus, near if dedup == "near" else None, against)
+    if corpus.language == "all":
+        return MultiLanguageCorpus(lambda language: cleaned(corpus.of_language(language)), batches)
+    return cleaned(corpus)
 
 
 class Deduplicated:

@@ -11,7 +11,10 @@ from typing import Any
 from src.cache import DEFAULT_ROOT, Cache
 from src.corpora.base import Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.corpora.multilanguage import MissingLanguage
+from src.errors import InputError
 from src.harvester.pipeline import Work, harvest_to, harvester_version, plan, read_about
+from src.harvester.trees import with_sources
 from src.summary import print_facts
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,28 @@ class HarvestCorpus:
         about = read_about(self._folder / self.language)
         return {**about["counts"], **about["sizes"]}
 
+    def of_language(self, language: str) -> HarvestCorpus:
+        """The harvest of one language, made now, of those roots that hold it; a root need not hold every language.
+
+        Raises MissingLanguage: none of them does, or too few functions are left to split.
+        """
+        roots = with_sources(self._roots, language)
+        if not roots:
+            raise MissingLanguage("no sources in corpus.roots")
+        return HarvestCorpus(roots, language, self.text, self.cache, self.workers).harvested()
+
+    def harvested(self) -> HarvestCorpus:
+        """Itself, once it is sure to be there. Raises MissingLanguage."""
+        try:
+            self._folder  # noqa: B018 - makes it
+        except InputError as error:
+            raise MissingLanguage(str(error)) from error
+        return self
+
+    @property
+    def _roots(self) -> list[str | Path]:
+        return [self.roots] if isinstance(self.roots, str | Path) else list(self.roots or ())
+
     @cached_property
     def _corpus(self) -> CodeSearchNetCorpus:
         return CodeSearchNetCorpus(self._folder, self.language, self.text)
@@ -57,14 +82,13 @@ class HarvestCorpus:
     @cached_property
     def _folder(self) -> Path:
         """The finished harvest, made now where there is none."""
-        roots = [self.roots] if isinstance(self.roots, str | Path) else list(self.roots or ())
-        work = plan(self.language, roots)
+        work = plan(self.language, self._roots)
         names = [tree.name for tree in work.trees]
         of = f"{len(work.files):,} {self.language} files of {', '.join(names[:3])}"
         of += f" and {len(names) - 3:,} more" * (len(names) > 3)
         entry = Cache(Path(self.cache).expanduser()).get(
             KIND,
-            {"sources": work.content, "version of the harvester": harvester_version()},
+            {"content of the sources": work.content, "version of the harvester": harvester_version()},
             lambda folder: self._harvested(work, folder),
             about=of,
             waiting=lambda: _say("waiting for another job that harvests the same files"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.errors import InputError, nearest
+from src.summary import print_facts
 
 log = logging.getLogger(__name__)
 
@@ -16,28 +16,32 @@ LANGUAGES = ("go", "java", "javascript", "php", "python", "ruby")
 BATCHES = ("mixed", "one_language")
 
 
+class MissingLanguage(InputError):
+    """A language that a corpus does not have here, which costs lang=all that language only; the message says why."""
+
+
 class MultiLanguageCorpus:
-    """The languages that have a folder under `root`, in alphabetical order.
+    """The languages that a corpus has, in alphabetical order.
 
     Ids are prefixed by the language, so that they stay unique. Splits hold all languages one after the other, and each
     language's own split as a part.
 
     Args:
-        read: gives the corpus of one language.
+        read: gives the corpus of one language; raises MissingLanguage where there is none.
         batches: what a training batch holds: pairs of all languages (`mixed`) or of `one_language`.
     """
 
     language = "all"
 
-    def __init__(self, read: Callable[[str], Corpus], root: str | Path | None, batches: str = "mixed") -> None:
+    def __init__(self, read: Callable[[str], Corpus], batches: str = "mixed") -> None:
         self.read = read
-        self.root = root
         self.batches = batches
+        self.quiet = False  # True: which languages there are was said before
         self._corpora: dict[str, Corpus] = {}
         self._splits: dict[str, Split] = {}
 
     def split(self, name: str) -> Split:
-        """Raises InputError: there is no language under the root, or what the corpus of a language raises."""
+        """Raises InputError: there are fewer than two languages, or what the corpus of a language raises."""
         if name not in self._splits:
             if self.batches not in BATCHES:
                 hint = nearest(str(self.batches), BATCHES)
@@ -48,19 +52,25 @@ class MultiLanguageCorpus:
 
     @property
     def corpora(self) -> Mapping[str, Corpus]:
-        """Language -> its own corpus. Raises InputError: there is none under the root."""
-        self._corpora = self._corpora or {language: self.read(language) for language in self._languages()}
+        """Language -> its own corpus; says which are left out. Raises InputError: there are fewer than two."""
+        if not self._corpora:
+            found: dict[str, Corpus] = {}
+            missing: dict[str, list[str]] = {}  # reason -> languages
+            for language in LANGUAGES:
+                try:
+                    found[language] = self.read(language)
+                except MissingLanguage as reason:
+                    missing.setdefault(str(reason), []).append(language)
+            reasons = [f"{', '.join(languages)} ({reason})" for reason, languages in missing.items()]
+            if len(found) < 2:
+                names = ", ".join(found) or "none"
+                raise InputError(f"lang=all expects two languages or more, found {names}; without {'; '.join(reasons)}")
+            facts = {"languages": ", ".join(found)} | ({"without": "; ".join(reasons)} if reasons else {})
+            log.info("%s", facts)
+            if not self.quiet:
+                print_facts(facts)
+            self._corpora = found
         return self._corpora
-
-    def _languages(self) -> Sequence[str]:
-        if self.root is None:
-            raise InputError("lang=all expects corpus=codesearchnet corpus.root=DIR with a folder for each language")
-        root = Path(self.root).expanduser()
-        found = [language for language in LANGUAGES if (root / language).is_dir()]
-        if not found:
-            raise InputError(f"lang=all expects folders such as {root / 'ruby'}, found none of {', '.join(LANGUAGES)}")
-        log.info("languages: %s", ", ".join(found))
-        return found
 
 
 def prefixed(split: Split, language: str) -> Split:

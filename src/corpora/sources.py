@@ -176,21 +176,32 @@ def codesearchnet_rows(archive: Path, language: str) -> Iterator[tuple[str, Fiel
         raise InputError(f"{archive}: expected {language}/final/jsonl/train/*.jsonl.gz and so on, found none of them")
 
 
-def read_url_lists(folder: Path, language: str) -> dict[str, set[str]]:
-    """The urls of train.txt, valid.txt, test.txt and codebase.txt, one a line, in `folder` or in folder/LANGUAGE.
+def read_url_lists(given: Path, language: str) -> dict[str, set[str]]:
+    """The urls of train.txt, valid.txt, test.txt and codebase.txt, one a line.
+
+    Args:
+        given: a folder that holds them, or folders such as ruby that do; or such an archive.
 
     Raises:
         InputError: a file is missing or empty.
     """
-    folder = folder / language if (folder / language).is_dir() else folder
-    lists = {}
-    for name in (*SPLITS, "codebase"):
-        path = folder / f"{name}.txt"
-        if not path.is_file():
-            raise InputError(f"corpus.url_lists: expected {path}, one url a line, found nothing there")
-        lists[name] = set(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
+    names, lists = (*SPLITS, "codebase"), {}
+    if given.is_file():
+        layout = re.compile(rf"(?:.*/)?{language}/({'|'.join(names)})\.txt")
+        for member, lines in members(given, lambda member: layout.fullmatch(member) is not None):
+            lists[layout.fullmatch(member)[1]] = set(filter(None, map(_text, lines)))
+        where = f"{given}, {language}/"
+    else:
+        folder = given / language if (given / language).is_dir() else given
+        for path in (folder / f"{name}.txt" for name in names):
+            if path.is_file():
+                lists[path.stem] = set(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
+        where = f"{folder}/"
+    for name in names:
+        if name not in lists:
+            raise InputError(f"corpus.url_lists: expected {where}{name}.txt, one url a line, found nothing there")
         if not lists[name]:
-            raise InputError(f"corpus.url_lists: expected urls in {path}, found none")
+            raise InputError(f"corpus.url_lists: expected urls in {where}{name}.txt, found none")
     return lists
 
 

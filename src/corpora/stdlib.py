@@ -24,10 +24,11 @@ from src.corpora.duplicates import near_duplicates
 from src.corpora.filters import is_good_query
 from src.corpora.harvest import HarvestCorpus
 from src.corpora.modules import assign_modules
+from src.corpora.multilanguage import MissingLanguage
 from src.corpora.python_source import documented_functions
 from src.errors import InputError, nearest
 from src.harvester.languages import language_of
-from src.harvester.toolchains import library_roots
+from src.harvester.toolchains import BRINGS, installed, library_roots
 from src.text import subtokens
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,17 @@ class StdlibCorpus:
     def counts(self) -> dict[str, int]:
         """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
         return dict(self._library().counts) if self.language == "python" else self._harvested.counts()
+
+    def of_language(self, language: str) -> StdlibCorpus:
+        """One of several. Raises MissingLanguage: its library is not on this machine, or too small to split."""
+        if self.root is not None:
+            raise InputError(f"corpus.root={self.root} is one language's library; leave it out with lang=all")
+        corpus = StdlibCorpus(language, None, self.near_duplicate, self.cache)
+        if language != "python":
+            if not installed(language):
+                raise MissingLanguage(f"no library on this machine; install {BRINGS[language]}")
+            corpus._harvested.harvested()
+        return corpus
 
     @functools.cached_property
     def _harvested(self) -> HarvestCorpus:

@@ -139,7 +139,8 @@ def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
         workers = min(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(shards)
         )
-    with _progress(work) as advance:
+    there = sum(len(shard.files) for shard in shards if shard.about.exists())
+    with _progress(work, there) as advance:
         harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
     return shards
 
@@ -208,9 +209,13 @@ def _replace(part: Path, final: Path) -> None:
 
 
 @contextlib.contextmanager
-def _progress(work: Work) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's standard error, nothing elsewhere."""
-    columns = TextColumn("harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+def _progress(work: Work, there: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error, nothing elsewhere; `there` files are not for the estimate of time."""
+    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(work.language, total=len(work.files))
+        task = bar.add_task(work.language, total=len(work.files), completed=there)
+        if there:
+            going_on = f"goes on where it stopped: {there:,} of {len(work.files):,} files are there"
+            log.info("%s", going_on)
+            bar.print(f" harvest {work.language} {going_on}", highlight=False)
         yield lambda files: bar.advance(task, files)

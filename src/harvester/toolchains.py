@@ -29,12 +29,17 @@ def library_roots(language: str, root: str | Path | None = None) -> list[Path]:
         given = Path(root).expanduser()
         found = _FIND[language]([given]) if given.is_dir() else [given]  # a missing one is the harvester's to name
         return found or [given]
-    if roots := _FIND[language](_PLACES[language]()):
+    if roots := installed(language):
         return roots
     raise InputError(
         f"corpus=stdlib lang={language} found no library on this machine; install {BRINGS[language]}, or give its "
         "folder as corpus.root=DIR"
     )
+
+
+def installed(language: str) -> list[Path]:
+    """The roots of the toolchain's own library; none where it is missing."""
+    return _FIND[language](_PLACES[language]())
 
 
 def _go_places() -> Iterable[Path]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from src.errors import InputError
 from src.harvester.base import Language
+from src.harvester.languages import language_of
 
 VENDORED = frozenset(
     """vendor vendors vendored _vendor node_modules bower_components third_party thirdparty third-party
@@ -69,24 +70,41 @@ def find_trees(roots: Sequence[str | Path]) -> list[Tree]:
     return trees
 
 
+def with_sources(roots: Sequence[str | Path], language: str) -> list[str]:
+    """Those of the roots that hold a source file of the language which would be read. Raises as find_trees."""
+    spoken = language_of(language)
+
+    def is_read(path: str) -> bool:
+        return path.endswith(spoken.suffixes) and not _skipped(path, spoken)
+
+    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in _walk(tree.root))]
+
+
 def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]) -> list[SourceFile]:
     """Files of the language but for vendored, generated, minified and test ones, in an order of their own.
 
-    Raises InputError: a tree without a source file of the language.
+    Raises InputError: a tree without a source file of the language, or none that is left in all of them.
     """
     files: list[SourceFile] = []
+    skipped: Counter[str] = Counter()
+    below: Counter[str] = Counter()  # the folder that each is skipped for
     for number, tree in enumerate(trees):
         found = 0
         for path, size, stamp in _walk(tree.root):
             if path.endswith(language.suffixes):
                 found += 1
                 if reason := _skipped(path, language):
-                    counts[f"files skipped: {reason}"] += 1
+                    skipped[reason] += 1
+                    if folder := _skipped_folder(path, language):
+                        below[f"{tree.root}/{folder}"] += 1
                 else:
                     files.append(SourceFile(number, path, size, stamp))
         if not found:
             kinds = ", ".join(f"*{suffix}" for suffix in language.suffixes)
             raise InputError(f"expected {language.name} sources ({kinds}) in roots, found none in {tree.root}")
+    if not files:
+        raise _all_skipped(language, skipped, below)
+    counts.update({f"files skipped: {reason}": number for reason, number in skipped.items()})
     return sorted(files, key=lambda file: (file.tree, file.path))
 
 
@@ -134,20 +152,44 @@ def _skipped(path: str, language: Language) -> str:
     return "minified" if MINIFIED_NAME.fullmatch(name) else ""
 
 
+def _skipped_folder(path: str, language: Language) -> str:
+    """`a/vendor` of a/vendor/b/c.php; empty where the file's own name is why it is left out."""
+    folders = path.split("/")[:-1]
+    skipped = VENDORED | TESTS | language.test_folders | GENERATED_FOLDERS
+    first = next((place for place, folder in enumerate(folders, 1) if folder.lower() in skipped), 0)
+    return "/".join(folders[:first])
+
+
+def _all_skipped(language: Language, skipped: Counter[str], below: Counter[str]) -> InputError:
+    """For roots that hold sources, none of which is read."""
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in skipped.most_common())
+    message = f"all {skipped.total():,} {language.name} sources in roots are skipped ({reasons})"
+    if not below:
+        return InputError(f"{message}; give other roots")
+    [(folder, number)] = below.most_common(1)
+    way = "unpack the archive and give it" if ".zip/" in folder else "it can be given"
+    return InputError(f"{message}, {number:,} below {folder}: {way} as a root itself, roots=[{folder}]")
+
+
 def _origin(path: Path) -> tuple[str, str]:
-    """Commit of a git checkout, and the name of its licence file; both empty for anything else."""
-    if not path.is_dir():
+    """Commit of a git checkout, and the name of its licence file; both empty for anything else.
+
+    A folder of which the commit holds nothing, such as a virtual environment, is not the work of the project around it.
+    """
+    if not path.is_dir() or not _git(path, "ls-tree", "--name-only", "HEAD"):
         return "", ""
-    try:
-        git = ["git", "-C", str(path), "rev-parse", "HEAD", "--show-toplevel"]
-        shown = subprocess.run(git, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return "", ""
-    if shown.returncode:
-        return "", ""
-    revision, top = shown.stdout.splitlines()[:2]
+    revision, top = _git(path, "rev-parse", "HEAD", "--show-toplevel").splitlines()[:2]
     licences = sorted(name for name in os.listdir(top) if name.upper().startswith(LICENCES))
     return revision, licences[0] if licences else ""
+
+
+def _git(path: Path, *command: str) -> str:
+    """What git prints of the checkout around `path`; empty where there is none."""
+    try:
+        shown = subprocess.run(["git", "-C", str(path), *command], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if shown.returncode else shown.stdout
 
 
 @lru_cache(maxsize=8)

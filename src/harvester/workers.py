@@ -14,7 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from threading import local
+from queue import SimpleQueue
+from threading import Thread, local
 from typing import IO
 
 from src.harvester.shards import Shard, make
@@ -24,13 +25,8 @@ _PROJECT = Path(__file__).parents[2]
 
 
 def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], None]) -> None:
-    """Makes every shard that is missing, in any order, and calls `done` for each; `workers` 0: in this process."""
-    todo = []
-    for shard in shards:
-        if shard.about.exists():
-            done(shard)
-        else:
-            todo.append(shard)
+    """Makes the shards that are missing, in any order, and calls `done` for each; `workers` 0: in this process."""
+    todo = [shard for shard in shards if not shard.about.exists()]
     if not workers:
         for shard in todo:
             make(shard)
@@ -124,17 +120,21 @@ def _send(stream: IO[bytes], message: bytes) -> None:
 def main() -> None:
     """What a child does: shards from standard input, an answer for each, until the input ends."""
     alarm = getattr(signal, "alarm", lambda seconds: None)  # POSIX only; its default action ends the process
+    requests: SimpleQueue[tuple[Shard, list[str]]] = SimpleQueue()
+    Thread(target=_listen, args=(requests,), daemon=True).start()
+    while True:
+        make(*requests.get(), begin=lambda: alarm(SECONDS_PER_FILE))
+        alarm(0)
+        print("made", flush=True)
+
+
+def _listen(requests: SimpleQueue[tuple[Shard, list[str]]]) -> None:
+    """Ends the process at once when the parent is gone, killed perhaps: the next harvest makes the same shard."""
     while True:
         try:
-            shard, fatal = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        make(shard, fatal, begin=lambda: alarm(SECONDS_PER_FILE))
-        alarm(0)
-        try:
-            print("made", flush=True)
-        except BrokenPipeError:  # the parent is gone
-            os._exit(1)
+            requests.put(pickle.load(sys.stdin.buffer))
+        except (EOFError, pickle.UnpicklingError):
+            os._exit(0)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def write(folder: Path, pairs: list[Pair]) -> None:
         intermediate_size=512,
         max_position_embeddings=514,
         type_vocab_size=1,
+        initializer_range=0.1,  # of a narrow model: with 0.02 all embeddings start alike
     )
     RobertaModel(config).save_pretrained(folder)
 

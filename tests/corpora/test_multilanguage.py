@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from hydra.utils import instantiate
 from src.batching import EpochOrder, OneLanguageOrder
 from src.cli import composed
 from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.corpora.dedup import deduplicated
+from src.corpora.harvest import HarvestCorpus
 from src.corpora.multilanguage import MultiLanguageCorpus
 from src.errors import InputError
 from src.metrics.retrieval import summarize
 from src.summary import difference, lexical_baseline
 from tests.commands import QUICK, run_command
 from tests.doubles import write_corpus
+from tests.harvest.trees import WORDS, go_tree, write
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +108,20 @@ def test_one_model_for_all_languages_is_not_evaluated_for_each(root, tmp_path, b
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("corpus=stdlib",), "lang=all expects corpus=codesearchnet corpus.root=DIR"),
+        (("corpus.root=null",), "lang=all expects corpus=codesearchnet corpus.root=DIR"),
         (("corpus.batches=one",), "corpus.batches is one of mixed, one_language, found 'one'"),
-        (("corpus.root=/nowhere",), "expects folders such as"),
+        (
+            ("corpus.root=/nowhere",),
+            "found none; without go, java, javascript, php, python, ruby (no folder in corpus.root)",
+        ),
+        (("corpus=stdlib", "corpus.root=lib"), "corpus.root=lib is one language's library; leave it out"),
+        (("corpus=harvest",), "expected the folders to harvest in roots"),
+        (("corpus=harvest", "corpus.roots=[nowhere]"), "found nowhere: nothing there"),
     ],
 )
 def test_a_mistake_is_a_traceback(root, tmp_path, given, message):
-    options = ("corpus=codesearchnet", f"corpus.root={root}") if given != ("corpus=stdlib",) else ()
-    result = run_command("train", tmp_path, *QUICK, *options, "lang=all", *given)
+    options = () if given[0] in ("corpus=stdlib", "corpus=harvest") else (f"corpus.root={root}", "corpus=codesearchnet")
+    result = run_command("train", tmp_path, *QUICK, "lang=all", *options, *given)
     assert result.status == 2
     assert message in result.errors
     assert len(result.errors.splitlines()) == 1
@@ -123,3 +133,69 @@ def test_a_leak_stays_in_the_joined_training(root):
     alone = {name: instantiate(composed("train", [*options, f"lang={name}"]).corpus) for name in ("go", "ruby")}
     assert corpus.split("train").sizes == {name: len(one.split("train")) for name, one in alone.items()}
     assert len(corpus.split("train")) < 108
+
+
+def several(folder: Path) -> list[Path]:
+    """Two roots: one holds go and a ruby file that says nothing, the other ruby and its vendored java."""
+    roots = [go_tree(folder / "one"), folder / "two"]
+    write(roots[0] / "tools" / "a.rb", "# Is too short to stay.\ndef a\n  1 end\n")
+    for word in WORDS:
+        body = f"  {word}s = path\n  {word}s\nend\n"
+        write(roots[1] / word / f"{word}.rb", f"# Does {word} a file of the user.\ndef {word}(path)\n{body}")
+        write(roots[1] / "vendor" / f"{word.title()}.java", "class A {}\n")
+    return roots
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return several(tmp_path_factory.mktemp("several"))
+
+
+def test_root_that_lacks_a_language_ends_the_harvest_of_all(roots, tmp_path):
+    options = ["corpus=harvest", f"corpus.roots=[{','.join(map(str, roots))}]", f"cache={tmp_path}", "corpus.workers=0"]
+    corpus = instantiate(composed("train", [*options, "lang=all", "corpus.dedup=none"]).corpus)
+    assert corpus.split("train").sizes == {"go": 16, "ruby": 16}
+    assert list(corpus.corpora) == ["go", "ruby"]
+    alone = [*options, "lang=go", "corpus.dedup=none", f"corpus.roots=[{roots[0]}]"]
+    assert [pair.query for pair in corpus.split("test").parts[0].pairs] == [
+        pair.query for pair in instantiate(composed("train", alone).corpus).split("test").pairs
+    ]
+
+
+def test_all_harvested_languages_do_not_train_or_are_not_reported(roots, tmp_path):
+    given = ("corpus=harvest", f"corpus.roots=[{','.join(map(str, roots))}]", f"cache={tmp_path / 'cache'}")
+    given += ("corpus.workers=0", "lang=all", "corpus.dedup=none")
+    short = ("trainer.max_epochs=1", "data.batch_size=8", "loss=infonce", "corpus.batches=one_language")
+    result = run_command("train", tmp_path / "run", *QUICK, *given, *short)
+    assert result.status == 0, result.errors
+    assert "go, ruby" in result.output
+    assert "java, javascript, php, python (no sources in corpus.roots)" in result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test/mrr"] == pytest.approx((metrics["test/go/mrr"] + metrics["test/ruby/mrr"]) / 2)
+    report = run_command("corpus_report", tmp_path / "report", *given)
+    assert report.status == 0, report.errors
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (numbers["go/pairs/train"], numbers["ruby/pairs/train"], numbers["pairs/train"]) == (16, 16, 32)
+    assert report.output.count("(no sources in corpus.roots)") == 1
+
+
+def test_one_language_is_called_several(roots, tmp_path):
+    corpus = HarvestCorpus([roots[0]], "all", cache=tmp_path, workers=0)
+    with pytest.raises(
+        InputError, match=r"two languages or more, found go; without java, .*; ruby \(.* too few"
+    ) as error:
+        deduplicated(lambda language: corpus, language="all").split("train")
+    assert "\n" not in str(error.value)
+
+
+def test_missing_toolchain_ends_the_training_of_all(roots, tmp_path, monkeypatch, capsys):
+    places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
+    monkeypatch.setattr("src.harvester.toolchains._PLACES", places)
+    options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
+    corpus = instantiate(composed("train", options).corpus)
+    assert list(corpus.corpora) == ["go", "python", "ruby"]
+    assert (len(corpus.corpora["go"].split("test")), len(corpus.corpora["ruby"].split("test"))) == (2, 2)
+    shown = capsys.readouterr().out
+    assert "java (no library on this machine; install a JDK's src.zip (Debian: openjdk-17-source" in shown
+    assert "php (no library on this machine; install PHP libraries" in shown
+    assert len([line for line in shown.splitlines() if "no library" in line]) == 1

@@ -94,3 +94,13 @@ def test_crlf_and_bom_stay_in_the_code() -> None:
     found = only("go", b"\xef\xbb\xbf" + source.replace("\n", "\r\n").encode())
     assert found == only("go", source)
     assert "\r" not in found.code
+
+
+def test_method_of_a_generic_receiver_loses_its_types() -> None:
+    method = (
+        "func (m *Map[K, V]) Each(\n\tvisit func(K, V) bool,\n) (seen int, err error) {\n\tfor k, v := range m.all {\n"
+        "\t\tgo func() { visit(k, v) }()\n\t}\n\treturn len(`// no`), nil\n}"
+    )
+    commented = method.replace("bool,", "bool, // yes").replace("{ visit", "{ /* yes */ visit")
+    found = only("go", f"package a\n\n// Each calls visit for all of them.\n{commented}\n")
+    assert (found.name, found.code) == ("Map.Each", method.replace("{ visit", "{  visit"))

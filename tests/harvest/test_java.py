@@ -102,3 +102,24 @@ def test_comment_between_two_tokens_joins_them() -> None:
 def test_indentation_by_tabs_is_kept() -> None:
     source = in_class("\t/** Is indented by tabs. */\n\tint f() {\n\t\treturn 1;\n\t}")
     assert only("java", source).code == "int f() {\n\treturn 1;\n}"
+
+
+def test_comment_sign_inside_a_string_is_cut() -> None:
+    code = (
+        'String f(\n    @Pattern("/* no") String a,\n    int... b\n) {\n'
+        '    String s = "// no \\" /* no */" + \'\\\'\' + "*/";\n    return s;\n}'
+    )
+    commented = code.replace("int... b", "int... /* yes */ b // yes").replace("    return", '    // "yes\n    return')
+    found = only("java", in_class(f"/** Returns the text of it. */\n{commented}"))
+    assert found.code == code.replace("... b", "...  b")
+    assert r'"// no \" /* no */"' in found.tokens
+
+
+def test_overloads_with_generics_share_a_body() -> None:
+    one = "@A(b = {1, 2}) @SafeVarargs\n<T extends A & B> List<? super T> of(T a) {\n    return List.<T>of(a);\n}"
+    two = "<T> List<T[]> of(T[]... a) {\n    Runnable r = () -> {\n    };\n    return new ArrayList<>() {\n    };\n}"
+    source = f"/** Makes a list of one. */\n{one}\n/**\n * Makes a list of many.\n * @param <T> kind\n */\n{two}"
+    assert [(found.query, found.code) for found in functions("java", in_class(source))] == [
+        ("Makes a list of one.", one),
+        ("Makes a list of many.", two),
+    ]

@@ -119,3 +119,26 @@ def test_function_inside_an_undocumented_one_is_missed() -> None:
 
 def test_short_function_is_kept() -> None:
     assert dropped("javascript", f"{DOC}const f = (a) => {{\n  // one\n\n  /* two */ }};") == {"code under 3 lines": 1}
+
+
+def test_multi_line_signature_is_cut() -> None:
+    code = (
+        "static async *pages(\n  { first = '// no', ...rest } = {}, // why\n  [a, /* why */ b],\n  ...more\n) {\n"
+        "  const g = async () => {\n    await more; // why\n  };\n\n  /** Is documented too. */\n"
+        "  function inner(c) {\n    return c;\n  }\n}"
+    )
+    found = only("javascript", f"class A {{\n{DOC}{code}\n}}\n")
+    assert (found.name, found.code) == (
+        "A.pages",
+        "static async *pages(\n  { first = '// no', ...rest } = {},\n  [a,  b],\n  ...more\n) {\n"
+        "  const g = async () => {\n    await more;\n  };\n  function inner(c) {\n    return c;\n  }\n}",
+    )
+
+
+def test_accessors_of_one_name_become_one() -> None:
+    get, put = f"get f() {BODY}", f"set f(v) {BODY}"
+    source = f"class A {{\n/** Returns what it holds. */\n{get}\n/** Changes what it holds. */\n{put}\n}}\n"
+    assert [(found.name, found.query, found.code) for found in functions("javascript", source)] == [
+        ("A.f", "Returns what it holds.", get),
+        ("A.f", "Changes what it holds.", put),
+    ]

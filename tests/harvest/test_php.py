@@ -67,3 +67,26 @@ def test_non_ascii_text_shifts_the_cut() -> None:
     source = f"<?php // größe\n$a = '日本';\n/** Returns 'it'. Twice as fast. */\nfunction été() {BODY}\n"
     found = only("php", source)
     assert (found.name, found.code) == ("été", f"function été() {BODY}")
+
+
+def test_closure_or_function_inside_is_a_function_of_its_own() -> None:
+    code = (
+        "function outer(\n    callable $a, // why\n): callable {\n"
+        "    /** Is named inside of it. */\n    function inner($b)\n    {\n        return $b;\n    }\n"
+        "    $f = fn (int $c): int => $c; // why\n"
+        "    $g = static function () use ($f) {\n        return $f(1); # why\n    };\n    return $g;\n}"
+    )
+    found = only("php", f"<?php\n/** Returns the closure of it. */\n{code}\n")
+    expected = code.replace(" // why", "").replace(" # why", "").replace("    /** Is named inside of it. */\n", "")
+    assert (found.name, found.code) == ("outer", expected)
+
+
+def test_text_around_the_code_documents_or_ends_it() -> None:
+    source = (
+        "<!-- /** No doc. */ function no() {} -->\n<?= $title // why ?>\n<script>/** No php at all. */\n"
+        "function f() {\n  return 1\n}</script>\n<?php if ($a): ?>\n<?php\n/** Prints one item of it. */\n"
+        "function item($b) { ?>\n  <li title='# no'><?= $b /* why */ ?></li>\n<?php }\nendif ?>\n"
+    )
+    found = only("php", source)
+    assert (found.name, found.query) == ("item", "Prints one item of it.")
+    assert found.code == "function item($b) { ?>\n  <li title='# no'><?= $b  ?></li>\n<?php }"

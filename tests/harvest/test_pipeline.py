@@ -16,6 +16,7 @@ from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.errors import InputError
 from src.harvester import pipeline, shards, workers
 from src.harvester.pipeline import harvest, plan
+from src.harvester.trees import find_trees
 from tests.harvest.trees import go_function, go_tree, write
 
 FILES = ("train", "valid", "test", "codebase")
@@ -68,7 +69,7 @@ def test_row_lacks_where_it_comes_from(tmp_path: Path) -> None:
     }
 
 
-def test_git_checkout_has_no_revision_or_licence(tmp_path: Path) -> None:
+def test_git_checkout_lacks_its_origin_or_an_ignored_folder_has_it(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     write(root / "LICENSE.md", "MIT")
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b.c"]
@@ -76,6 +77,10 @@ def test_git_checkout_has_no_revision_or_licence(tmp_path: Path) -> None:
         subprocess.run([*git, *command], check=True)
     harvested(root, tmp_path / "out")
     assert {(len(row["revision"]), row["licence"]) for row in rows(tmp_path / "out")} == {(40, "LICENSE.md")}
+    write(root / ".gitignore", ".venv\n")
+    [above, below] = find_trees([root / "open", go_tree(root / ".venv" / "site-packages")])
+    assert (len(above.revision), above.licence) == (40, "LICENSE.md")
+    assert (below.revision, below.licence) == ("", "")
 
 
 def test_file_nobody_wrote_is_harvested(tmp_path: Path) -> None:
@@ -93,6 +98,29 @@ def test_file_nobody_wrote_is_harvested(tmp_path: Path) -> None:
     found = counts(tmp_path / "out")
     reasons = {name.removeprefix("files skipped: "): n for name, n in found.items() if name.startswith("files skipped")}
     assert reasons == {"vendored": 3, "generated": 2, "test": 3, "minified": 1, "binary": 1}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"vendor/a/b/a.go", "vendor/c.go", "x/testdata/c.go"},
+            r"all 3 go sources in roots are skipped \(2 vendored, 1 test\), 2 below .*src/vendor: it can be given as a "
+            r"root itself, roots=\[.*src/vendor\]",
+        ),
+        ({"a_test.go", "b/b_test.go", "c.min.go"}, r"skipped \(2 test, 1 minified\); give other roots"),
+    ],
+)
+def test_roots_of_which_all_is_skipped_give_no_reason(files: set[str], message: str, tmp_path: Path) -> None:
+    for name in files:
+        write(tmp_path / "src" / name, f"package a\n\n{go_function('extra')}")
+    with pytest.raises(InputError, match=message) as error:
+        plan("go", [tmp_path / "src"])
+    assert "\n" not in str(error.value)
+    with zipfile.ZipFile(tmp_path / "src.zip", "w") as archive:
+        archive.writestr("node_modules/a/a.go", "package a")
+    with pytest.raises(InputError, match=r"below .*src.zip/node_modules: unpack the archive and give it as a root"):
+        plan("go", [tmp_path / "src.zip"])
 
 
 def test_bad_file_costs_more_than_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

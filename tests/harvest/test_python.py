@@ -84,3 +84,15 @@ def test_non_ascii_text_crlf_tabs_and_bom_shift_the_cut() -> None:
 def test_broken_function_costs_its_neighbours() -> None:
     good = 'def good(a):\n    """Do the right thing."""\n    b = a\n    return b\n'
     assert names("python", good + good.replace("good", "bad").replace("b = a", "b = = a") + good) == ["good", "good"]
+
+
+def test_overloads_of_one_name_are_mixed_up() -> None:
+    source = (
+        '@typing.overload\ndef f(a: int) -> int:\n    """Return the number."""\n    x = "# no"\n    ...\n\n'
+        "@typing.overload\ndef f(\n    a: str,  # yes\n) -> str: ...\n\n"
+        'def f(a):\n    """Return what it is given."""\n\n    b = a\n    return b\n    # yes\n\nf(1)\n'
+    )
+    assert [(found.name, found.query, found.code) for found in functions("python", source)] == [
+        ("f", "Return the number.", 'def f(a: int) -> int:\n    x = "# no"\n    ...'),
+        ("f", "Return what it is given.", "def f(a):\n    b = a\n    return b"),
+    ]

@@ -102,3 +102,18 @@ def test_tokens_of_signs_and_names_fall_apart() -> None:
             "end",
         ]
     ]
+
+
+def test_method_inside_is_a_method_of_its_own() -> None:
+    code = (
+        "def outer(\n  a, # why\n  b = {},\n  *rest,\n  key:\n)\n  # Is documented too.\n  def inner(c)\n    c\n  end\n"
+        "  each { |d| d + 1 } # why\n  define_method(:g) do |e|\n    e\n  end\nend"
+    )
+    found = only("ruby", f"# Defines another one in it.\n{code}\n")
+    assert (found.name, found.code) == ("outer", code.replace(" # why", "").replace("  # Is documented too.\n", ""))
+
+
+def test_method_without_an_end_takes_the_next_one_along() -> None:
+    first, second = "def add(a, b) =\n  a +\n  b", "def take(a, b)\n  a - b\nend"
+    source = f"# Adds the two of them.\n{first}\n\n# Takes one from the other.\n{second}\n"
+    assert [(found.name, found.code) for found in functions("ruby", source)] == [("add", first), ("take", second)]
