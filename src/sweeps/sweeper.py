@@ -127,12 +127,13 @@ class Grid(BasicSweeper):
         swept = [o for o in chosen if o.is_sweep_override()]
         axes = axes | {o.get_key_element() for o in swept} | set(AXES)
         fixed = [o for o in chosen if o.get_key_element() not in axes and not cells.is_idle(o)]
+        fixed.sort(key=lambda override: override.input_line)  # typed in another order, it is the same sweep
         name = self.config.hydra.runtime.choices.get("sweep")
         keys = [o.key_or_group.rsplit(".", 1)[-1] for o in swept if o.key_or_group not in AXES]
         parts = [name] if name else keys or ["runs"]
         parts += cells.words(fixed, self._groups())
         if fixed:
-            parts = [cells.joined(parts), cells.fingerprint(sorted(o.input_line for o in fixed), 6)]
+            parts = [cells.joined(parts), cells.fingerprint([o.input_line for o in fixed], 6)]
         return self.root / cells.joined([cells.UNSAFE.sub("-", part) for part in parts])
 
     def _groups(self) -> set[str]:

@@ -203,6 +203,13 @@ def test_a_cache_or_a_logger_makes_another_cell(sweep, tmp_path):
     assert sweep.executed() == []
 
 
+def test_the_order_of_the_words_makes_another_sweep(sweep):
+    sweep.type("seed=1,2", "loss.alpha=0.5", "data.batch_size=64")
+    assert len(sweep.executed()) == 2
+    sweep.type("data.batch_size=64", "seed=2,1", "loss.alpha=0.5")
+    assert sweep.executed() == []
+
+
 def test_more_seeds_run_the_earlier_ones_again(sweep):
     sweep.type("loss=infonce,bce", "seed=1")
     sweep.executed()
