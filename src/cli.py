@@ -7,13 +7,16 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src import launch
 from src.allocator import keep_freed_memory
 from src.errors import InputError, is_interrupt, nearest
+from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +50,15 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     failed: list[BaseException] = []
 
     def reporting(cfg: DictConfig) -> Any:
+        job = HydraConfig.get()
+        swept = job.mode == RunMode.MULTIRUN
+        if swept:
+            quiet_libraries()  # a launcher may have started this process
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
-            return task(cfg)
+            with claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+                return task(cfg)
         except EXPECTED as error:
             if wants_traceback:
                 raise
@@ -59,6 +68,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             # One process's end is everybody's: only the one that it began with has something to say.
             if launch.lost_another(error) or launch.is_over():
                 sys.exit(1)
+            if swept:  # the sweep goes on, and says at its end no more than why
+                log.exception("this job failed")
             raise
 
     try:

@@ -17,6 +17,7 @@ from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
+from src.errors import InputError
 from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
 from src.metrics.retrieval import summarize
@@ -71,6 +72,8 @@ def complete(cfg: DictConfig) -> None:
     hydra = HydraConfig.get()
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
+    if cfg.sweep.grid and not swept:
+        raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
     with open_dict(cfg):
         cfg.choices = names
         cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"

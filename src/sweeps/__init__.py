@@ -1,0 +1,1 @@
+"""Grids of runs: which cells there are, which of them are finished, and what came of the rest."""

@@ -1,0 +1,66 @@
+"""What a sweep says at its end: of every cell what became of it, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from src.rundir import relative
+from src.sweeps.cells import Cell
+
+HINTS = {
+    "failed": "sweep.rerun=failed runs again what failed",
+    "unfinished": "the same command goes on",
+    "missing": "the same command goes on",
+    "running": "another process is still at work on what is running",
+}
+
+
+def print_summary(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell], folder: Path) -> None:
+    """A row for every cell, where any ran; what failed, where none did; and what to type next."""
+    counts = Counter(status["status"] for status in ended.values())
+    shown = ended if ran else {cell: status for cell, status in ended.items() if status["status"] != "finished"}
+    if shown:
+        _print_table(shown, ran)
+    skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in set(ran))
+    before = f" ({skipped} of them before)" if skipped and ran else ""
+    parts = [f"{counts['finished']} of {len(ended)} cells finished{before}"]
+    parts += [f"{counts[state]} {state}" for state in HINTS if counts[state]]
+    hints = dict.fromkeys(hint for state, hint in HINTS.items() if counts[state])
+    nothing = "" if ran else "nothing to run: "
+    print(f"{nothing}{', '.join(parts)}; {relative(folder)}", *hints, sep="\n  ", flush=True)
+
+
+def _print_table(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell]) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("cell", overflow="fold")
+    table.add_column("")
+    table.add_column("val/mrr", justify="right")
+    table.add_column("s", justify="right")
+    table.add_column("why", overflow="fold")
+    ran = set(ran)
+    for cell, status in ended.items():
+        state = status["status"]
+        state = {"finished": "ran" if cell in ran else "skipped", "missing": "not started"}.get(state, state)
+        seconds = status.get("seconds")
+        why = "" if state != "skipped" else "finished before"
+        why = status.get("error", why)
+        row = (cell.name, state, _val_mrr(cell), "" if seconds is None else f"{seconds:.0f}", why)
+        table.add_row(*(Text(text) for text in row))  # no markup: an error may hold brackets
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _val_mrr(cell: Cell) -> str:
+    try:
+        return f"{json.loads((cell.path / 'metrics.json').read_text())['val/mrr']:.4f}"
+    except (OSError, ValueError, KeyError):
+        return ""

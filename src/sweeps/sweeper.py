@@ -1,0 +1,214 @@
+"""Runs the missing cells of a grid: a Hydra sweeper that finds what an earlier invocation has finished.
+
+The grid is that of the command line (`loss=infonce,bce seed=1,2`) and of `sweep=`, an option of conf/sweep. The sweep's
+directory is named by the grid and by what is fixed beside it, a cell's by its overrides and a hash of its resolved
+configuration, so the same command finds both again. What `sweep.rerun` says:
+
+    missing   what never began, or was cut off by Ctrl-C, kill -9 or a power failure (the default)
+    failed    that, and what failed
+    all       everything
+
+Whatever runs again gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from filelock import FileLock, Timeout
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import open_dict, read_write
+
+from src import launch
+from src.errors import InputError, nearest
+from src.rundir import relative
+from src.sweeps import cells
+from src.sweeps.cells import Cell
+from src.sweeps.summary import print_summary
+
+RERUN = {
+    "missing": ("missing", "unfinished"),
+    "failed": ("missing", "unfinished", "failed"),
+    "all": ("missing", "unfinished", "failed", "finished"),
+}
+# Values of these never make another sweep: more seeds or languages join the cells that are there.
+AXES = ("seed", "lang")
+PATIENCE = 20.0  # seconds: what a killed sweep leaves behind, workers of a loader above all, ends in less
+CODE = Path(__file__).parents[1]
+
+
+class Grid(BasicSweeper):
+    """Hydra's own sweeper, which runs every combination, less those that need not run.
+
+    Args: those of Hydra's BasicSweeper, and `root`, the folder of all sweeps.
+    """
+
+    def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        super().__init__(max_batch_size, params)
+        self.root = Path(root)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
+
+        Raises InputError where another process is at work on the sweep, or `sweep.rerun` is no known word.
+        """
+        rerun = self.config.sweep.rerun
+        if rerun not in RERUN:
+            raise InputError(f"sweep.rerun: expected {', '.join(RERUN)}, found {rerun!r}{nearest(str(rerun), RERUN)}")
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        grid = [f"{key}={values}" for key, values in {**(self.config.sweep.grid or {}), **self.params}.items()]
+        overrides = {o.get_key_element(): o for o in parser.parse_overrides([*grid, *arguments])}
+        chosen = [o for o in overrides.values() if o.key_or_group.split(".")[0] != "sweep"]
+        folder = self._folder(chosen, {o.partition("=")[0] for o in grid})
+        if not launch.is_first():  # one of several processes: the first one keeps the books
+            states = (*RERUN[rerun], "running")  # by the first
+            todo = [cell for cell in self._cells(chosen, folder, parser) if cell.status()["status"] in states]
+            return self._launch(todo, elsewhere=True)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._locked(folder):
+            found = self._cells(chosen, folder, parser)
+            before = {cell: cell.status()["status"] for cell in found}
+            todo = [cell for cell in found if before[cell] in RERUN[rerun]]
+            self._announce(folder, before, todo)
+            for cell in todo:
+                if before[cell] != "missing":
+                    cell.set_aside()
+            try:
+                if todo:
+                    self._launch(todo)
+            finally:  # Ctrl-C too
+                ended = {cell: cell.status() for cell in found}
+                print_summary(ended, todo, folder)
+        if any(status["status"] != "finished" for status in ended.values()):
+            sys.exit(2)
+
+    def _cells(self, chosen: Sequence[Override], folder: Path, parser: OverridesParser) -> list[Cell]:
+        """The cells in the order of the grid, each once; a job's configuration is composed only if it never was."""
+        named = {o.get_key_element() for o in chosen if o.is_sweep_override() or o.key_or_group in AXES}
+        there = {hashed(path.name): path.name for path in folder.glob("*_*") if path.is_dir()}
+        known = Known(folder / "cells.json", self._sources())
+        found: dict[str, Cell] = {}
+        for job in self.split_arguments(list(chosen), None)[0]:
+            if (directory := known.get(job)) is None:
+                directory = known[job] = self._directory(job, named, parser)
+            # Jobs of one hash are the same run, and the name that it was first given stays.
+            directory = there.get(hashed(directory), directory)
+            found.setdefault(hashed(directory), Cell(tuple(job), folder / directory))
+        if launch.is_first():
+            known.save()
+        return list(found.values())
+
+    def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
+        """Named by those of the job's overrides that decide something, and the hash of all that does."""
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
+        if not cells.reads_similarity(cfg):
+            told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
+        said = cells.joined(cells.words(told, self._groups())) or "cell"
+        return f"{said}_{cells.fingerprint(cells.decisive(cfg))}"
+
+    def _folder(self, chosen: Sequence[Override], axes: set[str]) -> Path:
+        """The sweep's directory: hydra.sweep.dir where it was given, else named by the grid and what is fixed."""
+        given = [o.partition("=")[2] for o in self.config.hydra.overrides.hydra if o.startswith("hydra.sweep.dir=")]
+        if not launch.is_first():
+            given = given[:-1]  # the last one sends what this process writes to nowhere
+        if given:
+            return Path(given[-1].strip("'\""))
+        swept = [o for o in chosen if o.is_sweep_override()]
+        axes = axes | {o.get_key_element() for o in swept} | set(AXES)
+        fixed = [o for o in chosen if o.get_key_element() not in axes and not cells.is_idle(o)]
+        fixed.sort(key=lambda override: override.input_line)  # typed in another order, it is the same sweep
+        name = self.config.hydra.runtime.choices.get("sweep")
+        keys = [o.key_or_group.rsplit(".", 1)[-1] for o in swept if o.key_or_group not in AXES]
+        parts = [name] if name else keys or ["runs"]
+        parts += cells.words(fixed, self._groups())
+        if fixed:
+            parts = [cells.joined(parts), cells.fingerprint([o.input_line for o in fixed], 6)]
+        return self.root / cells.joined([cells.UNSAFE.sub("-", part) for part in parts])
+
+    def _groups(self) -> set[str]:
+        return set(self.config.hydra.runtime.choices)
+
+    def _sources(self) -> str:
+        """A hash of what turns overrides into configurations, and losses into those that read a similarity."""
+        paths = [Path(source.path) for source in self.config.hydra.runtime.config_sources if source.schema == "file"]
+        files = [file for path in paths for file in sorted(path.rglob("*.yaml"))]
+        files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "batching.py"])
+        return cells.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
+
+    def _launch(self, todo: Sequence[Cell], elsewhere: bool = False) -> None:
+        """Runs the cells; how they ended is in their directories, wherever the launcher ran them."""
+        where = []
+        if todo and not elsewhere:
+            where = [f"hydra.sweep.dir='{todo[0].path.parent}'"]
+            with read_write(self.config.hydra.sweep), open_dict(self.config.hydra.sweep):
+                self.config.hydra.sweep.dir = str(todo[0].path.parent)  # which launchers make
+        jobs = [[*cell.overrides, *where, f"hydra.sweep.subdir='{cell.name}'"] for cell in todo]
+        for start in range(0, len(jobs), self.max_batch_size or len(jobs)):
+            results = self.launcher.launch(jobs[start:][: self.max_batch_size], initial_job_idx=start)
+            if elsewhere:
+                for result in results:
+                    _ = result.return_value  # raises what the job raised
+
+    @staticmethod
+    @contextmanager
+    def _locked(folder: Path) -> Iterator[None]:
+        lock = FileLock(folder / cells.LOCK, timeout=PATIENCE)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"another process is at work on {relative(folder)}: wait for its end, or give this sweep another "
+                "directory with hydra.sweep.dir=DIR"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @staticmethod
+    def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
+        number = Counter(before.values())
+        states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
+        print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
+
+
+def hashed(directory: str) -> str:
+    """The hash at the end of a cell's name."""
+    return directory.rsplit("_", 1)[-1]
+
+
+class Known(dict):
+    """Directories of jobs by their overrides, kept in a file: composing hundreds of configurations takes a minute."""
+
+    def __init__(self, path: Path, sources: str) -> None:
+        super().__init__()
+        self.path, self.sources = path, sources
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if kept.get("sources") == sources:
+            self.update(kept["directories"])
+
+    def get(self, job: Sequence[str]) -> str | None:
+        return super().get(" ".join(job))
+
+    def __setitem__(self, job: Sequence[str], directory: str) -> None:
+        if "${" not in (text := " ".join(job)):  # such as a variable of the environment, which can change
+            super().__setitem__(text, directory)
+
+    def save(self) -> None:
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        temporary.write_text(json.dumps({"sources": self.sources, "directories": self}, indent=1), encoding="utf-8")
+        temporary.replace(self.path)

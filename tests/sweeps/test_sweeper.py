@@ -1,0 +1,333 @@
+"""Sweeps that are typed again: what is finished is never run or touched, and what is missing always is.
+
+The command line, Hydra, the sweeper and the run directories are the real ones; a stand-in takes the place of training.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
+
+from src.errors import InputError
+from src.report.runs import find_runs
+from src.rundir import RunDirectory
+from tests.commands import Result, run_command
+
+TWELVE = ("loss=infonce,soft_infonce,bce", "seed=1,2,3,4")
+
+
+class Sweep:
+    """A sweep whose jobs write a line and `metrics.json`, and then do what `behave(seed, loss)` does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "sweeps"
+        self.log = folder / "executed"
+        self.behave: Callable[[int, str], None] = lambda seed, loss: None
+
+    def job(self, cfg) -> None:
+        run = RunDirectory(HydraConfig.get().runtime.output_dir)
+        with run.recording():
+            with self.log.open("a") as file:
+                file.write(f"{run.path.name}\n")
+            self.behave(cfg.seed, cfg.loss["_target_"].rsplit(".", 1)[-1])
+            run.write_metrics({"val/mrr": 0.5})
+
+    def type(self, *overrides: str) -> Result:
+        return run_command("train", self.root, "-m", f"hydra.sweeper.root={self.root}", *overrides)
+
+    def executed(self) -> list[str]:
+        """The jobs that began since it was last asked."""
+        names = self.log.read_text().split() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return names
+
+    def states(self) -> dict[str, str]:
+        paths = self.root.glob("*/*/status.json")
+        return {path.parent.name: json.loads(path.read_text())["status"] for path in paths}
+
+    def files(self, *states: str) -> dict[Path, tuple]:
+        """Every file of the cells that are in such a state, and what changes where one is written again."""
+        found = {}
+        for path in self.root.glob("*/*/status.json"):
+            if json.loads(path.read_text())["status"] in states:
+                for file in path.parent.rglob("*"):
+                    stat = file.stat()
+                    found[file] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        return found
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    sweep = Sweep(tmp_path)
+    monkeypatch.setattr("src.train.main", sweep.job)
+    return sweep
+
+
+def fail_for_seed_2(seed: int, loss: str) -> None:
+    if seed == 2:
+        raise InputError("no seed 2")
+
+
+def test_a_sweep_that_was_killed_runs_again_what_it_had_or_leaves_something_out(sweep):
+    def die_in_the_eighth(seed: int, loss: str) -> None:
+        fail_for_seed_2(seed, loss)
+        if (seed, loss) == (4, "SoftInfoNCE"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sweep.behave = die_in_the_eighth
+    process = multiprocessing.get_context("fork").Process(target=sweep.type, args=TWELVE)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    began = sweep.executed()
+    assert len(began) == 8
+    assert sorted(sweep.states().values()) == ["failed"] * 2 + ["finished"] * 5 + ["running"]
+    kept = sweep.files("finished", "failed")
+
+    sweep.behave = fail_for_seed_2
+    result = sweep.type(*TWELVE)
+    again = sweep.executed()
+    assert len(again) == 5
+    assert set(again) & set(began) == {began[-1]}
+    assert len(set(began) | set(again)) == 12
+    assert kept.items() <= sweep.files("finished", "failed").items()
+    states = list(sweep.states().values())
+    assert sorted(states) == ["failed"] * 3 + ["finished"] * 9
+    [replaced] = sweep.root.glob("*/replaced/*/status.json")
+    assert json.loads(replaced.read_text())["was"] == "unfinished"
+    assert result.status == 2
+    assert result.output.count("no seed 2") == 3
+    assert "9 of 12 cells finished" in result.output
+
+
+def test_a_failed_cell_runs_again_unasked_or_not_when_asked(sweep):
+    sweep.behave = fail_for_seed_2
+    sweep.type(*TWELVE)
+    sweep.executed()
+    kept = sweep.files("finished")
+    result = sweep.type(*TWELVE)
+    assert sweep.executed() == []
+    assert result.status == 2
+    assert "nothing to run" in result.output
+    assert "sweep.rerun=failed" in result.output
+    sweep.behave = lambda seed, loss: None
+    result = sweep.type(*TWELVE, "sweep.rerun=failed")
+    assert len(sweep.executed()) == 3
+    assert result.status == 0
+    assert kept.items() <= sweep.files("finished").items()
+
+
+def test_a_finished_sweep_composes_its_jobs_or_touches_them(sweep, monkeypatch):
+    assert sweep.type(*TWELVE).status == 0
+    assert len(sweep.executed()) == 12
+    kept = sweep.files("finished")
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("takes a minute for hundreds of jobs")
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", refuse)
+    result = sweep.type(*TWELVE)
+    assert result.status == 0
+    assert sweep.executed() == []
+    assert sweep.files("finished") == kept
+    assert "nothing to run: 12 of 12 cells finished" in result.output
+
+
+def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
+    sweep.type("seed=1,2")
+    first = {path.stat().st_ino for path in sweep.root.glob("*/*/metrics.json")}
+    assert sweep.type("seed=1,2", "sweep.rerun=all").status == 0
+    assert len(sweep.executed()) == 4
+    assert {path.stat().st_ino for path in sweep.root.glob("*/replaced/*/metrics.json")} == first
+    for folder in sweep.root.glob("*/replaced/*"):
+        (folder / "checkpoints").mkdir()
+        assert not list(find_runs([folder]))
+
+
+def test_a_loss_without_similarity_runs_once_per_estimator(sweep):
+    assert sweep.type("sweep=losses_by_estimators", "seed=1,2").status == 0
+    names = sweep.executed()
+    assert len(names) == len(set(names)) == 2 * (1 + 5 * 3)
+    assert sum(name.startswith("infonce_seed") for name in names) == 2
+    assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
+
+
+def test_batches_of_neighbours_lose_the_estimator_that_made_them(sweep):
+    assert sweep.type("loss=infonce", "weights=bm25,simcse", "batching=similar,random").status == 0
+    assert len(sweep.executed()) == 3
+
+
+def test_a_value_of_the_command_line_does_not_replace_that_of_the_grid(sweep):
+    assert sweep.type("sweep=losses_by_estimators", "loss=bce", "weights=bm25,simcse", "lang=python,ruby").status == 0
+    assert len(sweep.executed()) == 4
+
+
+def test_a_changed_setting_finds_the_results_of_another(sweep):
+    sweep.type("seed=1,2")
+    assert len(sweep.executed()) == 2
+    sweep.type("seed=1,2", "loss.alpha=0.5")
+    assert len(sweep.executed()) == 2
+    sweep.type("seed=1,2", "loss.alpha=1.0")  # the default
+    assert len(sweep.executed()) == 2  # a sweep of its own name
+    sweep.type("seed=1,2", "loss.alpha=0.5")
+    assert sweep.executed() == []
+
+
+def test_an_edited_yaml_finds_the_results_of_its_earlier_self(sweep, tmp_path):
+    mine = tmp_path / "conf" / "loss" / "mine.yaml"
+    mine.parent.mkdir(parents=True)
+    command = (f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "loss=mine,infonce")
+    text = "_target_: src.losses.soft_infonce.SoftInfoNCE\nalpha: 1.0\nbeta: 1.0\nweight_temperature: {}\n"
+    mine.write_text(text.format(1.0))
+    assert sweep.type(*command).status == 0
+    assert len(sweep.executed()) == 2
+    mine.write_text(text.format(0.5))
+    sweep.type(*command)
+    assert [name.rsplit("_", 1)[0] for name in sweep.executed()] == ["mine"]
+    assert list(sweep.states().values()) == ["finished"] * 3
+
+
+def test_a_cache_or_a_logger_makes_another_cell(sweep, tmp_path):
+    sweep.type("seed=1,2", "lang=ruby")
+    sweep.executed()
+    sweep.type("seed=1,2", "lang=ruby", f"cache={tmp_path}", "logger=csv", "data.num_workers=0")
+    assert sweep.executed() == []
+
+
+def test_the_order_of_the_words_makes_another_sweep(sweep):
+    sweep.type("seed=1,2", "loss.alpha=0.5", "data.batch_size=64")
+    assert len(sweep.executed()) == 2
+    sweep.type("data.batch_size=64", "seed=2,1", "loss.alpha=0.5")
+    assert sweep.executed() == []
+
+
+def test_more_seeds_run_the_earlier_ones_again(sweep):
+    sweep.type("loss=infonce,bce", "seed=1")
+    sweep.executed()
+    sweep.type("loss=infonce,bce", "seed=2,1")
+    assert len(sweep.executed()) == 2
+    assert len(list(sweep.root.iterdir())) == 1
+
+
+def test_a_bug_in_one_job_stops_the_others_or_hides(sweep):
+    def broken(seed: int, loss: str) -> None:
+        if seed == 2:
+            raise ZeroDivisionError("ours")
+
+    sweep.behave = broken
+    result = sweep.type("seed=1,2,3")
+    assert result.status == 2
+    assert sorted(sweep.states().values()) == ["failed", "finished", "finished"]
+    assert "ZeroDivisionError: ours" in result.output
+    [log] = sweep.root.glob("*/seed2_*/train.log")
+    assert "in broken" in log.read_text()  # where it happened
+
+
+def test_ctrl_c_loses_what_was_finished_or_goes_on(sweep):
+    def interrupt(seed: int, loss: str) -> None:
+        if seed == 3:
+            raise KeyboardInterrupt
+
+    sweep.behave = interrupt
+    result = sweep.type("seed=1,2,3,4")
+    assert result.status == 130
+    assert "2 of 4 cells finished, 1 unfinished, 1 missing" in result.output
+    assert len(sweep.executed()) == 3
+    sweep.behave = lambda seed, loss: None
+    assert sweep.type("seed=1,2,3,4").status == 0
+    assert [name[:5] for name in sweep.executed()] == ["seed3", "seed4"]
+
+
+def test_two_processes_run_the_same_cells_at_once(sweep, monkeypatch):
+    sweep.type("seed=1,2")
+    sweep.executed()
+    monkeypatch.setattr("src.sweeps.sweeper.PATIENCE", 0.1)
+    [folder] = sweep.root.iterdir()
+    with FileLock(folder / ".lock"):
+        result = sweep.type("seed=1,2,3")
+    assert result.status == 2
+    assert result.errors.startswith("error: another process is at work on")
+    assert sweep.executed() == []
+
+
+def test_another_process_of_the_same_job_sees_other_cells_or_writes_into_the_sweep(sweep, monkeypatch):
+    sweep.behave = fail_for_seed_2
+    sweep.type("seed=1,2,3")
+    sweep.executed()
+    for path in sweep.root.glob("*/seed3*/status.json"):  # the first process has begun it
+        path.write_text('{"status": "running"}')
+    before = {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")}
+    monkeypatch.setattr("src.launch.number", lambda: 1)
+    monkeypatch.setattr("src.launch.stay_behind", lambda: [f"hydra.sweep.dir={sweep.log.parent / 'nowhere'}"])
+    sweep.type("seed=1,2,3")
+    assert [name[:5] for name in sweep.executed()] == ["seed3"]
+    assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
+
+
+def test_a_directory_that_was_asked_for_is_not_the_sweeps(sweep, tmp_path):
+    assert sweep.type("seed=1,2", f"hydra.sweep.dir={tmp_path / 'mine'}").status == 0
+    assert len(list((tmp_path / "mine").glob("*/status.json"))) == 2
+    assert not sweep.root.exists()
+
+
+@pytest.mark.parametrize("word", ["fail", "null"])
+def test_a_word_that_means_nothing_runs_something(sweep, word):
+    result = sweep.type("seed=1,2", f"sweep.rerun={word}")
+    assert result.status == 2
+    assert "expected missing, failed, all" in result.errors
+    assert sweep.executed() == []
+
+
+def test_a_grid_without_m_is_one_run(tmp_path):
+    result = run_command("train", tmp_path, "sweep=losses_by_estimators", "logger=csv")
+    assert result.status == 2
+    assert "add -m" in result.errors
+
+
+def test_a_worker_that_outlived_its_sweep_is_written_over_or_writes_over_another(sweep):
+    sweep.type("seed=1,2")
+    sweep.executed()
+    [folder] = sweep.root.glob("*/seed2_*")
+    (folder / "status.json").write_text('{"status": "running"}')
+    with FileLock(folder / ".lock"):
+        result = sweep.type("seed=1,2")
+    assert sweep.executed() == []
+    assert result.status == 2
+    assert "1 running" in result.output
+    assert sweep.type("seed=1,2").status == 0
+    assert len(sweep.executed()) == 1
+
+
+def test_a_job_that_was_planned_before_another_process_finished_it_runs_again(sweep):
+    def finish_the_next(seed: int, loss: str) -> None:
+        next_one = sweep.root / "runs" / next(name for name in planned if name.startswith(f"seed{seed + 1}_"))
+        next_one.mkdir()
+        (next_one / "status.json").write_text('{"status": "finished"}')
+
+    sweep.type("seed=1,2")
+    planned = {path.parent.name for path in sweep.root.glob("runs/*/status.json")}
+    (sweep.root / "runs").rename(sweep.root.parent / "before")
+    sweep.executed()
+    sweep.behave = finish_the_next
+    result = sweep.type("seed=1,2")
+    assert [name[:5] for name in sweep.executed()] == ["seed1"]
+    assert "has finished" in result.errors
+
+
+def test_jobs_in_processes_of_their_own_hide_a_failure(sweep):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep.behave = fail_for_seed_2
+    result = sweep.type("seed=1,2,3", "hydra/launcher=processes")
+    assert result.status == 2
+    assert sorted(sweep.states().values()) == ["failed", "finished", "finished"]
+    assert "no seed 2" in result.output
+    assert len(sweep.executed()) == 3
