@@ -29,6 +29,7 @@ from src.sweeps.cells import claimed
 log = logging.getLogger(__name__)
 
 CONF = Path(__file__).parents[1] / "conf"
+sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
 EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
 

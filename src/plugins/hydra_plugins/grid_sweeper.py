@@ -1,4 +1,4 @@
-"""Where Hydra looks for sweepers; the work is in src/sweeps.
+"""Where Hydra looks for sweepers: in a package of this name, on the path. The work is in src/sweeps.
 
 There is no __init__.py in this folder: other plugins share its name.
 """
