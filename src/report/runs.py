@@ -16,11 +16,12 @@ import yaml
 
 from src.errors import InputError
 from src.rundir import read_ranks, run_name
+from src.sweeps.cells import SET_ASIDE
 
 Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in a comparison
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where libyaml is there
 # Of a configuration, what may differ between the seeds of a cell.
-INCIDENTAL = ("seed", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
+INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
 INCIDENTAL_OF = {
     "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
     "data": ("num_workers", "eval_batch_size"),
@@ -102,7 +103,7 @@ class Cell:
 def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
     """Every finished run at or below the paths, and every one that is not finished.
 
-    Evaluations and other jobs are passed over; one that is below two of the paths counts once.
+    Evaluations, other jobs and a sweep's earlier attempts are passed over; one below two of the paths counts once.
     """
     runs, left_out, met = [], [], set()
     for path in paths:
@@ -120,7 +121,7 @@ def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
                 raise InputError(f"{file} is damaged ({error}): remove it, or the run") from error
             if how == "finished" and (folder / "checkpoints").is_dir():
                 runs.append(read_run(folder))
-            elif how != "finished" and _is_training(folder):
+            elif how not in ("finished", SET_ASIDE) and _is_training(folder):
                 error = f": {status['error']}" if status.get("error") else ""
                 shown = folder.relative_to(path) if folder != path else Path(folder.name)
                 left_out.append(LeftOut(shown, f"{how}{error}"))

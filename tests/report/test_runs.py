@@ -43,6 +43,12 @@ def test_a_failed_evaluation_is_a_failed_run(root):
     assert len(find_runs([root])[1]) == 1
 
 
+def test_an_attempt_that_a_sweep_has_replaced_is_named_as_failed(root):
+    make_run(root / "replaced", "infonce", 1, RANKS, status={"status": "replaced", "was": "failed"})
+    runs, left_out = find_runs([root])
+    assert (len(runs), left_out) == (4, [])
+
+
 def test_a_run_below_two_paths_counts_twice(root):
     assert len(find_runs([root, root / "infonce-1", root])[0]) == 4
 
