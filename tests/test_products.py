@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from src import products
+from src.losses.infonce import InfoNCE
+from src.module import CodeSearchModule
 from src.products import LinearLayers, product
 
 
@@ -80,3 +83,22 @@ def test_linear_layers_are_replaced_where_mkl_is_fast(monkeypatch):
     with LinearLayers():
         assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
         assert "AddmmBackward" in str(layer(x).grad_fn)
+
+
+class Checkpointed(nn.Module):
+    """A layer that runs again in the backward pass, as those of transformers do and say."""
+
+    gradient_checkpointing = True
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Sequential(nn.Linear(5, 11), nn.Tanh(), nn.Linear(11, 3))
+
+    def forward(self, features):
+        return checkpoint(self.layer, features["x"], use_reentrant=False)
+
+
+def test_layers_that_run_again_in_the_backward_pass_are_others_there(slow_mkl):
+    module = CodeSearchModule(Checkpointed(), InfoNCE()).train()
+    module.embed({"x": torch.randn(2, 7, 5)}).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())

@@ -38,6 +38,7 @@ from src.datamodule import CodeSearchData
 from src.teachers import attach
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
+MODELS_OF_THEIR_OWN = ("simcse", "trained_model")
 ESTIMATORS = ("bm25", "bm25_paper", "simcse", "trained_model", "mixture")
 PREFETCHED, TIMED = 3, 4  # steps
 PLAIN, TEACHER = "infonce", "teacher in the loop"
@@ -126,8 +127,13 @@ def endless(data: CodeSearchData) -> Iterator[dict]:
 
 
 def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> DictConfig:
-    has_model = weights in ("simcse", "trained_model")  # and so the keys that overrides of weights are about
-    kept = [override for override in overrides if has_model or not override.startswith("weights.")]
+    # Where the models are whose keys overrides of weights are about.
+    models = {"mixture": [f"weights.parts.{name}." for name in MODELS_OF_THEIR_OWN]}
+    models |= {name: ["weights."] for name in MODELS_OF_THEIR_OWN}
+    kept = []
+    for override in overrides:
+        about = override.removeprefix("weights.")
+        kept += [override] if about == override else [f"{model}{about}" for model in models.get(weights, [])]
     cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
     with open_dict(cfg):
         cfg.choices = {"backbone": backbone, "corpus": "the given", "lang": cfg.lang.name}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from src.bench.estimators import PLAIN, TEACHER, main
+from src.bench.estimators import PLAIN, TEACHER, configured, main
 from tests.doubles import write_corpus
 
 
@@ -25,3 +25,11 @@ def test_the_overhead_of_an_estimator_is_not_shown_as_a_ratio(tmp_path, capsys):
     for name in (PLAIN, "soft_infonce bm25", "soft_infonce trained_model", TEACHER):
         # name, milliseconds, ratio, the middle half of the rounds
         assert re.search(rf"{re.escape(name)} +\d+\.\d +\d\.\d{{3}} +\d+\.\d{{3}} to \d+\.\d{{3}}", shown), shown
+
+
+def test_a_mixture_trains_models_of_its_own_in_place_of_the_given_one():
+    overrides = ["weights.checkpoint=DIR", "data.batch_size=7"]
+    parts = configured("soft_infonce", "mixture", "tiny", overrides).weights.parts
+    assert [parts.simcse.checkpoint, parts.trained_model.checkpoint] == ["DIR", "DIR"]
+    assert configured("soft_infonce", "simcse", "tiny", overrides).weights.checkpoint == "DIR"
+    assert configured("soft_infonce", "bm25", "tiny", overrides).data.batch_size == 7
