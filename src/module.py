@@ -79,7 +79,7 @@ class CodeSearchModule(L.LightningModule):
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
 
     def _encode(self, features: Features) -> torch.Tensor:
-        # What is compiled has linear layers of its own; layers that run again in the backward pass would be others there.
+        # What is compiled has linear layers of its own; those run again in the backward pass would be others there.
         runs_again = any(getattr(module, "gradient_checkpointing", False) for module in self.encoder.modules())
         if runs_again or self.encoder._compiled_call_impl is not None:
             return self.encoder(features)
