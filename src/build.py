@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
 import torch
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
 from src.batching import Batching
+from src.config.types import Count
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.errors import InputError, nearest
@@ -21,23 +22,8 @@ from src.module import CodeSearchModule
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
 
-NUMBERS = (
-    *("seed", "trainer.max_epochs", "model.score_scale"),
-    *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "num_workers")),
-    *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
-)
-
-
 # Of an encoder's configuration: what a model may go on with otherwise than it was trained.
 TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """Raises InputError where a text stands in the place of a number."""
-    for key in NUMBERS:
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key}: expected a number, found {value!r}")
 
 
 def build_loss(cfg: DictConfig) -> Loss:
@@ -79,8 +65,16 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
 
 
-def trainer(grad_cache_chunk: int | None = None, compile: bool | str = False, **options: Any) -> L.Trainer:
-    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them."""
+def trainer(
+    grad_cache_chunk: Count | None = None, compile: bool | str = False, **options: Annotated[Any, L.Trainer]
+) -> L.Trainer:
+    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them.
+
+    Args:
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        options: as `lightning.Trainer`.
+    """
     return L.Trainer(**options)
 
 
@@ -118,19 +112,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
         )
     return checkpoint
-
-
-def check_targets(config: Any, source: str | Path) -> None:
-    """Raises InputError where a configuration that came with a file would build something foreign."""
-    if isinstance(config, dict):
-        target = config.get("_target_", "src.")
-        if not str(target).startswith(("src.", "lightning.")):
-            raise InputError(f"checkpoint {source} asks to build {target!r}: only src.* and lightning.* are built")
-        for value in config.values():
-            check_targets(value, source)
-    elif isinstance(config, list):
-        for value in config:
-            check_targets(value, source)
 
 
 def best_checkpoint(run: Path) -> Path:

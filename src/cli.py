@@ -18,17 +18,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch
 from src.allocator import keep_freed_memory
+from src.config.targets import CONF, check_words
 from src.errors import InputError, is_interrupt, nearest
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
 
-CONF = Path(__file__).parents[1] / "conf"
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
 EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
@@ -49,6 +49,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         sys.argv += launch.stay_behind()
 
     failed: list[BaseException] = []
+    words = sys.argv[1:]
 
     def reporting(cfg: DictConfig) -> Any:
         job = HydraConfig.get()
@@ -77,6 +78,10 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         started = launch.Launch.found()
         if config_name not in SEVERAL and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
+        check_words(words)
+        if {"--help", "-h"} & set(words):
+            print(help_text(config_name, [word for word in words if not word.startswith("-")]))
+            return
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
     except EXPECTED as error:
         if wants_traceback:
@@ -144,6 +149,23 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
         return compose(config_name, overrides=list(overrides))
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return compose(config_name, overrides=list(overrides))
+
+
+def help_text(config_name: str, words: Sequence[str]) -> str:
+    """What `--help` prints beside overrides and beginnings of keys. Raises what composing them raises."""
+    from src.config.help import text  # the libraries behind the types take seconds to import
+
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        cfg = compose(config_name, overrides=[word for word in words if "=" in word], return_hydra_config=True)
+    choices = {
+        group: chosen
+        for group, chosen in cfg.hydra.runtime.choices.items()
+        if (CONF / group).is_dir() and "/" not in group
+    }
+    HydraConfig.instance().set_config(cfg)  # some values name what was chosen
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return text(config_name, cfg, choices, only=[word for word in words if "=" not in word])
 
 
 def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -> DictConfig:

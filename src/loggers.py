@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,12 @@ class ForgivingWandbLogger(WandbLogger):
         project, entity, name, group, tags, config: as in `wandb.init`.
     """
 
-    def __init__(self, save_dir: str | Path, mode: str = "auto", **init: Any) -> None:
+    def __init__(
+        self,
+        save_dir: str | Path,
+        mode: Literal["auto", "online", "offline"] = "auto",
+        **init: Annotated[Any, wandb.init],
+    ) -> None:
         if mode not in MODES:
             raise InputError(
                 f"logger.wandb.mode must be one of {', '.join(MODES)}, found {mode!r}" + nearest(mode, MODES)

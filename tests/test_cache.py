@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from src.cache import ABOUT, Cache, code_version, damage, key_of, main
+from src.cache import ABOUT, Cache, code_version, damage, key_of
+from src.cache_list import main
 from src.errors import InputError
 from tests.conftest import PROJECT
 

@@ -43,14 +43,14 @@ def errors(folder, *overrides: str) -> str:
         ("weights=none", "choose weights=bm25, or loss=infonce"),
         ("loss.beta=0.01", "beta=0.01, alpha=1, n=15 negatives"),
         ("data.batch_size=68", "at most the training split's 67 pairs, found 68"),
-        ("data.batch_size=1", "n=0 negatives"),
-        ("trainer.check_val_every_n_epoch=99", "no validation ran"),
+        ("data.batch_size=1", "data.batch_size: expected a whole number of 2 or more, found 1"),
+        ("trainer.check_val_every_n_epoch=99", "no validation runs"),
         ("corpus.root=null", "three ways to get a corpus"),
         ("corpus.root=nowhere", "three ways to get a corpus"),
         ("lang=ruby", "found"),
         ("checkpoint=nowhere.ckpt", "checkpoint nowhere.ckpt does not exist"),
-        ("seed=one", "seed: expected a number, found 'one'"),
-        ("trainer.max_epochs=two", "trainer.max_epochs: expected a number, found 'two'"),
+        ("seed=one", "seed: expected a whole number of 0 or more and up to 4294967295, found 'one'"),
+        ("trainer.max_epochs=two", "trainer.max_epochs: expected a whole number or null, found 'two'"),
     ],
 )
 def test_a_mistake_is_a_traceback_or_names_no_way_out(root, tmp_path, override, expected):
