@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,8 +104,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
         )
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle with code in it, a damaged file, something else altogether
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's thoughts on a strange pickle, which is refused in one line
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"checkpoint {path} cannot be read: expected a checkpoint of this project, found something else or objects "
+            "that would run code when they are loaded; nothing of it was"
+        ) from error
+    except Exception as error:  # a damaged file, something else altogether
         raise InputError(
             f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
         ) from error

@@ -217,15 +217,15 @@ def a_page(folder: Path) -> Fault:
     )
     for path in (root / "python").iterdir():
         rows = [json.loads(line) for line in path.read_text().splitlines()]
-        for number, row in enumerate(rows):
-            mark = scripts[number % len(scripts)]
+        for row in rows:
+            mark = scripts[int(row["url"][1:]) % len(scripts)]
             row |= {
                 "docstring": f"{row['docstring']} {mark}",
                 "code": f"{row['code']}  # {mark}",
                 "url": row["url"] + mark,
             }
-        # Copies, so that there are examples to show.
-        rows += [{**row, "url": row["url"] + "again", "docstring": row["docstring"] + " again"} for row in rows[:5]]
+        if path.stem in ("train", "codebase"):  # copies, so that there are examples to show
+            rows += [{**row, "url": row["url"] + "again", "docstring": row["docstring"] + " again"} for row in rows[:5]]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(InputError))
