@@ -126,9 +126,11 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     )
 
 
-def start_loggers(cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None) -> list[Logger]:
-    """The loggers of conf/logger, told what a dashboard slices by: loss, weights, lang, backbone, seed, `data`."""
-    told = {"wandb": lambda: about(cfg, run.path, data)}
+def start_loggers(
+    cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None, **other: str
+) -> list[Logger]:
+    """The loggers of conf/logger; a dashboard is told what it slices by (`about`), less what `other` says otherwise."""
+    told = {"wandb": lambda: {**about(cfg, run.path, data), **other}}
     return [
         instantiate(node, save_dir=str(run.path), _partial_=True)(**told[name]() if name in told else {})
         for name, node in cfg.logger.items()
