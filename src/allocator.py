@@ -7,6 +7,7 @@ the next step. https://www.gnu.org/software/libc/manual/html_node/Malloc-Tunable
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 
@@ -29,3 +30,10 @@ def keep_freed_memory() -> str:
     if not all([mallopt(option, value) for option, value in OPTIONS.items()]):
         return "allocator: glibc refused the settings"
     return f"allocator: glibc keeps freed memory for the next step ({SWITCH}=system turns it off)"
+
+
+def give_back_freed_memory() -> None:
+    """Returns what is free to the system after all, for the processes that come next."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
