@@ -302,6 +302,23 @@ class Harvest:
     lang: Annotated[Node | None, Lang] = None
 
 
+@dataclass
+class Dashboard:
+    """Make a W&B workspace and a report over a project's runs.
+
+    Args:
+        project: of the runs.
+        entity: whose project it is; null is the key's own.
+        name: of the workspace and the report.
+        timeout: seconds until a server that does not answer counts as absent.
+    """
+
+    project: str
+    entity: str | None
+    name: str
+    timeout: Positive
+
+
 COMMANDS = {
     "train": Train,
     "inspect_weights": InspectWeights,
@@ -309,4 +326,5 @@ COMMANDS = {
     "corpus_report": CorpusReport,
     "download": Download,
     "harvest": Harvest,
+    "dashboard": Dashboard,
 }
