@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src import launch
 from src.allocator import keep_freed_memory
-from src.config.targets import CONF, check_words
+from src.config.arguments import arguments
+from src.config.targets import CONF, check_words, located
 from src.errors import InputError, is_interrupt, nearest
 from src.sweeps.cells import claimed
 
@@ -134,8 +135,11 @@ def _hint(overrides: list[str], config_name: str) -> str:
                 if choice and choice not in options:
                     return nearest(choice, options) + f" (options of {key}: {', '.join(options)})"
             continue
-        keys = list(_keys(_composed(overrides, groups, config_name)))
+        cfg = _composed(overrides, groups, config_name)
+        keys = list(_keys(cfg))
         if key not in keys:
+            if _is_taken(cfg, key):
+                return f"; conf/ does not set it, so type +{override}"
             return (
                 nearest(key, [*keys, *groups])
                 + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
@@ -178,6 +182,14 @@ def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -
     ]
     GlobalHydra.instance().clear()
     return composed(config_name, choices)
+
+
+def _is_taken(cfg: DictConfig, key: str) -> bool:
+    """Whether a key that conf/ does not set is an argument of what is built, such as one of lightning.Trainer's."""
+    above, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, above) if above else None
+    target = node.get("_target_") if OmegaConf.is_dict(node) else None
+    return target is not None and name in arguments(located(target))
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

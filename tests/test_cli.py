@@ -36,6 +36,7 @@ def errors(folder, *overrides: str) -> str:
         ("experiment=smok", "did you mean 'smoke'?"),
         ("loss.alhpa=2", "did you mean 'loss.alpha'?"),
         ("trainer.max_epoch=2", "did you mean 'trainer.max_epochs'?"),
+        ("trainer.limit_train_batches=4", "so type +trainer.limit_train_batches=4"),
         ("corpus.rot=x", "did you mean 'corpus.root'?"),
         ("loss=infonce,bce", "add -m"),
         ("weights.between=query_cod", "did you mean 'query_code'?"),

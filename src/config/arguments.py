@@ -62,7 +62,7 @@ def sentences(of: Callable[..., Any]) -> dict[str, str]:
     for owner in reversed(inspect.getmro(of)) if isinstance(of, type) else [of]:
         for text in (owner.__doc__, getattr(vars(owner).get("__init__"), "__doc__", "")) if owner is not object else ():
             said = _entries(inspect.cleandoc(text or ""))
-            found |= {name: about for name, about in said.items() if not (name in found and about.startswith("as `"))}
+            found |= {name: about for name, about in said.items() if not (name in found and about.startswith("as "))}
     return found
 
 

@@ -45,7 +45,8 @@ def text(command: str, cfg: DictConfig, choices: Mapping[str, str | None], only:
         if (top := key.partition(".")[0]) != first and ("." in key or not first):
             lines += ["", f"Keys of {top}" if "." in key else "Keys"]
         first = top if "." in key else first or top
-        lines.append(f"  {f'{key}={value}':<{COLUMN - 3}} {described(item.kind)}")
+        kind = _wrapped(described(item.kind), width, COLUMN)
+        lines += [f"  {f'{key}={value}':<{COLUMN - 3}} {kind[0].strip()}", *kind[1:]]
         lines += _wrapped(item.about, width, 6)
     return "\n".join(lines)
 

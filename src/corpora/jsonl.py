@@ -145,7 +145,7 @@ def read_rows(path: Path, bad: BadLines | None = None) -> Iterator[Row]:
                 row = None
                 with bad:
                     if len(line) > LONGEST:
-                        size = len(line) + _rest(stream)
+                        size = len(line) + (0 if line.endswith(b"\n") else _rest(stream))
                         raise BadLine(f"{path}:{number}: expected at most {LONGEST:,} bytes in a line, found {size:,}")
                     text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
                     if text.strip():

@@ -14,6 +14,7 @@ def test_a_key_or_its_sentence_is_missing(command):
     keys = [place for place, line in enumerate(lines) if line.startswith("  ") and "=" in line.split()[0]]
     assert keys
     assert not [lines[place] for place in keys if not lines[place + 1].startswith("      ")]
+    assert "trainer.precision=32-true" in "".join(lines) or command not in ("train", "inspect_weights")
     assert max(map(len, lines)) <= 120
 
 
