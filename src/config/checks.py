@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.arguments import Argument, arguments, passed_on
-from src.config.schema import COMMANDS
+from src.config.commands import COMMANDS
 from src.config.targets import check_targets, located
 from src.config.types import check_value, described, section
 from src.errors import InputError, nearest

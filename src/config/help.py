@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config.arguments import Argument, arguments
 from src.config.checks import HYDRA_KEYS, taken
-from src.config.schema import COMMANDS
+from src.config.commands import COMMANDS
 from src.config.targets import CONF, located
 from src.config.types import described, section, shown
 

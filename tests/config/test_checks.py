@@ -8,7 +8,7 @@ from omegaconf import OmegaConf, open_dict
 from src.cli import CONF, composed
 from src.config.arguments import arguments
 from src.config.checks import check
-from src.config.schema import COMMANDS
+from src.config.commands import COMMANDS
 from src.errors import InputError
 
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching", "trainer", "logger", "sweep", "experiment")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.cli import help_text
-from src.config.schema import COMMANDS
+from src.config.commands import COMMANDS
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
