@@ -1,4 +1,4 @@
-"""python -m tests.faults [ROW ...] [--quick]: injects the faults of all rows, prints the table, exits 1 if one is lost."""
+"""python -m tests.faults [ROW ...] [--quick]: injects the faults of all rows, prints the table, exits 1 if one lost."""
 
 from __future__ import annotations
 
