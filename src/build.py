@@ -79,9 +79,13 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
 
 
-def trainer(grad_cache_chunk: int | None = None, compile: bool | str = False, **options: Any) -> L.Trainer:
-    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them."""
-    return L.Trainer(**options)
+# Keys of conf/trainer that mean nothing to lightning.Trainer: data, module, encoder and callbacks are built by them.
+OURS = ("grad_cache_chunk", "compile", "save_every_n_minutes", "save_every_n_steps", "on_nonfinite")
+
+
+def trainer(**options: Any) -> L.Trainer:
+    """lightning.Trainer, without the keys of conf/trainer that are ours."""
+    return L.Trainer(**{key: value for key, value in options.items() if key not in OURS})
 
 
 def compile_encoder(encoder: Encoder, asked: bool | str) -> None:

@@ -30,6 +30,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from src.errors import InputError
+from src.failures import explaining_full_disk
 
 DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
 SOURCE = Path(__file__).parent
@@ -147,7 +148,8 @@ class Cache:
             shutil.rmtree(part, ignore_errors=True)
         part.mkdir(exist_ok=True)
         try:
-            facts = dict(make(part) or {})
+            with explaining_full_disk(part):
+                facts = dict(make(part) or {})
             files = sorted(path for path in part.rglob("*") if path.is_file())
             sums = {path.relative_to(part).as_posix(): sha256(path) for path in files}
             made = time.strftime("%Y-%m-%d %H:%M:%S")
