@@ -77,6 +77,8 @@ class NegativeWeights(Callback):
             return
         is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
+        if not len(weights_N):  # all are copies of the row's own, and excluded
+            return
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(
             {

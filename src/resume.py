@@ -144,14 +144,15 @@ def agreed(trainer: L.Trainer, checkpoint: Path | None) -> Path | None:
     """The first process's checkpoint, in every process of the trainer."""
     if trainer.world_size == 1:
         return checkpoint
-    first = trainer.is_global_zero
-    environment = trainer.strategy.cluster_environment
-    if not dist.is_initialized() and not environment.creates_processes_externally:  # Lightning is about to start them
-        if first:
-            os.environ[GO_ON_FROM] = str(checkpoint or "")
-        return Path(os.environ[GO_ON_FROM]) if os.environ.get(GO_ON_FROM) else None
-    trainer.strategy.setup_environment()
-    said = trainer.strategy.broadcast(str(checkpoint or ""))
+    said = str(checkpoint or "")
+    if not dist.is_initialized():
+        if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
+            os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
+            return checkpoint
+        if GO_ON_FROM in os.environ:  # one of those
+            return Path(os.environ[GO_ON_FROM]) if os.environ[GO_ON_FROM] else None
+        trainer.strategy.setup_environment()
+    said = trainer.strategy.broadcast(said)
     return Path(said) if said else None
 
 
