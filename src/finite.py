@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.nn.utils import get_total_norm
 
 from src.errors import InputError, nearest
 
@@ -46,7 +47,8 @@ class Finite(Callback):
         self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         batches, loss, self._losses = len(self._losses), torch.stack(self._losses).sum(), []
-        norm = gradient_norm(optimizer)
+        module.gradient_norm = norm = gradient_norm(optimizer)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of parameters split over devices
         # One look for both: each makes the host wait for the device.
         if is_everywhere(trainer, torch.isfinite(loss + norm)):
             self._overflows = 0
@@ -67,6 +69,7 @@ class Finite(Callback):
         if self.policy == STOP or spoilt:
             hint = f"{spoilt[0]} among {len(spoilt)} tensors of weights is none either" if spoilt else ADVICE
             raise InputError(f"{message}; the step was not made, the last checkpoint is whole. {hint}")
+        module.gradient_norm = None
         optimizer.zero_grad(set_to_none=True)  # what has no gradient, the optimiser leaves alone
         self.skipped += 1
         if trainer.is_global_zero:
@@ -98,11 +101,7 @@ def check_finite(checkpoint: dict[str, Any]) -> None:
 def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """() the norm of all gradients; inf or NaN where one of them holds such a number."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    if not gradients:
-        return torch.zeros(())
-    norms = torch._foreach_norm(gradients)
-    norm = torch.stack([norm.to(norms[0].device, torch.float32) for norm in norms]).norm()
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of parameters split over devices
+    return get_total_norm(gradients)
 
 
 def is_everywhere(trainer: L.Trainer, flag: torch.Tensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import re
@@ -10,13 +11,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
 from src import checkpoints
 from tests.faults.harness import Fault, scratch
-from tests.faults.training import Started, command, ended, start, train, wait_for
+from tests.faults.training import Started, command, ended, start, train
 
 TITLE = "50 SIGKILLs at random moments, 20 of them while saving, the temporary folder on another file system"
 PROMISE = "the same command goes on; at most one save interval lost; no torn checkpoint, no stray file, the same ranks"
@@ -48,36 +49,26 @@ class Work:
     def __init__(self, folder: Path, given: tuple[str, ...], ranks: bytes) -> None:
         self.folder, self.given, self.ranks = folder, given, ranks
         self.typed = 0
-        self.unfinished: Path | None = None  # the run directory of the last kill
+        self.seconds = 2.0  # that an attempt takes
 
     def killed(self, kill: str, chance: random.Random) -> Fault:
-        """Survived where the attempt after the kill goes on as promised; it runs to the end every third time."""
+        """Survived where the attempt after the kill goes on as promised, to the end."""
         stage, _, save = kill.partition(", save ")
         try:
-            if save:
-                attempt = self.type(lambda: kill_in_save(stage, int(save)))
-                ended(attempt)
-                self.check_going_on(attempt)
-            else:
-                attempt = self.type()
-                # From the first file of the run on, and within the steps as often as before and after them.
-                wait_for(lambda: "resume:" in attempt.text() or bool(self.steps()), attempt)
-                time.sleep(chance.uniform(0, 0.8))
-                os.kill(attempt.process.pid, signal.SIGKILL)
-                ended(attempt)
-                self.check_going_on(attempt)
-            if attempt.process.exitcode == 0:  # it was faster than the kill
-                self.check_finished()
-            self.unfinished = self.latest() if attempt.process.exitcode else None
-            done = self.steps()
-            if self.typed % 3 == 0 or not save:
-                after = self.type()
-                assert ended(after) == 0, after.text()
-                self.check_going_on(after, done)
-                self.check_finished()
-                self.unfinished = None
+            attempt = self.type((lambda: kill_in_save(stage, int(save))) if save else None)
+            if not save:
+                attempt.process.join(chance.uniform(0, self.seconds))
+                with suppress(ProcessLookupError):
+                    os.kill(attempt.process.pid, signal.SIGKILL)
+            ended(attempt)
+            unfinished, done = self.unfinished(), self.steps()
+            before = time.monotonic()
+            after = self.type()
+            assert ended(after) == 0, after.text()
+            self.seconds = time.monotonic() - before
+            self.check_going_on(after, unfinished, done)
+            self.check_finished()
         except AssertionError as error:
-            self.unfinished = None
             return Fault(kill, False, str(error))
         return Fault(kill, True)
 
@@ -89,23 +80,29 @@ class Work:
         runs = sorted(self.folder.glob("outputs/*/*/status.json"), key=lambda path: path.stat().st_mtime)
         return runs[-1].parent if runs else None
 
-    def steps(self) -> int:
-        """Steps that were made, as far as metrics.csv tells."""
+    def unfinished(self) -> Path | None:
+        """The run directory that the next attempt must go on in; None where nothing had begun, or all was done."""
         run = self.latest()
+        return run if run and json.loads((run / "status.json").read_text())["status"] != "finished" else None
+
+    def steps(self) -> int:
+        """Steps that were made there, as far as metrics.csv tells."""
+        run = self.unfinished()
         if run is None or not (run / "metrics.csv").exists():
             return 0
         with (run / "metrics.csv").open(newline="") as file:
-            return max((int(row["step"]) + 1 for row in csv.DictReader(file) if row["step"]), default=0)
+            steps = [row["step"] or "" for row in csv.DictReader(file)]
+        return max((int(step) + 1 for step in steps if step.isdigit()), default=0)
 
-    def check_going_on(self, attempt: Started, done: int = 0) -> None:
+    def check_going_on(self, attempt: Started, unfinished: Path | None, done: int) -> None:
         said = attempt.text()
         assert "damaged" not in said, f"a torn checkpoint: {said}"
-        if self.unfinished is not None:
-            assert f"resume: {self.unfinished.relative_to(self.folder)} goes on" in said, f"it began anew: {said}"
-        if done:
-            step = re.search(r"goes on after step ([\d,]+)", said)
-            at = int(step[1].replace(",", "")) if step else 0
-            assert at >= done - 1, f"{done} steps were made, it went on after {at}"
+        if unfinished is None:
+            return
+        assert f"resume: {unfinished.relative_to(self.folder)} goes on" in said, f"it began anew: {said}"
+        step = re.search(r"goes on after step ([\d,]+)", said)
+        at = int(step[1].replace(",", "")) if step else 0
+        assert at >= done - 1, f"{done} steps were made, it went on after {at}"
 
     def check_finished(self) -> None:
         run = self.latest()
