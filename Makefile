@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: train test test-slow lint format audit lock clean help
+.PHONY: train test test-slow faults lint format audit lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,6 +16,9 @@ test: .venv/dev.done  ## all fast tests
 
 test-slow: .venv/dev.done  ## the slow tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+faults: .venv/dev.done  ## injects faults, prints which were survived: make faults ARGS="2 5" (rows)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: .venv/dev.done  ## ruff: lint and format
 	$(BIN)/ruff check .

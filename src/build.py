@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
 from src.batching import Batching
-from src.config.types import Count
+from src.config.types import Count, Positive
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.errors import InputError, nearest
@@ -68,13 +68,21 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
 
 
 def trainer(
-    grad_cache_chunk: Count | None = None, compile: bool | str = False, **options: Annotated[Any, L.Trainer]
+    grad_cache_chunk: Count | None = None,
+    compile: bool | str = False,
+    save_every_n_minutes: Positive | None = None,
+    save_every_n_steps: Count | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
+    **options: Annotated[Any, L.Trainer],
 ) -> L.Trainer:
-    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them.
+    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
 
     Args:
         grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
         compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
         options: as `lightning.Trainer`.
     """
     return L.Trainer(**options)

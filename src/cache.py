@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from src.errors import InputError
+from src.failures import explaining_full_disk
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,8 @@ class Cache:
             removed(part)
         part.mkdir(exist_ok=True)
         try:
-            facts = dict(make(part) or {})
+            with explaining_full_disk(part):
+                facts = dict(make(part) or {})
             files = sorted(path for path in part.rglob("*") if path.is_file())
             sums = {path.relative_to(part).as_posix(): sha256(path) for path in files}
             made = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -21,11 +21,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src import launch
+from src import launch, resume
 from src.allocator import keep_freed_memory
 from src.config.arguments import arguments
 from src.config.targets import CONF, check_words, located
-from src.errors import InputError, is_interrupt, nearest
+from src.errors import InputError, Preempted, is_interrupt, nearest
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ EXPECTED = (InputError, HydraException, OmegaConfBaseException, Misconfiguration
 
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
+# Entry points whose command, typed again, goes on where it broke off, in the same run directory.
+RESUMABLE = ("train",)
 # What an interrupted command leaves, where that is no training.
 KEPT = {"harvest": "the same command goes on where this one stopped"}
 
@@ -83,6 +85,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if {"--help", "-h"} & set(words):
             print(help_text(config_name, [word for word in words if not word.startswith("-")]))
             return
+        if config_name in RESUMABLE and launch.is_first():
+            sys.argv += resume.overrides(sys.argv[1:], lambda: composed(config_name, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
     except EXPECTED as error:
         if wants_traceback:
@@ -93,8 +97,11 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if not is_interrupt(stop):
             raise
         if not launch.is_first():
-            sys.exit(130)
-        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint, in the run directory")
+            sys.exit(stop.STATUS if isinstance(stop, Preempted) else 130)
+        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint; the same command goes on")
+        if isinstance(stop, Preempted):
+            print(f"{stop.message}; the same command goes on", file=sys.stderr)
+            sys.exit(stop.STATUS)
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(130)
     if failed:

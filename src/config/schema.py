@@ -162,6 +162,8 @@ class Train:
     Args:
         seed: of weights, batches and dropout.
         cache: folder of harvests, tokens, and models of estimators; null keeps nothing.
+        resume: auto goes on with the latest unfinished run of the same command, never begins a new one; or which run
+            directory or checkpoint to go on with.
         checkpoint: checkpoint file whose weights the training starts from.
         compare_infonce: whether plain InfoNCE is trained too, and printed beside the result.
         keep: the epoch that is tested and kept as best.ckpt.
@@ -182,6 +184,7 @@ class Train:
 
     seed: Seed
     cache: str | None
+    resume: str
     checkpoint: str | None
     compare_infonce: bool
     keep: Literal["best", "last"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import random
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from src.cache import ABOUT, Cache
+from tests.faults.damaged_checkpoints import checkpoints_survive
 from tests.faults.harness import Fault, scratch
 
 TITLE = "100 bit flips, 10 truncations, 5 missing or empty files, of caches and of checkpoints"
@@ -30,10 +30,7 @@ def run(full: bool) -> Iterator[Fault]:
         for name in [*FILES, ABOUT] if full else [ABOUT]:
             yield damaged(folder, name, f"{name} empty", draw, "empty")
             yield damaged(folder, name, f"{name} missing", draw, "missing")
-    if importlib.util.find_spec("tests.faults.damaged_checkpoints"):
-        from tests.faults.damaged_checkpoints import checkpoints
-
-        yield from checkpoints(full)
+    yield from checkpoints_survive(full)
 
 
 def damaged(folder: Path, name: str, what: str, draw: random.Random, how: str) -> Fault:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.corpora.jsonl import LONGEST
 from src.errors import InputError
 from tests.faults.harness import Fault, scratch
 
@@ -140,6 +139,3 @@ def write(folder: Path, file: str, bad: bytes, place: int) -> Path:
         path.write_bytes(gzip.compress(data) if packed else data)
         changed = path if packed or file == name else changed
     return changed
-
-
-assert LONGEST < 10_000_000
