@@ -40,7 +40,7 @@ def located(target: str) -> Callable[..., Any]:
     """The class or function of a target. Raises InputError where it must not be built, or is not there."""
     if target not in named_in_conf() and not OPEN.fullmatch(target):
         raise InputError(
-            f"{target!r} is never built: expected a _target_ of conf/, or a class of src.losses, src.weights, "
+            f"{target!r}: never built; expected a _target_ of conf/, or a class of src.losses, src.weights, "
             f"src.backbones, src.corpora, src.batching or Lightning's strategies, loggers, profilers, plugins"
             f"{nearest(target, named_in_conf())}"
         )
@@ -51,7 +51,7 @@ def located(target: str) -> Callable[..., Any]:
         raise InputError(f"{target!r} is not there ({error}){nearest(target, named_in_conf())}") from None
     defined = str(getattr(found, "__module__", "")).split(".")[0]
     if target not in named_in_conf() and not (isinstance(found, type) and defined == module.split(".")[0]):
-        raise InputError(f"{target!r} is never built: expected a class that is defined there")
+        raise InputError(f"{target!r}: never built; expected a class that is defined there")
     return found
 
 

@@ -83,7 +83,7 @@ def run(full: bool) -> Iterator[Fault]:
     with scratch() as folder:
         root = write_corpus(folder / "corpus")
         small = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
-        for typed, words in TRAIN if full else TRAIN[::8]:
+        for typed, words in TRAIN if full else TRAIN[::7]:
             yield fault(folder, "train", [*small, *typed.split()], typed, words)
         for command, typed, words in OTHERS if full else OTHERS[::3]:
             yield fault(folder, command, typed.split(), f"{command} {typed}", words)
