@@ -32,7 +32,7 @@ TRAIN = [
     ("trainer.max_epoch=2", ("trainer.max_epoch", "'trainer.max_epochs'")),
     ("+optimizer.learning_rates=1", ("optimizer.learning_rates", "'optimizer.learning_rate'")),
     ("+trainer.limit_train_batch=4", ("trainer.limit_train_batch", "'trainer.limit_train_batches'")),
-    ("+logger.csv.nam=x", ("logger.csv.nam", "'logger.csv.name'")),
+    ("+logger.csv.save_dri=x", ("logger.csv.save_dri", "'logger.csv.save_dir'")),
     ("+backbone.encoder.embeding_size=9", ("backbone.encoder.embeding_size", "'backbone.encoder.embedding_size'")),
     # values of another type, or out of range
     ("seed=one", ("seed", "a whole number", "'one'")),
