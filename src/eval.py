@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
 from src.build import best_checkpoint, build_data, load_checkpoint, restore_module
-from src.config.checks import check
+from src.config.checks import check, check_part
 from src.config.targets import from_outside
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
@@ -87,6 +87,7 @@ def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
             corpus = OmegaConf.to_container(cfg.corpus, resolve=False)
             chosen = OmegaConf.create({"lang": merged.lang, "cache": merged.cache, "corpus": corpus})
             OmegaConf.resolve(chosen)
+            check_part("corpus", chosen.corpus)
             merged.corpus = chosen.corpus
             merged.choices.corpus = HydraConfig.get().runtime.choices["corpus"]
     return merged

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -32,7 +32,8 @@ def arguments(of: Callable[..., Any]) -> Mapping[str, Argument]:
     made = inspect.unwrap(of.__init__ if isinstance(of, type) else of)
     if made is object.__init__:
         return {}
-    hints = get_type_hints(made, include_extras=True)
+    # Of a dataclass each base's annotations are those of its own module.
+    hints = get_type_hints(of if is_dataclass(of) else made, include_extras=True)
     about = sentences(of)
     found: dict[str, Argument] = {}
     for name, parameter in inspect.signature(made).parameters.items():
@@ -46,13 +47,13 @@ def arguments(of: Callable[..., Any]) -> Mapping[str, Argument]:
     return found
 
 
-def passed_on(of: Callable[..., Any]) -> str:
-    """The argument whose own arguments `**options` are; empty where there is none."""
+def passed_on(of: Callable[..., Any]) -> str | None:
+    """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
     made = inspect.unwrap(of.__init__ if isinstance(of, type) else of)
     for name, parameter in inspect.signature(made).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            metadata = getattr(get_type_hints(made, include_extras=True).get(name), "__metadata__", ())
-            return next((item for item in metadata if isinstance(item, str)), "")
+        if parameter.kind is parameter.VAR_KEYWORD and made is not object.__init__:
+            metadata = getattr(get_type_hints(made, include_extras=True).get(name), "__metadata__", None)
+            return None if metadata is None else next((item for item in metadata if isinstance(item, str)), "")
     return ""
 
 

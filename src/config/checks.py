@@ -30,11 +30,18 @@ def check(cfg: DictConfig, command: str) -> None:
     check_keys("", plain, COMMANDS[command])
 
 
+def check_part(key: str, node: DictConfig) -> None:
+    """The same for a part that was resolved on its own."""
+    plain = OmegaConf.to_container(node, resolve=True)
+    check_targets(plain)
+    _check(key, plain, Any)
+
+
 def check_keys(prefix: str, node: Mapping[str, Any], of: Callable[..., Any]) -> None:
     """The keys of a node against the arguments of what it is for; below `_target_`, of that."""
     takes = taken(of, node)
     for key, value in node.items():
-        if key in HYDRA_KEYS:
+        if key in HYDRA_KEYS or (key not in takes and passed_on(of) is None):
             continue
         if key not in takes:
             names = [f"{prefix}{name}" for name in takes]

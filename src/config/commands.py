@@ -48,7 +48,7 @@ class Eval:
     checkpoint: str | None
     cache: str | None
     accelerator: str | None
-    corpus: Node | None = None
+    corpus: Any = None  # refers to the run's language, and is checked with it
     lang: Annotated[Node | None, Lang] = None
 
 

@@ -66,7 +66,7 @@ class Backbone:
 
 
 # Two towers are backbones, which the class did not know while it was made.
-Backbone.__init__.__annotations__["query"] = Backbone.__init__.__annotations__["code"] = Annotated[Node, Backbone]
+Backbone.__annotations__["query"] = Backbone.__annotations__["code"] = Annotated[Node, Backbone]
 
 
 @dataclass

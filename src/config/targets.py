@@ -35,7 +35,6 @@ def named_in_conf() -> frozenset[str]:
     return frozenset(name for text in texts for name in NAMED.findall(text))
 
 
-@cache
 def located(target: str) -> Callable[..., Any]:
     """The class or function of a target. Raises InputError where it must not be built, or is not there."""
     if target not in named_in_conf() and not OPEN.fullmatch(target):

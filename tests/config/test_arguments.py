@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import lightning as L
+from lightning.pytorch.strategies import DDPStrategy
 
 from src.backbones.unixcoder import UniXcoderEncoder
 from src.build import trainer
@@ -69,6 +70,8 @@ def test_options_that_are_passed_on_are_unknown():
     assert {"pooling", "frozen_layers", "dtype"} <= arguments(UniXcoderEncoder).keys()
     assert passed_on(deduplicated) == "of"
     assert passed_on(trainer) == ""
+    assert passed_on(InfoNCE) == ""
+    assert passed_on(DDPStrategy) is None
 
 
 def test_a_constructor_without_arguments_has_some():

@@ -57,6 +57,13 @@ def test_a_mistake_passes(key, value, expected):
     assert str(error.value).startswith(expected)
 
 
+def test_what_a_library_passes_on_is_refused():
+    strategy = {"_target_": "lightning.pytorch.strategies.DDPStrategy", "static_graph": True}
+    cfg = composed("train", ["trainer=ddp"])
+    cfg.trainer.strategy = strategy
+    check(cfg, "train")
+
+
 def test_a_key_that_is_taken_away_is_missed_late():
     cfg = composed("train", ["~loss.alpha"])
     with pytest.raises(InputError, match=r"^loss\.alpha: expected a number, found nothing"):
