@@ -137,5 +137,5 @@ def fit(
         for path in (checkpoint, last):
             previous(path).unlink(missing_ok=True)
         if not keep_last:
-            last.unlink()
+            last.unlink(missing_ok=True)
     return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)

@@ -13,8 +13,9 @@ claimed by a lock, which the system releases when its process ends, however it e
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from omegaconf import DictConfig
 
 from src import checkpoints
 from src.errors import InputError
-from src.rundir import relative
+from src.rundir import relative, revision
 from src.sweeps.cells import LOCK, decisive, fingerprint, recorded
 
 AUTO, NEVER = "auto", "never"
@@ -42,6 +43,22 @@ class Attempt:
 
     goes_on: bool = False
     checkpoint: Path | None = None  # of its training; None where it broke off before the first
+    number: int = 1  # which attempt this is
+
+    def environment_file(self, folder: Path, data: Mapping[str, Any]) -> str:
+        """The name of the file that tells what this attempt depends on beside the configuration.
+
+        Raises InputError where the run began with other data: it would be a run of neither.
+        """
+        began = _environment(folder) if self.goes_on else {}
+        if not began:
+            return "environment.json"
+        if any(began.get(key) != value for key, value in data.items()):
+            raise InputError(
+                f"{relative(folder)} began with other data (its environment.json has the fingerprints): "
+                "resume=never begins anew"
+            )
+        return f"environment.{self.number}.json"
 
     def of(self, folder: Path) -> Path | None:
         """The checkpoint of another training of the run, in a folder of its own."""
@@ -121,8 +138,8 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
     checkpoints.tidy(folder)
     for line in damaged:
         print(line, flush=True)
-    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}", flush=True)
-    return Attempt(True, checkpoint)
+    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}{_other_code(folder)}", flush=True)
+    return Attempt(True, checkpoint, before.get("attempts", 1) + 1)
 
 
 def good(folder: Path) -> tuple[Path | None, list[str]]:
@@ -195,6 +212,20 @@ def _folder(named: Path) -> Path:
             f"found {'none there' if named.exists() else 'nothing there'}"
         )
     return folder
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """What the first attempt noted; empty where it did not get there."""
+    try:
+        return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _other_code(folder: Path) -> str:
+    """What is to be said where the run began with another revision of the code."""
+    began, now = _environment(folder).get("git", {}).get("revision"), revision()
+    return f"; the code was {began[:7]} and is {now[:7]} now" if began and now and began != now else ""
 
 
 def _where(checkpoint: Path | None) -> str:

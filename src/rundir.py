@@ -139,7 +139,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
-        "git": {"revision": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "git": {"revision": revision(), "dirty": bool(_git("status", "--porcelain"))},
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
         "seed": seed,
         **data,
@@ -152,6 +152,11 @@ def package_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def revision() -> str | None:
+    """The commit of the code; None where that is unknown."""
+    return _git("rev-parse", "HEAD")
 
 
 def _git(*arguments: str) -> str | None:

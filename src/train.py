@@ -50,14 +50,15 @@ def main(cfg: DictConfig) -> float:
         devices = launch.settle(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
-        run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
+        data = fingerprints(corpus)
+        run.write_json(attempt.environment_file(run.path, data), environment(cfg.seed, **data))
 
         announce(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach(estimator, cfg)
-        module, data = prepare(cfg, corpus, estimator)
+        module, batches = prepare(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run) if launch.is_first() else []
-        trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
+        trained = fit_and_test(cfg, module, batches, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
         plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
         if not launch.is_first():
@@ -80,7 +81,7 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
         attempt = resume.attempt(cfg, run.path)
-        with run.recording(identity=resume.identity(cfg)):
+        with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
             yield attempt
 
 
