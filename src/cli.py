@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src import launch
 from src.allocator import keep_freed_memory
 from src.errors import InputError, is_interrupt, nearest
+from src.sweeps import gpus
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         swept = job.mode == RunMode.MULTIRUN
         if swept:
             quiet_libraries()  # a launcher may have started this process
+            if gpu := gpus.take_one(job.launcher):
+                log.info("GPU %s of this machine is this process's", gpu)
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
