@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.padding import Padding
 
-from src.allocator import keep_freed_memory
+from src.allocator import give_back_freed_memory, keep_freed_memory
 from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
 from src.bench.material import MINILM, Material, material
 from src.bench.measuring import CLOCK, OURS, Contest
@@ -187,6 +187,7 @@ def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contes
     for name, measure in chosen.items():
         start = time.perf_counter()
         yield from measure()
+        give_back_freed_memory()
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
