@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sys
+
+    from src import cli
+
+    # What follows takes seconds to import, and a sweep may have nothing to run.
+    cli.run(cli.imported("src.train"), "train")
+    sys.exit()
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +21,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src import cli, launch
+from src import launch
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
@@ -192,7 +201,3 @@ def report(
         relative(run.path),
     )
     return metrics
-
-
-if __name__ == "__main__":
-    cli.run(main, "train")
