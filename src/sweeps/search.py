@@ -23,7 +23,7 @@ from src.rundir import relative
 from src.sweeps import cells
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.sweeps.sweeper import AXES, Grid
+from src.sweeps.sweeper import AXES, Grid, Known
 from src.sweeps.trial import METRIC, pruner
 
 CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are asked again, and do not count
@@ -83,6 +83,7 @@ class Search(Grid):
         folder.mkdir(parents=True, exist_ok=True)
         with self._locked(folder):
             study = self._study(optuna, folder, space)
+            self.known = Known(folder / "cells.json", self._sources())
             ran: dict[Cell, None] = {}
             try:
                 self._settle(optuna, study, folder)
@@ -93,6 +94,7 @@ class Search(Grid):
                     self._settle(optuna, study, folder)
             finally:  # Ctrl-C too
                 found = dict.fromkeys(self._cell(folder, trial.params) for trial in study.trials)
+                self.known.save()
                 print_summary({cell: cell.status() for cell in found}, list(ran), folder)
         say_best(optuna, study)
         if any(trial.state == optuna.trial.TrialState.FAIL and not is_cut_off(trial) for trial in study.trials):
@@ -132,7 +134,9 @@ class Search(Grid):
     def _cell(self, folder: Path, params: Mapping[str, Any]) -> Cell:
         """The job of these values: a directory that the same values find again."""
         job = [*(o.input_line for o in self.fixed), *(f"{key}={value}" for key, value in params.items())]
-        directory = self._directory(job, {o.get_key_element() for o in self.swept}, self.parser)
+        if (directory := self.known.get(job)) is None:
+            named = {o.get_key_element() for o in self.swept}
+            directory = self.known[job] = self._directory(job, named, self.parser)
         return Cell(tuple(job), folder / directory)
 
     def _run(self, study: Any, folder: Path, trials: Sequence[Any]) -> list[Cell]:

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
@@ -79,6 +81,23 @@ def test_a_finished_sweep_composes_its_jobs_or_touches_them(sweep, monkeypatch):
     assert sweep.executed() == []
     assert sweep.files("finished") == kept
     assert "nothing to run: 12 of 12 cells finished" in result.output
+
+
+def test_a_finished_sweep_waits_for_torch(sweep):
+    command = ("-m", f"hydra.sweeper.root={sweep.root}", "seed=1,2")
+    sweep.type("seed=1,2")
+    code = f"""
+import runpy, sys
+sys.argv = ["train", *{command!r}]
+try:
+    runpy.run_module("src.train", run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(*sorted({{"torch", "lightning", "transformers", "wandb", "scipy", "ray", "optuna"}} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing to run: 2 of 2 cells finished" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == ""
 
 
 def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
