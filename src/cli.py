@@ -104,7 +104,9 @@ def imported(module: str) -> Callable[[DictConfig], Any]:
     """The module's `main`, which is not imported before there is a job to run."""
 
     def task(cfg: DictConfig) -> Any:
-        return importlib.import_module(module).main(cfg)
+        main = importlib.import_module(module).main
+        quiet_libraries()  # Lightning sets the level of its messages when it is imported
+        return main(cfg)
 
     return task
 

@@ -133,7 +133,7 @@ class Search(Grid):
 
     def _cell(self, folder: Path, params: Mapping[str, Any]) -> Cell:
         """The job of these values: a directory that the same values find again."""
-        job = [*(o.input_line for o in self.fixed), *(f"{key}={value}" for key, value in params.items())]
+        job = [*(o.input_line for o in self.fixed), *as_overrides(params)]
         if (directory := self.known.get(job)) is None:
             named = {o.get_key_element() for o in self.swept}
             directory = self.known[job] = self._directory(job, named, self.parser)
@@ -207,6 +207,11 @@ def has(cfg: DictConfig, key: str) -> bool:
     return True
 
 
+def as_overrides(params: Mapping[str, Any]) -> list[str]:
+    """Of a trial, to four digits, which name a directory too."""
+    return [f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()]
+
+
 def is_cut_off(trial: Any) -> bool:
     return bool(trial.user_attrs.get(CUT_OFF))
 
@@ -219,5 +224,5 @@ def say_best(optuna: Any, study: Any) -> None:
     """The best trial, as overrides to type."""
     if study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
         best = study.best_trial
-        shown = " ".join(f"{key}={value}" for key, value in best.params.items())
-        print(f"best {METRIC} {best.value:.4f} of {len(study.trials)} trials, trial {best.number}: {shown}", flush=True)
+        found = f"best {METRIC} {best.value:.4f} of {len(study.trials)} trials, trial {best.number}"
+        print(f"{found}: {' '.join(as_overrides(best.params))}", flush=True)
