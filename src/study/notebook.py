@@ -78,6 +78,6 @@ def _text(value: object) -> str:
 
 def _cell(text: str) -> str:
     if "\n" in text:
-        pre = "margin:0;font-size:85%;white-space:pre-wrap"
+        pre = "margin:0;min-width:26em;background:transparent;font:85% monospace;white-space:pre-wrap"
         return f'<td style="text-align:left;vertical-align:top"><pre style="{pre}">{escape(text)}</pre></td>'
     return f'<td style="text-align:left;vertical-align:top">{escape(text)}</td>'

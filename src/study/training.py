@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,12 @@ def divergence(scores_BC: torch.Tensor, similarity_BC: torch.Tensor, weight_temp
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is printed: lines of epochs and folders of models say nothing in a notebook."""
+    """Nothing is printed or displayed: lines of epochs and folders of models say nothing in a notebook."""
     quiet_libraries()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        if "IPython" in sys.modules:  # where rich does not print but display
+            from IPython.utils.capture import capture_output
+
+            stack.enter_context(capture_output())
         yield
