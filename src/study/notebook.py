@@ -29,6 +29,7 @@ STYLE = {
     **{"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#e5e7eb", "axes.axisbelow": True},
     **{"axes.titlesize": 10, "axes.titlelocation": "left", "axes.labelsize": 9, "font.size": 9},
     **{"xtick.labelsize": 9, "ytick.labelsize": 9, "legend.frameon": False, "legend.fontsize": 8.5},
+    "legend.loc": "upper right",  # the best one is looked for, and warned of where that takes long
     **{"lines.linewidth": 2, "lines.markersize": 4.5, "figure.constrained_layout.use": True},
     "axes.prop_cycle": mpl.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, GREY]),
 }
