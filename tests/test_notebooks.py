@@ -30,12 +30,13 @@ def test_a_notebook_is_missing():
 
 
 @by_name
+@pytest.mark.timeout(900)  # seconds of work, on a machine that may do much else
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore::DeprecationWarning:zmq")
 def test_a_notebook_fails_or_warns(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     notebook = nbformat.read(path, as_version=4)
     # in a folder of its own, so that it finds no cache
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert outputs(notebook)
     assert not [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
 
