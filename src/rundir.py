@@ -7,6 +7,7 @@ metrics.json       flat: test/mrr, val/mrr, bm25/mrr, train/seconds, ...
 test_ranks.csv     query_id,rank of every test query
 checkpoints/       best.ckpt (by val/mrr) and last.ckpt
 train.log          every message of the run
+README.md          what became of it, as a model card (src/card.py)
 """
 
 from __future__ import annotations

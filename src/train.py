@@ -21,7 +21,11 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+<<<<<<< HEAD
 from src import launch
+=======
+from src import card, cli, launch
+>>>>>>> bc3337eba366604809c439959ff99a886f482227
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
@@ -50,7 +54,7 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with run.recording():
+    with card.kept(run), run.recording():
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
