@@ -88,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = write_corpus(folder / "corpus")
-        trained(folder / "warm", root, 2, "csv")
+        trained(folder / "warm", root, 10, "csv")
         rows, without = [], []
         for i, kind in enumerate(OUTAGES):
             if i % 3 == 0:
