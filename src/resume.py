@@ -19,19 +19,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
-import torch.distributed as dist
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from src import checkpoints
 from src.errors import InputError
 from src.rundir import relative, revision
 from src.sweeps.cells import LOCK, decisive, fingerprint, recorded
 
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 AUTO, NEVER = "auto", "never"
+DONE = ("finished", "pruned")
 OUTPUTS = Path("outputs")
 GO_ON_FROM = "SOFT_INFONCE_GO_ON_FROM"  # what the processes that Lightning starts inherit
 _claimed: dict[Path, FileLock] = {}  # as long as this process lives
@@ -92,7 +93,7 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
         return []
     for folder in candidates(wanted):
         if claim(folder):
-            if recorded(folder).get("status") != "finished":  # by another process, a moment ago
+            if recorded(folder).get("status") not in DONE:  # by another process, a moment ago
                 return [f"hydra.run.dir='{folder}'"]
             release(folder)
     return []
@@ -103,7 +104,7 @@ def candidates(wanted: str) -> list[Path]:
     found = []
     for path in OUTPUTS.glob("*/*/status.json"):
         status = recorded(path.parent)
-        if status.get("identity") != wanted or status.get("status") == "finished":
+        if status.get("identity") != wanted or status.get("status") in DONE:
             continue
         if status.get("status") == "failed" and good(path.parent)[0] is None:
             continue  # it would fail again, and its directory says why
@@ -117,11 +118,13 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
     Raises InputError where the folder holds an unfinished run of another configuration, or `resume=` names a run that
     has finished.
     """
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     named = str(cfg.get("resume", AUTO))
     before = recorded(folder)
     if named == NEVER:
         return Attempt()
-    if before.get("status") == "finished":
+    if before.get("status") in DONE:
         if named != AUTO:
             raise InputError(f"resume={named} has finished: leave resume out to begin a new run")
         return Attempt()
@@ -144,6 +147,8 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
 
 def good(folder: Path) -> tuple[Path | None, list[str]]:
     """The latest whole checkpoint of a run directory's training, and what is to be said of those that are damaged."""
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     last = folder / "checkpoints" / "last.ckpt"
     damaged = []
     for path in (last, checkpoints.previous(last)):
@@ -157,10 +162,12 @@ def good(folder: Path) -> tuple[Path | None, list[str]]:
     return None, damaged
 
 
-def agreed(trainer: L.Trainer, checkpoint: Path | None) -> Path | None:
+def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
     """The first process's checkpoint, in every process of the trainer."""
     if trainer.world_size == 1:
         return checkpoint
+    from torch import distributed as dist  # here, since a sweep may have nothing to run
+
     said = str(checkpoint or "")
     if not dist.is_initialized():
         if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
@@ -231,6 +238,8 @@ def _other_code(folder: Path) -> str:
 def _where(checkpoint: Path | None) -> str:
     if checkpoint is None:
         return "from its beginning, since it broke off before its first checkpoint"
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     try:
         held: dict[str, Any] = checkpoints.read(checkpoint)
     except checkpoints.DamagedError as error:
