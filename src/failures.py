@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import InputError
@@ -55,7 +54,7 @@ def explaining_memory(cfg: DictConfig) -> Iterator[None]:
     """Raises InputError, which names the three settings that reduce memory, where the device has no more."""
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one of the first
         if not is_out_of_memory(error):
             raise
         batch, chunk, budget = (
@@ -72,7 +71,7 @@ def explaining_memory(cfg: DictConfig) -> Iterator[None]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or the machine, had no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 

@@ -34,6 +34,7 @@ from src.finite import STOP, Finite
 from src.module import CodeSearchModule
 from src.resume import agreed
 from src.saving import KeepBest, SaveLast
+from src.sweeps import trial
 from src.weights.base import Estimator
 
 KEEP = ("best", "last")
@@ -110,6 +111,7 @@ def fit(
     callbacks = [
         *(Finite(cfg.trainer.get("on_nonfinite", STOP)), throughput, NegativeWeights(), kept, saving),
         *([] if in_terminal else [EpochLines()]),
+        *trial.callbacks(cfg),
     ]
     trainer: L.Trainer = instantiate(
         cfg.trainer,
@@ -137,5 +139,5 @@ def fit(
         for path in (checkpoint, last):
             previous(path).unlink(missing_ok=True)
         if not keep_last:
-            last.unlink()
+            last.unlink(missing_ok=True)
     return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)

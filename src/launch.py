@@ -3,6 +3,8 @@
 Lightning's own launcher (`trainer.devices=2`) starts the others when the training starts, by the same command; torchrun
 and SLURM start all of them at once. All run the same entry point and make the same objects. The first one prints and
 writes the run directory; what the others write goes to a folder that is thrown away.
+
+torch and Lightning are imported where they are used: a sweep that has nothing to run is over before they would be.
 """
 
 from __future__ import annotations
@@ -18,16 +20,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning import Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.accelerators import AcceleratorRegistry
-from lightning.pytorch.strategies import ParallelStrategy, StrategyRegistry
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import InputError, nearest
@@ -80,6 +76,10 @@ def settle(cfg: DictConfig) -> int:
 
     Raises InputError where they contradict each other, or where the devices cannot share a batch evenly.
     """
+    from lightning.pytorch.strategies import ParallelStrategy
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+    from torch import distributed
+
     trainer, launch = cfg.trainer, Launch.found()
     if launch is not None:
         if trainer.devices == "auto":
@@ -103,7 +103,7 @@ def settle(cfg: DictConfig) -> int:
             f"trainer.strategy={trainer.strategy!r} forks this process, and what its copies found would be lost: "
             "take trainer.strategy=ddp"
         )
-    if torch.distributed.is_initialized() and world not in (1, joined := torch.distributed.get_world_size()):
+    if distributed.is_initialized() and world not in (1, joined := distributed.get_world_size()):
         raise InputError(
             f"the jobs of a sweep have the devices that its first one had: expected {joined}, found {world}; start one "
             "sweep for each number of devices"
@@ -119,8 +119,12 @@ def settle(cfg: DictConfig) -> int:
     return world
 
 
-def probed(trainer: DictConfig) -> Trainer:
+def probed(trainer: DictConfig) -> Any:
     """The Trainer of conf/trainer, to ask what it is. Raises InputError, with the key, where Lightning refuses it."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
     registries = {"strategy": StrategyRegistry.available_strategies(), "accelerator": AcceleratorRegistry}
     try:
         return instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -138,6 +142,8 @@ def probed(trainer: DictConfig) -> Trainer:
 @contextmanager
 def alone() -> Iterator[None]:
     """Inside, this process is nobody's part: what it trains it trains on one device, and it prints."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     hidden = {key: value for key, value in os.environ.items() if key in KEYS or key.startswith(PREFIXES)}
     before = rank_zero_only.rank
     for key in hidden:
@@ -182,6 +188,10 @@ def is_over() -> bool:
 
 def lost_another(error: BaseException) -> bool:
     """Whether the error says no more than that another process is gone."""
-    if not isinstance(error, RuntimeError) or not torch.distributed.is_initialized():
+    if not isinstance(error, RuntimeError):
         return False
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        return False
+    return isinstance(error, distributed.DistError) or "gloo" in str(error)

@@ -13,24 +13,26 @@ claimed by a lock, which the system releases when its process ends, however it e
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
-import torch.distributed as dist
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from src import checkpoints
 from src.errors import InputError
-from src.rundir import relative
+from src.rundir import relative, revision
 from src.sweeps.cells import LOCK, decisive, fingerprint, recorded
 
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 AUTO, NEVER = "auto", "never"
+DONE = ("finished", "pruned")
 OUTPUTS = Path("outputs")
 GO_ON_FROM = "SOFT_INFONCE_GO_ON_FROM"  # what the processes that Lightning starts inherit
 _claimed: dict[Path, FileLock] = {}  # as long as this process lives
@@ -42,6 +44,22 @@ class Attempt:
 
     goes_on: bool = False
     checkpoint: Path | None = None  # of its training; None where it broke off before the first
+    number: int = 1  # which attempt this is
+
+    def environment_file(self, folder: Path, data: Mapping[str, Any]) -> str:
+        """The name of the file that tells what this attempt depends on beside the configuration.
+
+        Raises InputError where the run began with other data: it would be a run of neither.
+        """
+        began = _environment(folder) if self.goes_on else {}
+        if not began:
+            return "environment.json"
+        if any(began.get(key) != value for key, value in data.items()):
+            raise InputError(
+                f"{relative(folder)} began with other data (its environment.json has the fingerprints): "
+                "resume=never begins anew"
+            )
+        return f"environment.{self.number}.json"
 
     def of(self, folder: Path) -> Path | None:
         """The checkpoint of another training of the run, in a folder of its own."""
@@ -75,7 +93,7 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
         return []
     for folder in candidates(wanted):
         if claim(folder):
-            if recorded(folder).get("status") != "finished":  # by another process, a moment ago
+            if recorded(folder).get("status") not in DONE:  # by another process, a moment ago
                 return [f"hydra.run.dir='{folder}'"]
             release(folder)
     return []
@@ -86,7 +104,7 @@ def candidates(wanted: str) -> list[Path]:
     found = []
     for path in OUTPUTS.glob("*/*/status.json"):
         status = recorded(path.parent)
-        if status.get("identity") != wanted or status.get("status") == "finished":
+        if status.get("identity") != wanted or status.get("status") in DONE:
             continue
         if status.get("status") == "failed" and good(path.parent)[0] is None:
             continue  # it would fail again, and its directory says why
@@ -100,11 +118,13 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
     Raises InputError where the folder holds an unfinished run of another configuration, or `resume=` names a run that
     has finished.
     """
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     named = str(cfg.get("resume", AUTO))
     before = recorded(folder)
     if named == NEVER:
         return Attempt()
-    if before.get("status") == "finished":
+    if before.get("status") in DONE:
         if named != AUTO:
             raise InputError(f"resume={named} has finished: leave resume out to begin a new run")
         return Attempt()
@@ -121,12 +141,14 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
     checkpoints.tidy(folder)
     for line in damaged:
         print(line, flush=True)
-    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}", flush=True)
-    return Attempt(True, checkpoint)
+    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}{_other_code(folder)}", flush=True)
+    return Attempt(True, checkpoint, before.get("attempts", 1) + 1)
 
 
 def good(folder: Path) -> tuple[Path | None, list[str]]:
     """The latest whole checkpoint of a run directory's training, and what is to be said of those that are damaged."""
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     last = folder / "checkpoints" / "last.ckpt"
     damaged = []
     for path in (last, checkpoints.previous(last)):
@@ -140,10 +162,12 @@ def good(folder: Path) -> tuple[Path | None, list[str]]:
     return None, damaged
 
 
-def agreed(trainer: L.Trainer, checkpoint: Path | None) -> Path | None:
+def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
     """The first process's checkpoint, in every process of the trainer."""
     if trainer.world_size == 1:
         return checkpoint
+    from torch import distributed as dist  # here, since a sweep may have nothing to run
+
     said = str(checkpoint or "")
     if not dist.is_initialized():
         if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
@@ -197,9 +221,25 @@ def _folder(named: Path) -> Path:
     return folder
 
 
+def _environment(folder: Path) -> dict[str, Any]:
+    """What the first attempt noted; empty where it did not get there."""
+    try:
+        return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _other_code(folder: Path) -> str:
+    """What is to be said where the run began with another revision of the code."""
+    began, now = _environment(folder).get("git", {}).get("revision"), revision()
+    return f"; the code was {began[:7]} and is {now[:7]} now" if began and now and began != now else ""
+
+
 def _where(checkpoint: Path | None) -> str:
     if checkpoint is None:
         return "from its beginning, since it broke off before its first checkpoint"
+    from src import checkpoints  # here, since a sweep may have nothing to run
+
     try:
         held: dict[str, Any] = checkpoints.read(checkpoint)
     except checkpoints.DamagedError as error:

@@ -1,12 +1,13 @@
 """A run's directory: what a paper could be written from.
 
 config.yaml        the resolved configuration, and which option of each group was chosen
-status.json        running | finished | failed | interrupted, with the error
+status.json        running | finished | failed | pruned | interrupted, with the error
 environment.json   versions, hardware, git revision, seed, fingerprints of the data
 metrics.json       flat: test/mrr, val/mrr, bm25/mrr, train/seconds, ...
 test_ranks.csv     query_id,rank of every test query
 checkpoints/       best.ckpt (by val/mrr) and last.ckpt; see src/checkpoints.py
 train.log          every message of the run
+README.md          what became of it, as a model card (src/card.py)
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError, is_interrupt
+from src.errors import InputError, PrunedError, is_interrupt
 from src.failures import PART, explaining_full_disk
 
 PACKAGES = (
@@ -80,9 +80,9 @@ class RunDirectory:
             if is_interrupt(error):
                 write("interrupted")
             else:
-                # Where the disk is full, what happened is still to be heard of.
-                with suppress(OSError, InputError):
-                    write("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+                status = "pruned" if isinstance(error, PrunedError) else "failed"
+                with suppress(OSError, InputError):  # where the disk is full, what happened is still to be heard of
+                    write(status, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
         write("finished")
 
@@ -129,6 +129,8 @@ def read_ranks(path: Path) -> dict[str, float]:
 
 def environment(seed: int, **data: Any) -> dict[str, Any]:
     """What a number depends on beside the configuration: versions, hardware, code, seed, and `data` as given."""
+    import torch  # here, as readers of run directories need none of it
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -139,7 +141,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
-        "git": {"revision": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "git": {"revision": revision(), "dirty": bool(_git("status", "--porcelain"))},
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
         "seed": seed,
         **data,
@@ -152,6 +154,11 @@ def package_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def revision() -> str | None:
+    """The commit of the code; None where that is unknown."""
+    return _git("rev-parse", "HEAD")
 
 
 def _git(*arguments: str) -> str | None:

@@ -61,6 +61,9 @@ class SaveLast(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._start = self._saved = time.monotonic()
         self._saved_step = trainer.global_step
+        if self._randomness and trainer.strategy.restore_checkpoint_after_setup:
+            # Sharded: workers have read ahead from the first epoch's beginning before the checkpoint was loaded.
+            iter(trainer.fit_loop._data_fetcher)
         self.watch.defer()
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:

@@ -33,6 +33,7 @@ class Watch:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
+        self.by, self._deferring = None, False
         before = {number: signal.getsignal(number) for number in (*TAKEN_BACK, signal.SIGINT)}
         self._listen()
         try:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sys
+
+    from src import cli
+
+    # What follows takes seconds to import, and a sweep may have nothing to run.
+    cli.run(cli.imported("src.train"), "train")
+    sys.exit()
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +23,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
-from src import cli, launch, resume
+from src import card, launch, resume
 from src.build import build_estimator, build_loss
 from src.config.checks import check
 from src.config.crosschecks import check_training
@@ -49,13 +58,13 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with WATCH.heard(), taking_up(cfg, run) as attempt:
+    with WATCH.heard(), card.kept(run), taking_up(cfg, run) as attempt:
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
-        run.write_json("environment.json", environment(cfg.seed, **facts))
+        run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
         announce(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
@@ -85,7 +94,7 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
         attempt = resume.attempt(cfg, run.path)
-        with run.recording(identity=resume.identity(cfg)):
+        with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
             yield attempt
 
 
@@ -222,7 +231,3 @@ def report(
         relative(run.path),
     )
     return metrics
-
-
-if __name__ == "__main__":
-    cli.run(main, "train")

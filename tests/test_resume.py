@@ -123,7 +123,7 @@ def test_a_run_goes_on_without_saying_so(capsys):
     folder = run("a", "running")
     (folder / ".status.json.123.part").write_text("half")
     attempt = resume.attempt(CFG, folder)
-    assert attempt == resume.Attempt(True, folder / "checkpoints" / "last.ckpt")
+    assert attempt == resume.Attempt(True, folder / "checkpoints" / "last.ckpt", 2)
     assert capsys.readouterr().out == f"resume: {folder} goes on after step 7, in epoch 2 (last.ckpt)\n"
     assert not list(folder.glob(".*.part"))
 
@@ -136,6 +136,17 @@ def test_a_run_begins_in_another_ones_directory():
     assert resume.attempt(CFG, run("b", "finished")) == resume.Attempt()
     with pytest.raises(InputError, match="has finished"):
         resume.attempt(with_(resume=str(folder)), run("c", "finished"))
+
+
+def test_a_run_goes_on_with_other_data(tmp_path):
+    data = {"corpus": {"train_fingerprint": "a"}}
+    again = resume.Attempt(True, None, 2)
+    assert again.environment_file(tmp_path, data) == "environment.json"  # the first did not get there
+    (tmp_path / "environment.json").write_text(json.dumps({"seed": 1, **data}))
+    assert again.environment_file(tmp_path, data) == "environment.2.json"
+    with pytest.raises(InputError, match="began with other data"):
+        again.environment_file(tmp_path, {"corpus": {"train_fingerprint": "b"}})
+    assert resume.Attempt().environment_file(tmp_path, {"corpus": {}}) == "environment.json"
 
 
 def test_weights_alone_are_taken_for_a_checkpoint():

@@ -54,6 +54,7 @@ class ForgivingWandbLogger(WandbLogger):
         artifacts: Sequence[Literal["checkpoint", "pages"]] = (),
         **init: Annotated[Any, wandb.init],
     ) -> None:
+        artifacts = (artifacts,) if isinstance(artifacts, str) else tuple(artifacts)
         for key, value, valid in (("mode", mode, MODES), *(("artifacts", name, ARTIFACTS) for name in artifacts)):
             if value not in valid:
                 raise InputError(
@@ -62,7 +63,7 @@ class ForgivingWandbLogger(WandbLogger):
         if not timeout > 0:
             raise InputError(f"logger.wandb.timeout: expected seconds, more than 0, found {timeout!r}")
         self.tables: dict[str, Table] = {}  # written at the end, each row once
-        self._folder, self._timeout, self._asked = Path(save_dir), float(timeout), tuple(artifacts)
+        self._folder, self._timeout, self._asked = Path(save_dir), float(timeout), artifacts
         self._init = {**init, "id": _run_id(self._folder)}
         self._lost = False
         run, self._mode = self._start(os.environ.get("WANDB_MODE") or mode)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
+
+from src import checkpoints
 from tests.faults.harness import outcome, rows
 
 
@@ -18,12 +22,13 @@ def nothing(*arguments: Any, **options: Any) -> None:
     pass
 
 
-def written_in_place(checkpoint: dict[str, Any], path: Any) -> None:
-    """As torch.save alone would: no part, no sum, no previous one."""
-    import torch
-
+def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
+    """Without a part that is moved into place, and without the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(checkpoint, path)
+    with path.open("wb") as file:
+        summed = checkpoints._Summed(file)
+        torch.save(checkpoint, summed)
+        summed.finish()
 
 
 def loaded_with_code(path: Any, **options: Any) -> Any:

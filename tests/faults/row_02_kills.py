@@ -60,7 +60,8 @@ class Work:
                 attempt.process.join(chance.uniform(0, self.seconds))
                 with suppress(ProcessLookupError):
                     os.kill(attempt.process.pid, signal.SIGKILL)
-            ended(attempt)
+            status = ended(attempt)
+            assert not save or status == -signal.SIGKILL, f"it was not killed in that save: {attempt.text()}"
             unfinished, done = self.unfinished(), self.steps()
             before = time.monotonic()
             after = self.type()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
@@ -63,17 +64,16 @@ def in_a_training(name: str, run: Path, given: tuple[str, ...], whole: Path) -> 
 
 def in_a_report(folder: Path, whole: Path) -> Fault:
     shutil.copytree(whole, folder / "run")
-    out = folder / "report"
-    assert report([str(folder / "run"), "--to", str(out)]) == 0
-    before = (out / "report.html").read_bytes()
-    said = ""
-    with full_from(out / "report.html", writing=1):
-        try:
-            status = report([str(folder / "run"), "--to", str(out)])
-        except (InputError, SystemExit) as error:
-            status, said = 2, str(error)
-    is_whole = (out / "report.html").read_bytes() == before
-    return Fault("report.html", bool(status) and is_whole, f"status {status}, untouched: {is_whole}, {said}")
+    page, said = folder / "report" / "report.html", io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+        assert report([str(folder / "run"), "--to", str(page.parent)]) == 0
+        before = page.read_bytes()
+        said.truncate(0)
+        with full_from(page, writing=1):
+            status = report([str(folder / "run"), "--to", str(page.parent)])
+    is_whole = page.read_bytes() == before
+    is_said = f"no room to write {page}: it needs " in said.getvalue()
+    return Fault("report.html", status == 2 and is_whole and is_said, f"status {status}, {is_whole}, {said.getvalue()}")
 
 
 def in_the_cache(root: Path) -> Fault:

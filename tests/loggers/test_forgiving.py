@@ -163,7 +163,7 @@ def test_artifacts_come_unasked_or_not_at_all(asked, tmp_path):
 
 def test_an_artifact_that_does_not_exist_is_found_at_the_end(tmp_path):
     with pytest.raises(InputError, match=r"logger\.wandb\.artifacts: .* did you mean 'pages'"):
-        ForgivingWandbLogger(tmp_path, mode="offline", artifacts=["page"])
+        ForgivingWandbLogger(tmp_path, mode="offline", artifacts="page")
 
 
 def test_a_run_that_goes_on_is_another_run_there(tmp_path):
