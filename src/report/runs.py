@@ -26,6 +26,7 @@ INCIDENTAL_OF = {
     "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
     "data": ("num_workers", "eval_batch_size"),
     "corpus": ("root", "roots"),  # the fingerprints say whether it is the same
+    "negatives": ("mined",),  # each seed's, by its own model
 }
 
 
@@ -51,7 +52,9 @@ class Run:
     @property
     def name(self) -> str:
         """The loss, with what else sets the runs of a table apart."""
-        return run_name(self.choices) + (", copies masked" if self.masked else "")
+        negatives = self.config.get("negatives") or {}
+        mined = f", {negatives.get('mined_per_query')} mined" if negatives.get("mined") else ""
+        return run_name(self.choices) + (", copies masked" if self.masked else "") + mined
 
     @property
     def training_data(self) -> str:

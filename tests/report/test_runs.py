@@ -152,3 +152,14 @@ def test_similar_batches_share_a_row_with_random_ones(root):
     assert [cell.name for cell in row_cells] == [
         *("infonce", "infonce, similar by bm25", "soft_infonce bm25", "soft_infonce bm25, similar, copies masked")
     ]
+
+
+def test_runs_with_mined_negatives_share_a_row_with_others_or_each_seed_has_its_own(tmp_path):
+    (tmp_path / "mined").mkdir()
+    for seed in (1, 2):
+        make_run(tmp_path, "infonce", seed, RANKS)
+        config = make_run(tmp_path / "mined", "infonce", seed, RANKS) / "config.yaml"
+        mined = f"negatives: {{mask_duplicates: false, mined: mined_{seed}.jsonl, mined_per_query: 4}}"
+        config.write_text(config.read_text().replace("negatives:\n  mask_duplicates: false", mined))
+    (row_cells,) = found(tmp_path).values()
+    assert [(cell.name, len(cell.runs)) for cell in row_cells] == [("infonce", 2), ("infonce, 4 mined", 2)]
