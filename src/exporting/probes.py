@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -42,7 +43,8 @@ def difference(module: CodeSearchModule, embed: Embed) -> float:
                 f"gives {tuple(ours_BD.shape)}: nothing was written; this is a mistake of the exporter"
             )
         length = max(1.0, float(ours_BD.norm(dim=1).max()))
-        most = max(most, float((ours_BD - theirs_BD).abs().max()) / length)
+        gap = float((ours_BD - theirs_BD).abs().max()) / length
+        most = max(most, gap) if math.isfinite(gap) else math.inf  # max() would pass over NaN
     return most
 
 
