@@ -134,6 +134,24 @@ def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
     assert loss.item() == pytest.approx(np.mean(rows), rel=1e-5)
 
 
+def test_devices_together_have_another_loss_than_one(file):
+    items = [3, 1, 7, 2]
+    losses = {}
+    for world in (1, 2, 4):
+        batches = []
+        for rank in range(world):
+            made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
+            made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+            torch.manual_seed(0)
+            module = CodeSearchModule(BagEncoder(), SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0).requires_grad_(False)
+            batches.append(made.on_after_batch_transfer(made._pair_batch(made.corpus.split("train").pairs)(items), 0))
+        codes_CD = torch.cat([module.embed(batch["codes"]) for batch in batches])  # as devices gather them
+        own = [module.mean_loss(module.embed(batch["queries"]), codes_CD, batch).item() for batch in batches]
+        losses[world] = np.mean(own)
+    assert losses[2] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[4] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_workers_draw_other_negatives_than_the_main_process(file):
     seen = []
     for workers in (0, 2):

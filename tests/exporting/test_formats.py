@@ -50,6 +50,9 @@ def test_sentence_transformers_gives_other_embeddings(kind, make, tmp_path, monk
         torch.testing.assert_close(theirs_BD / length, ours_BD / length, atol=1e-5, rtol=0)
         assert len({tuple(row) for row in (ours_BD / length).round(decimals=4).tolist()}) >= 4  # not all alike
     assert there.similarity_fn_name == module.similarity
+    names = {}
+    exec(sentence.snippet(module, str(tmp_path / "out")), names)
+    assert names["queries"].shape == (1, module.encoder.embedding_size)
     assert there.get_embedding_dimension() == module.encoder.embedding_size
 
 
