@@ -56,8 +56,8 @@ def show(results: Sequence[local.Result]) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     table = Table(title="every test query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
-    for name in ("queries", "candidates", "MRR", "95% interval", "R@1", "R@10", "NDCG@10", "BM25 MRR", "BM25 NDCG@10"):
-        table.add_column(name, justify="right")
+    for name in ("queries", "candidates", "MRR", "95% interval", "R@1", "R@10", "NDCG@10", "BM25 MRR"):
+        table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         model, bm25 = result.model, result.bm25
         table.add_row(
@@ -67,7 +67,7 @@ def show(results: Sequence[local.Result]) -> None:
             f"{model['mrr']:.3f}",
             f"{model['mrr_low']:.3f}–{model['mrr_high']:.3f}",
             *(f"{model[key]:.3f}" for key in ("recall@1", "recall@10", "ndcg@10")),
-            *(f"{bm25[key]:.3f}" for key in ("mrr", "ndcg@10")),
+            f"{bm25['mrr']:.3f}",
         )
     console.print(table)
     graded = [result for result in results if result.graded]
@@ -76,7 +76,7 @@ def show(results: Sequence[local.Result]) -> None:
     table = Table(title="graded relevance (annotations.jsonl)", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for name in ("queries", "annotations", "NDCG within", "95% interval", "NDCG all", "95% interval"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for result in graded:
         for who, numbers in result.graded.items():
             values = []
