@@ -14,7 +14,9 @@ from rich.table import Table
 
 from src import cli
 from src.benchmarking import hub, local
-from src.build import check_targets, load_checkpoint, restore_module
+from src.build import load_checkpoint, restore_module
+from src.config.checks import check
+from src.config.targets import from_outside
 from src.eval import checkpoint_path, with_data_of
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts
@@ -24,11 +26,11 @@ WIDTH = 120  # of a table in a file or a pipe
 
 def main(cfg: DictConfig) -> None:
     """Corpora of this disk where corpus.root names some, else mteb's tasks from the hub."""
+    check(cfg, "benchmark")
     path = checkpoint_path(cfg)
     checkpoint = load_checkpoint(path)
-    check_targets(checkpoint["run_config"], path)
     machine = OmegaConf.masked_copy(cfg, ["cache", "accelerator"])  # `corpus` here is no corpus to train on
-    trained = with_data_of(machine, OmegaConf.create(checkpoint["run_config"]))
+    trained = with_data_of(machine, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     here = local.tasks(cfg.corpus.root, cfg.languages) if cfg.corpus.root else []
     text = local.text_of(cfg.corpus.text, trained)
     there = []

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from src import cli
 from src.build import best_checkpoint
 from src.card import card
+from src.config import checks
 from src.errors import InputError, nearest
 from src.exporting import graph, hub, plain, sentence
 from src.exporting.probes import check
@@ -32,6 +33,7 @@ NAMES = {"sentence_transformers": "sentence-transformers", "hf": "transformers",
 
 def main(cfg: DictConfig) -> None:
     """Writes, reads back, compares, describes, and only then leaves the folder at `out`; pushes it where asked."""
+    checks.check(cfg, "export")
     library = wanted(cfg)
     run = finished(cfg.run)
     own = RunDirectory(HydraConfig.get().runtime.output_dir)

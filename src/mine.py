@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src import cli
-from src.build import check_targets, load_checkpoint, restore_module
+from src.build import load_checkpoint, restore_module
+from src.config.checks import check
+from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
 from src.embed import embed_texts
 from src.errors import InputError
@@ -37,11 +39,11 @@ ANSWER, SCORE, ALIKE = "known answers", "scores near the answer's", "alike by th
 
 def main(cfg: DictConfig) -> None:
     """Embeds the training split, searches it with its own queries, and keeps what is hard and no likely answer."""
+    check(cfg, "mine")
     guards = Guards(cfg.depth, cfg.per_query, cfg.margin, cfg.most_alike)
     path = checkpoint_path(cfg)
     checkpoint = load_checkpoint(path)
-    check_targets(checkpoint["run_config"], path)
-    merged = with_data_of(cfg, OmegaConf.create(checkpoint["run_config"]))
+    merged = with_data_of(cfg, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     out = RunDirectory(HydraConfig.get().runtime.output_dir)
     with out.recording():
         out.write_config(merged)

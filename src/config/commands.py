@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -130,6 +130,82 @@ class Dashboard:
     timeout: Positive
 
 
+@dataclass
+class Mine(Eval):
+    """Mine hard negatives of a training split with a finished run's model.
+
+    Args:
+        weights: the estimator that guards against other answers.
+        out: file of the negatives; null is negatives.jsonl in this command's own directory.
+        depth: candidates of a query that are looked at.
+        per_query: negatives that are kept of a query.
+        margin: share of the answer's own score that a negative's stays below.
+        most_alike: share of a query's similarity with itself from which a candidate counts as an answer.
+    """
+
+    weights: Node = None
+    out: str | None = None
+    depth: Count = 0
+    per_query: Count = 0
+    margin: float = 0
+    most_alike: float | None = None
+
+
+@dataclass
+class BenchmarkCorpus:
+    """Corpora of this disk.
+
+    Args:
+        root: folders in CodeSearchNet's layout; null is mteb's tasks.
+        text: which fields come first; null is as the run's own corpus.
+    """
+
+    root: str | Sequence[str] | None
+    text: Literal["tokens", "source"] | None
+
+
+@dataclass
+class Benchmark:
+    """Measure a finished run's model on other benchmarks.
+
+    Args:
+        run: directory of a finished run.
+        checkpoint: checkpoint file, in place of the run's best one.
+        cache: folder of harvests; null is the run's.
+        accelerator: null is the run's.
+        tasks: of mteb, which downloads them.
+        corpus: corpora of this disk.
+        languages: of corpus.root; null is every folder with a test split.
+    """
+
+    run: str | None
+    checkpoint: str | None
+    cache: str | None
+    accelerator: str | None
+    tasks: str | Sequence[str]
+    corpus: Annotated[Node, BenchmarkCorpus]
+    languages: str | Sequence[str] | None
+
+
+@dataclass
+class Export:
+    """Write a finished run's model for other libraries to load.
+
+    Args:
+        run: directory of a finished run.
+        format: which library's.
+        out: a new folder; null is model in this command's own directory.
+        push: owner/name of the hub's repository that it is uploaded to.
+        private: whether a repository that the push makes is private.
+    """
+
+    run: str | None
+    format: str
+    out: str | None
+    push: str | None
+    private: bool
+
+
 COMMANDS = {
     "train": Train,
     "inspect_weights": InspectWeights,
@@ -138,4 +214,7 @@ COMMANDS = {
     "download": Download,
     "harvest": Harvest,
     "dashboard": Dashboard,
+    "mine": Mine,
+    "benchmark": Benchmark,
+    "export": Export,
 }

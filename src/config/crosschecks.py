@@ -87,6 +87,9 @@ def check_paths(cfg: DictConfig) -> None:
         raise InputError(
             f"checkpoint {cfg.checkpoint} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
         )
+    mined = cfg.negatives.get("mined")
+    if mined is not None and not Path(mined).expanduser().is_file():
+        raise InputError(f"negatives.mined={mined} does not exist: make it with python -m src.mine run=DIR out={mined}")
     if cfg.cache is not None and Path(cfg.cache).expanduser().exists() and not Path(cfg.cache).expanduser().is_dir():
         raise InputError(f"cache={cfg.cache}: expected a folder or nothing there yet, found a file; choose another")
 

@@ -137,9 +137,13 @@ class Negatives:
 
     Args:
         mask_duplicates: whether copies of a row's own query or code are no negatives of it.
+        mined: file of python -m src.mine, whose hard negatives are further columns of every batch.
+        mined_per_query: how many of them each query of a batch brings.
     """
 
     mask_duplicates: bool
+    mined: str | None
+    mined_per_query: Count
 
 
 @dataclass
