@@ -224,7 +224,7 @@ def _earlier(out: Path, model: Model, rebuild: bool) -> Index | None:
     if index.model["identity"] != model.identity:
         raise InputError(
             f"index {out} was made with another model ({index.model['name']}, {index.model['identity']}, dimension "
-            f"{index.dimension}), found {model.name}, {model.identity}: choose another out, or rebuild=true to replace it"
+            f"{index.dimension}), found {model.name}, {model.identity}: choose another out, or rebuild=true"
         )
     return index
 
@@ -271,7 +271,11 @@ def _graph(
     digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
     write_graph(table / NAME, digests, vectors, before / NAME if before else None, advance)
     draw = np.random.default_rng(0).choice
-    docs = [documented(segment.texts[row])[0] for segment in segments for row in draw(len(segment), min(len(segment), SAMPLE))]
+    docs = [
+        documented(segment.texts[row])[0]
+        for segment in segments
+        for row in draw(len(segment), min(len(segment), SAMPLE))
+    ]
     queries = [model.query(doc) for doc in list(filter(None, docs))[:SAMPLE]]
     recall = measured_recall(vectors, Graph(table / NAME, np.concatenate(digests)), queries) if queries else None
     return {"recall@10": recall, "queries": len(queries)}
@@ -282,12 +286,13 @@ def _key(sources: Sources) -> str:
     digest = hashlib.sha256(harvester_version().encode())
     for language, files in sources.files.items():
         for file in files:
-            digest.update(f"\n{language}\0{sources.trees[file.tree].root}\0{file.path}\0{file.size}\0{file.stamp}".encode(
-                "utf-8", "replace"
-            ))
+            digest.update(
+                f"\n{language}\0{sources.trees[file.tree].root}\0{file.path}\0{file.size}\0{file.stamp}".encode(
+                    "utf-8", "replace"
+                )
+            )
     return digest.hexdigest()[:16]
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-

@@ -38,7 +38,7 @@ class Embedder:
         if not np.isfinite(vectors_MD).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors_MD).all(axis=1))[0])
             raise InputError(
-                f"the model {self.model.checkpoint} gives embeddings that are no numbers in half precision, such as for "
-                f"{codes[bad][:60]!r}: take another run"
+                f"the model {self.model.checkpoint} gives embeddings that are no numbers in half precision, such as "
+                f"for {codes[bad][:60]!r}: take another run"
             )
         return vectors_MD

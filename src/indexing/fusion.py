@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FUSIONS = ("none", "rrf")
 CONSTANT = 60  # the paper's
 DEPTH = 1000  # of each ranking; what neither has among its first is not found
 

@@ -17,7 +17,11 @@ from src.indexing.nearest import best
 from src.indexing.store import Index
 
 NAME = "graph.usearch"
-CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 256  # of 64, 128, 256, 512: see tests/benchmarks/approximate.py
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = (
+    16,
+    128,
+    256,
+)  # of 64, 128, 256, 512: see tests/benchmarks/approximate.py
 BATCH = 4096  # vectors that are added at a time
 
 

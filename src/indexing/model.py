@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
@@ -23,7 +24,6 @@ from src.parts import embed_parts
 from src.products import LinearLayers
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
-LONGEST_QUERY = 10_000  # characters
 UNREAD = " qqzx"  # a word that changes what any tokenizer makes of a text, if it is read at all
 
 
@@ -43,7 +43,10 @@ class Model:
         held = load_checkpoint(path)
         check_targets(held["run_config"], path)
         cfg = OmegaConf.create(held["run_config"])
-        encoder: Encoder = instantiate(cfg.backbone.encoder)
+        try:
+            encoder: Encoder = instantiate(cfg.backbone.encoder)
+        except InstantiationException as error:
+            raise (error.__cause__ or error) from None  # what the constructor says
         restore_encoder(encoder, held, cfg, path)
         weights = {name.removeprefix(PREFIX): held["state_dict"][name] for name in _own(held["state_dict"])}
         try:
@@ -118,16 +121,6 @@ def checkpoint_of(run: str | None, checkpoint: str | None = None) -> Path:
             f"run {run} did not finish ({status}): give a finished run, or one of its checkpoints in checkpoint=FILE"
         )
     return best_checkpoint(folder)
-
-
-def checked_query(query: Any) -> str:
-    """Raises InputError for a query that holds no word, or a text that is none."""
-    text = str(query or "").strip()
-    if not any(sign.isalnum() for sign in text):
-        raise InputError(f"expected a query in words, found {text!r}: say what the function does")
-    if len(text) > LONGEST_QUERY:
-        raise InputError(f"expected a query of at most {LONGEST_QUERY:,} characters, found {len(text):,}")
-    return text
 
 
 def _own(state: dict[str, Any]) -> Sequence[str]:

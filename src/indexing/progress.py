@@ -19,7 +19,11 @@ class Bars(Progress):
             TimeRemainingColumn(),
         )
         super().__init__(
-            *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(), refresh_per_second=5
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+            refresh_per_second=5,
         )
 
     @contextmanager

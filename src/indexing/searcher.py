@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import InputError, nearest
-from src.harvester.names import NAMES
-from src.indexing.fusion import DEPTH, FUSIONS, reciprocal_ranks
+from src.errors import InputError
+from src.indexing.fusion import DEPTH, reciprocal_ranks
 from src.indexing.graph import Graph
-from src.indexing.model import Model, checked_query
+from src.indexing.model import Model
 from src.indexing.nearest import best, rescored
+from src.indexing.options import check_options, checked_query
+from src.indexing.paths import matcher, shown_path, state_of
 from src.indexing.postings import Lexical
 from src.indexing.store import MANIFEST, Index, Place
-
-MOST = 1000  # answers to a query
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class Hit:
     doc: str
     source: str
     state: str  # of the file since it was indexed: empty, `changed` or `gone`
+    row: int  # of the place
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -76,8 +73,8 @@ class Searcher:
         if made["identity"] != self.model.identity:
             raise InputError(
                 f"index {self.folder} was made with another model ({made['name']}, {made['identity']}, dimension "
-                f"{self.index.dimension}) than {self.model.checkpoint} ({self.model.name}, {self.model.identity}): give "
-                "that model's run, or make the index again with rebuild=true"
+                f"{self.index.dimension}) than {self.model.checkpoint} ({self.model.name}, {self.model.identity}): "
+                "give that model's run, or make the index again with rebuild=true"
             )
 
     def refresh(self) -> None:
@@ -126,15 +123,16 @@ class Searcher:
         for item, score in zip(items.tolist(), scores.tolist()):
             rows = self.index.rows_of(item)
             rows = rows if allowed_R is None else rows[allowed_R[rows]]
-            places = sorted(map(self.index.place, rows.tolist()))
+            places, rows = zip(*sorted((self.index.place(row), row) for row in rows.tolist()))
             lines = range(places[0].start, places[0].end + 1)
             own = taken.setdefault((places[0].root, places[0].path), [])
             if any(lines.start < other.stop and other.start < lines.stop for other in own):
                 continue
             own.append(lines)
             doc, source = self.index.text(item)
-            state = _state(places[0])
-            hits.append(Hit(score, similarity_of[item], places[0], places[1:], doc, source, state))
+            hits.append(
+                Hit(score, similarity_of[item], places[0], list(places[1:]), doc, source, state_of(places[0]), rows[0])
+            )
             if len(hits) == top:
                 break
         return hits
@@ -171,11 +169,10 @@ class Searcher:
 
     @lru_cache(maxsize=8)  # noqa: B019 - a process has one or two searchers
     def _allowed_in(self, stamp: object, languages: tuple[str, ...], paths: tuple[str, ...]) -> np.ndarray:
-        patterns = [re.compile(fnmatch.translate(_anywhere(pattern))).match for pattern in paths]
+        matches = matcher(paths)
         allowed_F = np.array(
             [
-                (not languages or file.language in languages)
-                and (not patterns or any(match(f"/{_named(self.index.roots[file.root], file.path)}") for match in patterns))
+                (not languages or file.language in languages) and matches(self.index.roots[file.root], file.path)
                 for file in self.index.files
             ],
             bool,
@@ -193,44 +190,6 @@ def first(scores_M: np.ndarray, k: int) -> np.ndarray:
     if len(found) > k:
         found = found[scores_M[found] >= np.partition(scores_M[found], -k)[-k]]
     return found[np.lexsort((found, -scores_M[found]))][:k]
-
-
-def check_options(top: Any, languages: Sequence[str], fusion: Any) -> None:
-    """Raises InputError for what a search cannot do."""
-    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= MOST:
-        raise InputError(f"expected top=1 to {MOST}, found {top!r}")
-    for language in languages:
-        if language not in NAMES:
-            raise InputError(f"expected lang={'|'.join(NAMES)}, found {language!r}{nearest(str(language), NAMES)}")
-    if fusion not in FUSIONS:
-        raise InputError(f"expected fusion={'|'.join(FUSIONS)}, found {fusion!r}{nearest(str(fusion), FUSIONS)}")
-
-
-def shown_path(place: Place) -> str:
-    """As a person would type it from here."""
-    file = place.file
-    here = os.getcwd() + os.sep
-    return file.removeprefix(here)
-
-
-def _named(root: str, path: str) -> str:
-    """The path with its root's own name before it."""
-    return f"{os.path.basename(root)}/{path}"
-
-
-def _anywhere(pattern: str) -> str:
-    """`src/*.py` is looked for at any depth; `*` stands for any signs, slashes too."""
-    return pattern if pattern.startswith(("*", "/")) else f"*/{pattern}"
-
-
-def _state(place: Place) -> str:
-    if place.root.endswith(".zip"):
-        return "" if os.path.exists(place.root) else "gone"
-    try:
-        stat = os.stat(place.file)
-    except OSError:
-        return "gone"
-    return "" if (stat.st_size, str(stat.st_mtime_ns)) == (place.size, place.stamp) else "changed"
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

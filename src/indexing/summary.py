@@ -31,16 +31,22 @@ def facts(report: Report, out: Path) -> dict[str, str]:
         "size": f"{size / 1e6:,.1f} MB in {out}",
         "model": f"{manifest['model']['name']}, {manifest['model']['identity']}, dimension {manifest['dimension']}",
     }
-    if reasons := {name.removeprefix("files ").removeprefix("skipped: "): n for name, n in counts.items() if _left_out(name)}:
+    if reasons := {
+        name.removeprefix("files ").removeprefix("skipped: "): n for name, n in counts.items() if _left_out(name)
+    }:
         ranked = sorted(reasons.items(), key=lambda item: -item[1])
         shown["left out"] = ", ".join(f"{n:,} {name.removeprefix('skipped ')}" for name, n in ranked) + " files"
     if report.unreadable:
         more = f" and {len(report.unreadable) - 1} more" if len(report.unreadable) > 1 else ""
-        shown["unreadable"] = f"{report.unreadable[0]}{more}: folders that could not be listed, change their permissions"
+        shown["unreadable"] = (
+            f"{report.unreadable[0]}{more}: folders that could not be listed, change their permissions"
+        )
     if manifest["graph"]:
         graph = manifest["graph"]
-        recall = "not measured: nothing is documented" if graph["recall@10"] is None else (
-            f"{graph['recall@10']:.1%} of the true ten best found, {graph['queries']} queries"
+        recall = (
+            "not measured: nothing is documented"
+            if graph["recall@10"] is None
+            else (f"{graph['recall@10']:.1%} of the true ten best found, {graph['queries']} queries")
         )
         shown["approximate"] = recall
     else:

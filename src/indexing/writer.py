@@ -83,7 +83,9 @@ class Rows:
         return [File(*astuple(file)[:-1], end - file.first) for file, end in zip(self.files, ends)]
 
 
-def settled(folder: Path, held: Sequence[Segment], made: Sequence[Segment], live: np.ndarray, size: int) -> list[Segment]:
+def settled(
+    folder: Path, held: Sequence[Segment], made: Sequence[Segment], live: np.ndarray, size: int
+) -> list[Segment]:
     """Segments that hold exactly the live functions, each once.
 
     Those of the index in which everything lives stay as they are where they are large; the rest is written anew.
@@ -161,7 +163,9 @@ def switch(
         "functions": len(held),
         "items": len(digests),
         "files": len(rows.files),
-        "lexical": statistics([segment.folder for segment in segments]) if segments else {"mean_length": 0, "mean_idf": 0},
+        "lexical": statistics([segment.folder for segment in segments])
+        if segments
+        else {"mean_length": 0, "mean_idf": 0},
         "graph": graph(table),
     }
     part = out / f".{MANIFEST}"
@@ -190,4 +194,6 @@ def check_out(out: Path) -> None:
     ours = {MANIFEST, f".{MANIFEST}", "segments", "tables", ".part", ".lock"}
     found = sorted(path.name for path in out.glob("*") if path.name not in ours) if out.exists() else []
     if found and not (out / MANIFEST).exists():
-        raise InputError(f"expected a new folder or an earlier index in out={out}, found {found[0]} there; choose another")
+        raise InputError(
+            f"expected a new folder or an earlier index in out={out}, found {found[0]} there; choose another"
+        )
