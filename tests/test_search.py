@@ -77,7 +77,7 @@ def test_a_long_query_is_cut_without_a_word(folder) -> None:
 
 
 def test_the_prompt_ends_with_the_first_mistake(folder, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("open a file\n\nsort rows\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("open file\n\nsort rows\n"))
     status, output, errors = search(folder, "top=1", "lines=1")
     assert status == 0
     assert output.index("open_file") < output.index("SortRows")

@@ -270,13 +270,9 @@ def _graph(
     """Writes the approximate search; what it finds of the true ten best, measured with documentation as queries."""
     digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
     write_graph(table / NAME, digests, vectors, before / NAME if before else None, advance)
-    draw = np.random.default_rng(0).choice
-    docs = [
-        documented(segment.texts[row])[0]
-        for segment in segments
-        for row in draw(len(segment), min(len(segment), SAMPLE))
-    ]
-    queries = [model.query(doc) for doc in list(filter(None, docs))[:SAMPLE]]
+    drawn = np.random.default_rng(0).permutation
+    docs = [documented(segment.texts[row])[0] for segment in segments for row in drawn(len(segment))[:SAMPLE].tolist()]
+    queries = [model.query(doc) for doc in drawn(list(filter(None, docs)))[:SAMPLE].tolist()]
     recall = measured_recall(vectors, Graph(table / NAME, np.concatenate(digests)), queries) if queries else None
     return {"recall@10": recall, "queries": len(queries)}
 

@@ -49,10 +49,8 @@ def test_a_filter_lets_others_through(folder) -> None:
 
 
 def test_documentation_finds_nothing_by_bm25(tmp_path) -> None:
-    write(
-        tmp_path / "tree" / "a.py",
-        'def f(x):\n    """Frobnicates."""\n    return x\n\n\ndef g(y):\n    return y\n\n\ndef h(z): pass\n',
-    )
+    others = "def g(y): pass\ndef h(z): pass\n"
+    write(tmp_path / "tree" / "a.py", f'def f(x):\n    """Frobnicates."""\n    return x\n{others}')
     indexed(tmp_path)
     scores = Searcher(tmp_path / "index").lexical.scores("frobnicates")
     assert (scores > 0).sum() == 1

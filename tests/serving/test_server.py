@@ -87,7 +87,7 @@ def test_a_bad_request_ends_the_server(server, path, message) -> None:
 
 def test_a_file_shows_something_else_than_its_text(server, folder) -> None:
     [answer] = json.loads(ask(server, f"/api/search?q={quote('strike')}&lang=python&top=1")[2])["answers"]
-    status, headers, page = ask(server, answer["hits"][0]["open"].partition("#")[0])
+    status, _, page = ask(server, answer["hits"][0]["open"].partition("#")[0])
     assert status == 200
     assert "<script>" not in page
     assert "<img" not in page
