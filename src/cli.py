@@ -36,7 +36,7 @@ EXPECTED = (InputError, HydraException, OmegaConfBaseException, Misconfiguration
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
 # What an interrupted command leaves, where that is no training.
-KEPT = {"harvest": "the same command goes on where this one stopped"}
+KEPT = dict.fromkeys(("harvest", "index"), "the same command goes on where this one stopped")
 
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:

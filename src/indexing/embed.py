@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from lightning.fabric.utilities import move_data_to_device
 
 from src.datamodule import text_loader
 from src.errors import InputError
@@ -22,16 +21,16 @@ class Embedder:
     """
 
     def __init__(self, model: Model, batch_size: int) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model, self.batch_size = model, batch_size
-        model.encoder.to(self.device)
-        self.cut = Cut(model.encoder, token_budget("auto", model.encoder, self.device.type))
+        model.encoder.to(device)
+        self.cut = Cut(model.encoder, token_budget("auto", model.encoder, device))
 
     def __call__(self, codes: Sequence[str]) -> np.ndarray:
         """float16 (M, D) of codes, in their order. Raises InputError for an embedding that is no number."""
         vectors_MD: np.ndarray | None = None
         for batch in text_loader(codes, "code", self.cut, self.batch_size):
-            embeddings_BD = self.model.embed(move_data_to_device(batch["features"], self.device)).half().cpu().numpy()
+            embeddings_BD = self.model.embed(batch["features"]).half().cpu().numpy()
             if vectors_MD is None:
                 vectors_MD = np.empty((len(codes), embeddings_BD.shape[1]), np.float16)
             vectors_MD[batch["row"].numpy()] = embeddings_BD[batch["place"].numpy()]

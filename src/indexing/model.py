@@ -68,8 +68,9 @@ class Model:
     @torch.inference_mode()
     def embed(self, side: Any) -> torch.Tensor:
         """float32 embeddings_BD of a side of a batch, normalised where they are compared by cosine."""
+        device = next(self.encoder.parameters()).device
         with LinearLayers():
-            embeddings_BD = embed_parts(side, self._forward).float()
+            embeddings_BD = embed_parts(_moved(side, device), self._forward).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
 
     def _forward(self, features: Features) -> torch.Tensor:
@@ -121,6 +122,14 @@ def checkpoint_of(run: str | None, checkpoint: str | None = None) -> Path:
             f"run {run} did not finish ({status}): give a finished run, or one of its checkpoints in checkpoint=FILE"
         )
     return best_checkpoint(folder)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item, device) for item in value]
+    return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
 def _own(state: dict[str, Any]) -> Sequence[str]:

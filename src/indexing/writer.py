@@ -98,16 +98,17 @@ def settled(
     kept: list[Segment] = []
     loose: list[Segment] = [*made]
     lives = [bool(np.isin(segment.digests, live, assume_unique=True).all()) for segment in held]
-    nothing_new = not any(np.isin(segment.digests, live).any() for segment in made)
+    nothing_new = not made
     for segment, all_live in zip(held, lives):
         stays = all_live and (len(segment) >= FULL // 2 or (nothing_new and all(lives)))
         (kept if stays else loose).append(segment)
-    taken = np.concatenate([segment.digests for segment in kept] or [np.empty(0, np.uint64)])
-    parts: list[tuple[Segment, np.ndarray]] = []
-    for segment in loose:
-        rows = np.flatnonzero(np.isin(segment.digests, live) & ~np.isin(segment.digests, taken))
-        taken = np.concatenate([taken, segment.digests[rows]])
-        parts.append((segment, rows))
+    loose_digests = np.concatenate([segment.digests for segment in loose] or [np.empty(0, np.uint64)])
+    kept_digests = np.concatenate([segment.digests for segment in kept] or [np.empty(0, np.uint64)])
+    wanted = np.zeros(len(loose_digests), bool)
+    wanted[np.unique(loose_digests, return_index=True)[1]] = True  # the first of each
+    wanted &= np.isin(loose_digests, live) & ~np.isin(loose_digests, kept_digests)
+    own = np.split(wanted, np.cumsum([len(segment) for segment in loose])[:-1])
+    parts = [(segment, np.flatnonzero(rows)) for segment, rows in zip(loose, own)]
     return kept + [_merged(folder, group, size) for group in _grouped(parts)]
 
 
@@ -183,8 +184,6 @@ def _remove_all_but(folder: Path, names: Sequence[str]) -> None:
     for path in folder.glob("*") if folder.exists() else ():
         if path.name not in names:
             shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(".*"):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def check_out(out: Path) -> None:

@@ -53,7 +53,8 @@ function restore() {
 
 async function search(keep = false) {
   const asked = parameters();
-  if (!keep) history.pushState(null, "", asked.size ? `?${asked}` : location.pathname);
+  const address = asked.size ? `?${asked}` : "";
+  if (!keep && address !== location.search) history.pushState(null, "", address || location.pathname);
   asking?.abort();
   document.title = fields.q.value.trim() ? `${fields.q.value.trim()} - code search` : "Code search";
   if (!asked.has("q")) return welcome();

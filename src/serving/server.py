@@ -65,7 +65,6 @@ class Handler(BaseHTTPRequestHandler):
     """GET alone."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
     server_version, sys_version = "search", ""
 
     def do_GET(self) -> None:

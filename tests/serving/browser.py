@@ -71,7 +71,7 @@ class Browser:
     def until(self, expression: str) -> None:
         """Waits for it to be true."""
         end = time.monotonic() + PATIENCE
-        while not self.value(expression):
+        while not self.value(f"Boolean({expression})"):
             assert time.monotonic() < end, f"waited {PATIENCE:.0f} s for {expression}"
             time.sleep(0.02)
 

@@ -41,6 +41,7 @@ def page(browser, folders):
 
 def test_a_query_and_its_keys_do_nothing(page) -> None:
     browser, _ = page
+    browser.value("document.activeElement.blur()")
     browser.key("/")
     assert browser.value("document.activeElement.id") == "query"
     browser.type("send packet")
