@@ -7,12 +7,13 @@ the next step. https://www.gnu.org/software/libc/manual/html_node/Malloc-Tunable
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
-LARGEST = 2**31 - 1  # of an int, as mallopt takes it
-OPTIONS = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: LARGEST, M_TOP_PAD: 256 * 2**20}
+NEVER = -1  # a number would be an int, and 2 GiB of freed memory are soon reached
+OPTIONS = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 256 * 2**20}
 # The user's own choice of an allocator, or of its settings, stands.
 OWN_CHOICE = ("LD_PRELOAD", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 SWITCH = "SOFT_INFONCE_ALLOCATOR"  # =system leaves the allocator alone
@@ -29,3 +30,10 @@ def keep_freed_memory() -> str:
     if not all([mallopt(option, value) for option, value in OPTIONS.items()]):
         return "allocator: glibc refused the settings"
     return f"allocator: glibc keeps freed memory for the next step ({SWITCH}=system turns it off)"
+
+
+def give_back_freed_memory() -> None:
+    """Returns what is free to the system after all, for the processes that come next."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -15,6 +15,7 @@ from src.batching import Batching
 from src.checkpoints import best_checkpoint, check_targets, load_checkpoint, restore_encoder  # noqa: F401 - given on
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
+from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
@@ -24,7 +25,7 @@ from src.weights.none import NoEstimator
 
 NUMBERS = (
     *("seed", "trainer.max_epochs", "model.score_scale"),
-    *(f"data.{key}" for key in ("batch_size", "eval_batch_size", "num_workers")),
+    *(f"data.{key}" for key in ("batch_size", "eval_batch_size")),
     *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
 )
 
@@ -35,6 +36,7 @@ def check_numbers(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{key}: expected a number, found {value!r}")
+    loader_workers(cfg.data.num_workers, "cpu")
 
 
 def build_loss(cfg: DictConfig) -> Loss:

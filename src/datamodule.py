@@ -17,7 +17,7 @@ from src.backbones.base import Encoder
 from src.batching import Batching, OneLanguageOrder, RandomBatches
 from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
-from src.devices import LeadersOrder, Share, is_sharded
+from src.devices import LeadersOrder, Share, is_sharded, loader_workers
 from src.errors import InputError, nearest
 from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
@@ -44,7 +44,7 @@ class CodeSearchData(L.LightningDataModule):
         token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
             one batch to the loss. `auto` suits the device, None encodes whole batches.
         chunk: texts of a training batch that are encoded at once, at most; None: any number.
-        num_workers: loader processes; 0 tokenises in the main process.
+        num_workers: loader processes; 0 prepares batches in the main process, `auto` suits the device.
         seed: order of the training pairs.
         cache: folder that keeps the tokens of many texts; None tokenises them in every epoch.
     """
@@ -62,7 +62,7 @@ class CodeSearchData(L.LightningDataModule):
         eval_batch_size: int = 256,
         token_budget: int | str | None = "auto",
         chunk: int | None = None,
-        num_workers: int = 0,
+        num_workers: int | str = 0,
         seed: int = 0,
         cache: str | Path | None = None,
     ) -> None:
@@ -148,8 +148,8 @@ class CodeSearchData(L.LightningDataModule):
             sampler=order,
             drop_last=True,  # a short batch has fewer negatives, and weights whose scale depends on their number
             collate_fn=self._pair_batch(pairs),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=self._workers,
+            persistent_workers=self._workers > 0,
             # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -164,10 +164,17 @@ class CodeSearchData(L.LightningDataModule):
         estimator = self.estimator if self.weigh else None
         return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share)
 
+    @property
+    def _device(self) -> str:
+        return self.trainer.strategy.root_device.type if self.trainer else "cpu"
+
+    @property
+    def _workers(self) -> int:
+        return loader_workers(self.num_workers, self._device)
+
     def _cut(self, most: int | None = None) -> Cut:
-        device = self.trainer.strategy.root_device.type if self.trainer else "cpu"
         # The devices of a sharded model need each other in every forward pass: all must make equally many.
-        budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, device)
+        budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, self._device)
         return Cut(self.encoder, budget, most)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -192,7 +199,7 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self.num_workers, self.cache, self.share)
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self._workers, self.cache, self.share)
 
 
 def text_loader(

@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from src.batching import EpochOrder
+from src.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -136,3 +137,18 @@ def shard(encoder: nn.Module, mesh: dist.DeviceMesh) -> None:
         if type(module).__name__ in blocks:
             fully_shard(module, mesh=mesh)
     fully_shard(encoder, mesh=mesh)
+
+
+def loader_workers(asked: int | str, device: str) -> int:
+    """What `data.num_workers` asks for, on a device of this type: `auto` is 0 on a CPU, 1 elsewhere.
+
+    A process beside the one that trains takes a core from it where it trains on a CPU. Worse, it is a fork: every page
+    of memory that the trainer holds is copied when it is next written to, which took longer than the step itself.
+
+    Raises InputError where it is neither auto nor a whole number from 0.
+    """
+    if asked == "auto":
+        return 0 if device == "cpu" else 1
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 0:
+        raise InputError(f"data.num_workers must be auto or a number of processes from 0, found {asked!r}")
+    return asked

@@ -32,6 +32,7 @@ from src.cache import Cache, code_version, key_of, sha256
 from src.cli import CONF, composed
 from src.corpora.base import fingerprint
 from src.datamodule import text_loader
+from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.fitting import fit, prepare
 from src.launch import alone
@@ -268,7 +269,8 @@ def write_embeddings(
     )
     module = module.to(device).eval()
     budget = token_budget(cfg.data.token_budget, module.encoder, device.type)
-    loader = text_loader(texts, side, Cut(module.encoder, budget), cfg.data.eval_batch_size, cfg.data.num_workers)
+    workers = loader_workers(cfg.data.num_workers, device.type)
+    loader = text_loader(texts, side, Cut(module.encoder, budget), cfg.data.eval_batch_size, workers)
     mapped_ND = None
     with torch.inference_mode():
         for batch in track(loader, f" {name}", transient=True, disable=not sys.stdout.isatty()):

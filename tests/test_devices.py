@@ -17,7 +17,8 @@ from src.batching import EpochOrder, SimilarBatches
 from src.callbacks import NegativeWeights
 from src.corpora.base import Split
 from src.datamodule import CodeSearchData
-from src.devices import LeadersOrder, Share, all_columns, all_rows, own_randomness
+from src.devices import LeadersOrder, Share, all_columns, all_rows, loader_workers, own_randomness
+from src.errors import InputError
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
 from src.weights.bm25 import BM25Estimator
@@ -263,3 +264,15 @@ def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
     assert all(not len(batch["row"]) for batch in embedded[len(batches) :])
     rows = torch.cat([batch["row"] for batch in embedded])
     assert sorted(rows.tolist()) == list(range(23))
+
+
+def test_a_process_beside_the_trainer_takes_its_core_and_copies_its_memory():
+    assert loader_workers("auto", "cpu") == 0
+    assert loader_workers("auto", "cuda") == 1
+    assert loader_workers(2, "cpu") == 2
+
+
+@pytest.mark.parametrize("asked", ["atuo", -1, 1.5, True, None])
+def test_a_number_of_loader_processes_that_is_none_reaches_the_loader(asked):
+    with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes from 0"):
+        loader_workers(asked, "cpu")

@@ -3,11 +3,11 @@ r"""Cost of a training step with an estimator, as a ratio to the same step with 
 python -m src.bench.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
 python -m src.bench.estimators --backbone minilm --estimators bm25,simcse backbone.name=FOLDER \
     weights.checkpoint=FOLDER data.batch_size=64
-python -m src.bench.estimators data.num_workers=0        (all in one process: what it costs in CPU time)
+python -m src.bench.estimators data.num_workers=1        (batches are made by another process)
 
-A step is everything from the data loader to updated weights, as in training: workers tokenise and gather, the model
-embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is the paper's way,
-for comparison: no features, but a forward pass of an encoder over the queries inside every step.
+A step is everything from the data loader to updated weights, as in training: texts are looked up and similarities
+gathered, the model embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is
+the paper's way, for comparison: no features, but a forward pass of an encoder over the queries inside every step.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def endless(data: CodeSearchData) -> Iterator[dict]:
     loader = data.train_dataloader()
     number = len(loader.dataset)
     order = [i for epoch in range(1000) for i in loader.sampler.order(epoch)[: number - number % data.batch_size]]
-    workers = {"num_workers": data.num_workers, "generator": torch.Generator()}
+    workers = {"num_workers": loader.num_workers, "generator": torch.Generator()}
     return iter(DataLoader(loader.dataset, data.batch_size, sampler=order, collate_fn=loader.collate_fn, **workers))
 
 
