@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -31,11 +32,8 @@ def facts(report: Report, out: Path) -> dict[str, str]:
         "size": f"{size / 1e6:,.1f} MB in {out}",
         "model": f"{manifest['model']['name']}, {manifest['model']['identity']}, dimension {manifest['dimension']}",
     }
-    if reasons := {
-        name.removeprefix("files ").removeprefix("skipped: "): n for name, n in counts.items() if _left_out(name)
-    }:
-        ranked = sorted(reasons.items(), key=lambda item: -item[1])
-        shown["left out"] = ", ".join(f"{n:,} {name.removeprefix('skipped ')}" for name, n in ranked) + " files"
+    if reasons := left_out(counts):
+        shown["left out"] = ", ".join(f"{n:,} {why}" for why, n in reasons.most_common()) + " files"
     if report.unreadable:
         more = f" and {len(report.unreadable) - 1} more" if len(report.unreadable) > 1 else ""
         shown["unreadable"] = (
@@ -54,5 +52,10 @@ def facts(report: Report, out: Path) -> dict[str, str]:
     return shown
 
 
-def _left_out(name: str) -> bool:
-    return name.startswith(("files skipped", "skipped "))
+def left_out(counts: Counter[str]) -> Counter[str]:
+    """Why files were left out -> how many, by their path or by their content."""
+    found: Counter[str] = Counter()
+    for name, number in counts.items():
+        if name.startswith(("files skipped: ", "skipped ")):
+            found[name.removeprefix("files skipped: ").removeprefix("skipped ")] += number
+    return found
