@@ -13,6 +13,7 @@ from src.errors import InputError
 from src.indexing.options import unread_words
 from src.indexing.paths import STATES, state_of
 from src.indexing.searcher import Hit, Searcher
+from src.indexing.store import Place
 from src.serving.colours import lines, pieces
 
 
@@ -62,6 +63,8 @@ class Answers:
 
     def _shown(self, hit: Hit, index: int) -> dict[str, Any]:
         plain = hit.plain()
+        plain["label"] = _label(hit.place)
+        plain["copies"] = [_label(copy) for copy in hit.copies]
         plain["state"] = STATES.get(hit.state, "")
         plain["code"] = pieces(hit.source, hit.place.language)
         plain["open"] = f"/file?index={index}&row={hit.row}#L{hit.place.start}"
@@ -89,6 +92,11 @@ class Answers:
             "state": STATES.get(state_of(place), ""),
             "lines": lines(text, place.language),
         }
+
+
+def _label(place: Place) -> str:
+    """Short, and enough to tell where it is: the root's own name, the path below it, the line."""
+    return f"{os.path.basename(place.root)}/{place.path}:{place.start}"
 
 
 def _read(root: str, path: str) -> str:
