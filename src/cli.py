@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -17,13 +18,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch
 from src.allocator import keep_freed_memory
-from src.errors import InputError, is_interrupt, nearest
+from src.errors import InputError, PrunedError, is_interrupt, nearest
+from src.sweeps import gpus
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 CONF = Path(__file__).parents[1] / "conf"
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
-EXPECTED = (InputError, HydraException, OmegaConfBaseException, MisconfigurationException, OSError)
+EXPECTED = (InputError, HydraException, OmegaConfBaseException, OSError)
 
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
@@ -55,12 +56,16 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         swept = job.mode == RunMode.MULTIRUN
         if swept:
             quiet_libraries()  # a launcher may have started this process
+            if gpu := gpus.take_one(job.launcher):
+                log.info("GPU %s of this machine is this process's", gpu)
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
             with claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
-        except EXPECTED as error:
+        except PrunedError as stop:
+            print(f"pruned: {stop}", flush=True)
+        except expected() as error:
             if wants_traceback:
                 raise
             failed.append(error)
@@ -78,7 +83,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if config_name not in SEVERAL and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
-    except EXPECTED as error:
+    except expected() as error:
         if wants_traceback:
             raise
         failed.append(error)
@@ -93,6 +98,23 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         sys.exit(130)
     if failed:
         sys.exit(2)
+
+
+def imported(module: str) -> Callable[[DictConfig], Any]:
+    """The module's `main`, which is not imported before there is a job to run."""
+
+    def task(cfg: DictConfig) -> Any:
+        main = importlib.import_module(module).main
+        quiet_libraries()  # Lightning sets the level of its messages when it is imported
+        return main(cfg)
+
+    return task
+
+
+def expected() -> tuple[type[BaseException], ...]:
+    """The errors of the user's making; Lightning's only where it is there, since to import it takes seconds."""
+    lightning = sys.modules.get("lightning.fabric.utilities.exceptions")
+    return (*EXPECTED, lightning.MisconfigurationException) if lightning else EXPECTED
 
 
 def _say(error: BaseException, config_name: str) -> None:

@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class PrunedError(InputError):
+    """A trial of a search was ended early, since it promised less than others; no failure."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint such as `; did you mean 'bm25'?`, or the empty string when no valid name is near."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)

@@ -31,6 +31,7 @@ from src.datamodule import CodeSearchData
 from src.devices import load_state
 from src.errors import InputError, nearest
 from src.module import CodeSearchModule
+from src.sweeps import trial
 from src.weights.base import Estimator
 
 KEEP = ("best", "last")
@@ -107,6 +108,7 @@ def fit(
     callbacks = [kept, throughput, NegativeWeights(), Interruptible(), *([] if in_terminal else [EpochLines()])]
     if keep_last:
         callbacks.append(ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False))
+    callbacks += trial.callbacks(cfg)
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,

@@ -18,7 +18,7 @@ from src.losses.base import Loss
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts
 from src.teachers import attach
-from src.train import complete
+from src.train import complete, dashboards, start_loggers
 from src.weights.base import Estimator
 
 
@@ -44,6 +44,14 @@ def main(cfg: DictConfig) -> None:
 
         found = inspect(cfg, estimators, item_S, known, loss, neighbours(cfg))
         report(run, found, looked_at, facts)
+        share(cfg, run, found)
+
+
+def share(cfg: DictConfig, run: RunDirectory, found: Inspection) -> None:
+    """The page and its numbers as a W&B run, where logger.wandb.artifacts asks for pages."""
+    if "wandb" in cfg.logger and "pages" in cfg.logger.wandb.artifacts:
+        for logger in dashboards(start_loggers(cfg, run, job_type="inspection")):
+            logger.finish(found.numbers)
 
 
 def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[str, str]) -> None:

@@ -3,6 +3,8 @@
 Lightning's own launcher (`trainer.devices=2`) starts the others when the training starts, by the same command; torchrun
 and SLURM start all of them at once. All run the same entry point and make the same objects. The first one prints and
 writes the run directory; what the others write goes to a folder that is thrown away.
+
+torch and Lightning are imported where they are used: a sweep that has nothing to run is over before they would be.
 """
 
 from __future__ import annotations
@@ -18,12 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
-import torch
 from hydra.utils import instantiate
-from lightning import Trainer
-from lightning.pytorch.strategies import ParallelStrategy
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import InputError
@@ -76,13 +73,17 @@ def settle(cfg: DictConfig) -> int:
 
     Raises InputError where they contradict each other, or where the devices cannot share a batch evenly.
     """
+    from lightning.pytorch.strategies import ParallelStrategy
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+    from torch import distributed
+
     trainer, launch = cfg.trainer, Launch.found()
     if launch is not None:
         if trainer.devices == "auto":
             trainer.devices = launch.per_node
         if trainer.num_nodes == 1:
             trainer.num_nodes = launch.nodes
-    probe: Trainer = instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    probe = instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     world = probe.num_devices * probe.num_nodes
     if launch is not None and launch.processes != world:
         raise InputError(
@@ -99,7 +100,7 @@ def settle(cfg: DictConfig) -> int:
             f"trainer.strategy={trainer.strategy!r} forks this process, and what its copies found would be lost: "
             "take trainer.strategy=ddp"
         )
-    if torch.distributed.is_initialized() and world not in (1, joined := torch.distributed.get_world_size()):
+    if distributed.is_initialized() and world not in (1, joined := distributed.get_world_size()):
         raise InputError(
             f"the jobs of a sweep have the devices that its first one had: expected {joined}, found {world}; start one "
             "sweep for each number of devices"
@@ -118,6 +119,8 @@ def settle(cfg: DictConfig) -> int:
 @contextmanager
 def alone() -> Iterator[None]:
     """Inside, this process is nobody's part: what it trains it trains on one device, and it prints."""
+    from lightning.pytorch.utilities import rank_zero_only
+
     hidden = {key: value for key, value in os.environ.items() if key in KEYS or key.startswith(PREFIXES)}
     before = rank_zero_only.rank
     for key in hidden:
@@ -162,6 +165,10 @@ def is_over() -> bool:
 
 def lost_another(error: BaseException) -> bool:
     """Whether the error says no more than that another process is gone."""
-    if not isinstance(error, RuntimeError) or not torch.distributed.is_initialized():
+    if not isinstance(error, RuntimeError):
         return False
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        return False
+    return isinstance(error, distributed.DistError) or "gloo" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -69,6 +70,8 @@ class CodeSearchModule(L.LightningModule):
         self.replay = replay
         self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
         self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
+        # Called with ranks_N, queries_ND and codes_MD of a test: embeddings are not kept.
+        self.on_tested: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None
         self._embedded: tuple[list, list] = ([], [])
 
     # Scores
@@ -157,17 +160,20 @@ class CodeSearchModule(L.LightningModule):
             share = self.share.rows(len(query_ND))
             ranked = rank_queries(query_ND[share], codes_MD[among], own_N[share])
             ranks.append(all_rows(ranked, self.share, self.device))
-        return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD[positive_N]
+        return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD
 
     def on_validation_epoch_end(self) -> None:
-        ranks_N, queries_ND, positives_ND = self._rank("valid")
+        ranks_N, queries_ND, codes_MD = self._rank("valid")
+        positives_ND = codes_MD[self.trainer.datamodule.positives("valid").to(codes_MD.device)]
         means = [(1 / ranks_N[own]).mean().float() for own, _ in self.trainer.datamodule.pools("valid")]
         self.log("val/mrr", means[0] if len(means) == 1 else torch.stack(means).mean(), prog_bar=True)
         self.log("val/alignment", alignment(queries_ND, positives_ND))
         self.log("val/uniformity", uniformity(torch.cat([queries_ND, positives_ND])))
 
     def on_test_epoch_end(self) -> None:
-        self.test_ranks, _, _ = self._rank("test")
+        self.test_ranks, queries_ND, codes_MD = self._rank("test")
+        if self.on_tested:
+            self.on_tested(self.test_ranks, queries_ND, codes_MD)
         sizes = self.trainer.datamodule.corpus.split("test").sizes
         self.log_dict({f"test/{name}": float(value) for name, value in summarize(self.test_ranks, sizes).items()})
 

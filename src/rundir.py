@@ -1,12 +1,13 @@
 """A run's directory: what a paper could be written from.
 
 config.yaml        the resolved configuration, and which option of each group was chosen
-status.json        running | finished | failed | interrupted, with the error
+status.json        running | finished | failed | pruned | interrupted, with the error
 environment.json   versions, hardware, git revision, seed, fingerprints of the data
 metrics.json       flat: test/mrr, val/mrr, bm25/mrr, train/seconds, ...
 test_ranks.csv     query_id,rank of every test query
 checkpoints/       best.ckpt (by val/mrr) and last.ckpt
 train.log          every message of the run
+README.md          what became of it, as a model card (src/card.py)
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError, is_interrupt
+from src.errors import InputError, PrunedError, is_interrupt
 
 PACKAGES = (
     "torch",
@@ -73,7 +73,8 @@ class RunDirectory:
             if is_interrupt(error):
                 self._write_status("interrupted", start)
             else:
-                self._write_status("failed", start, error=f"{type(error).__name__}: {error}".splitlines()[0])
+                status = "pruned" if isinstance(error, PrunedError) else "failed"
+                self._write_status(status, start, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
         self._write_status("finished", start)
 
@@ -123,6 +124,8 @@ def read_ranks(path: Path) -> dict[str, float]:
 
 def environment(seed: int, **data: Any) -> dict[str, Any]:
     """What a number depends on beside the configuration: versions, hardware, code, seed, and `data` as given."""
+    import torch  # here, as readers of run directories need none of it
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

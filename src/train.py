@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sys
+
+    from src import cli
+
+    # What follows takes seconds to import, and a sweep may have nothing to run.
+    cli.run(cli.imported("src.train"), "train")
+    sys.exit()
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +19,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
-from src import cli, launch
+from src import card, launch
 from src.build import build_estimator, build_loss, check_numbers
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
@@ -20,6 +29,8 @@ from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.fitting import fit, prepare
 from src.loggers import ForgivingWandbLogger
+from src.loggers.about import about
+from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
 from src.rundir import RunDirectory, environment, relative, run_name
@@ -41,18 +52,19 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with run.recording():
+    with card.kept(run), run.recording():
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
-        run.write_json("environment.json", environment(cfg.seed, **fingerprints(corpus)))
+        facts = fingerprints(corpus)
+        run.write_json("environment.json", environment(cfg.seed, **facts))
 
         announce(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach(estimator, cfg)
         module, data = prepare(cfg, corpus, estimator)
-        loggers = start_loggers(cfg, run) if launch.is_first() else []
+        loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_first() else []
         trained = fit_and_test(cfg, module, data, run, loggers)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
         plain = train_plain(cfg, corpus, estimator, run) if cfg.compare_infonce else None
@@ -60,9 +72,9 @@ def main(cfg: DictConfig) -> float:
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
-        for logger in loggers:
-            if isinstance(logger, ForgivingWandbLogger):
-                logger.finish(metrics)
+        for logger in dashboards(loggers):
+            logger.tables["results"] = results(metrics, run_name(cfg.choices))
+            logger.finish(metrics)
     return metrics["val/mrr"]
 
 
@@ -89,7 +101,11 @@ def fit_and_test(
 ) -> Trained:
     """One training and its test: the epoch that is kept is tested, once."""
     fitted = fit(cfg, module, data, run.path, loggers, keep_last)
+    if shown := dashboards(loggers):
+        module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
     fitted.trainer.test(module, datamodule=data, verbose=False)
+    for logger in shown:
+        logger.tables["examples"] = examples.columns, examples.rows
     ranks = module.test_ranks.cpu().numpy()
     run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
@@ -119,20 +135,19 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     )
 
 
-def start_loggers(cfg: DictConfig, run: RunDirectory) -> list[Logger]:
-    """The loggers of conf/logger, told what a dashboard slices by: loss, weights, lang, backbone, seed."""
-    loggers = []
-    for name, node in cfg.logger.items():
-        about = {}
-        if name == "wandb":
-            about = {
-                "name": run.path.name,
-                "group": "-".join(cfg.choices[g] for g in ("corpus", "lang", "backbone")),
-                "tags": [f"{group}={choice}" for group, choice in cfg.choices.items()],
-                "config": OmegaConf.to_container(cfg, resolve=True),  # choices.loss, loss.alpha, seed, ...
-            }
-        loggers.append(instantiate(node, save_dir=str(run.path), _partial_=True)(**about))
-    return loggers
+def start_loggers(
+    cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None, **other: str
+) -> list[Logger]:
+    """The loggers of conf/logger; a dashboard is told what it slices by (`about`), less what `other` says otherwise."""
+    told = {"wandb": lambda: {**about(cfg, run.path, data), **other}}
+    return [
+        instantiate(node, save_dir=str(run.path), _partial_=True)(**told[name]() if name in told else {})
+        for name, node in cfg.logger.items()
+    ]
+
+
+def dashboards(loggers: Sequence[Logger]) -> list[ForgivingWandbLogger]:
+    return [logger for logger in loggers if isinstance(logger, ForgivingWandbLogger)]
 
 
 def train_plain(cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory) -> Trained:
@@ -192,7 +207,3 @@ def report(
         relative(run.path),
     )
     return metrics
-
-
-if __name__ == "__main__":
-    cli.run(main, "train")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
+from src import cli
 from tests.commands import QUICK, run_command
 from tests.doubles import write_corpus
 
@@ -84,3 +86,12 @@ def test_a_bug_of_ours_is_hidden_behind_one_line(root, tmp_path, monkeypatch):
     monkeypatch.setattr("src.train.build_loss", broken)
     with pytest.raises(ZeroDivisionError):
         run_command("train", tmp_path, *QUICK, "corpus=codesearchnet", f"corpus.root={root}")
+
+
+def test_a_library_that_a_job_imports_gives_its_advice(tmp_path, monkeypatch):
+    (tmp_path / "late.py").write_text(
+        "import logging\nlogging.getLogger('lightning.pytorch').setLevel('INFO')\n"
+        "main = lambda cfg: logging.getLogger('lightning.pytorch').level\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cli.imported("late")(None) == logging.WARNING

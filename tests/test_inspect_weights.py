@@ -9,6 +9,7 @@ import pytest
 
 from tests.commands import QUICK, run_command
 from tests.doubles import sentences, write_corpus
+from tests.transactions import finished
 
 EVIL = "<script>alert('query')</script>"
 
@@ -113,3 +114,17 @@ def test_a_corpus_with_nothing_to_find_is_a_traceback(tmp_path):
     result = run_command("inspect_weights", tmp_path / "run", *QUICK, *corpus)
     assert result.status == 2
     assert "lower threshold" in result.errors
+
+
+def test_the_page_is_uploaded_unasked_or_not_at_all(options, tmp_path):
+    asked = ("estimators=[bm25]", "logger=wandb", "logger.wandb.artifacts=[pages]")
+    result = run_command("inspect_weights", tmp_path, *options, *asked)
+    assert result.status == 0, result.errors
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    found = finished(path)
+    (run,) = [record.run for record in found if record.HasField("run")]
+    assert run.job_type == "inspection"
+    (artifact,) = [record.artifact for record in found if record.HasField("artifact")]
+    assert [content.path for content in artifact.manifest.contents] == ["inspection.html"]
+    result = run_command("inspect_weights", tmp_path / "unasked", *options, *asked[:2])
+    assert not (tmp_path / "unasked" / "wandb").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import signal
 import subprocess
@@ -212,15 +213,29 @@ def test_the_dashboard_cannot_slice_by_a_parameter_of_the_loss(root, tmp_path, m
             told.update(about)
             super().__init__(save_dir, name="", version="")
 
+    importlib.import_module("src.train")  # which then has the true one, and takes this for another kind of logger
     monkeypatch.setattr("src.loggers.ForgivingWandbLogger", Logger)
     result = run_command(
         *("train", tmp_path, *SMALL, f"corpus.root={root}", "logger=wandb", "loss.alpha=0.5", "trainer.max_epochs=1")
     )
     assert result.status == 0, result.errors
-    assert told["config"]["loss"]["alpha"] == 0.5
-    assert told["config"]["choices"]["loss"] == "soft_infonce"
+    assert told["config"]["loss/alpha"] == 0.5
+    assert told["config"]["loss"] == "soft_infonce"
     assert told["config"]["seed"] == 1
+    assert told["config"]["data/test_queries"] == 13
     assert {"loss=soft_infonce", "weights=bm25", "lang=python", "backbone=tiny"} <= set(told["tags"])
+
+
+def test_a_query_is_shown_beside_the_rank_of_another_or_the_results_without_a_baseline(root, tmp_path):
+    result = run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "logger=wandb", "trainer.max_epochs=1")
+    assert result.status == 0, result.errors
+    tables = {path.name.split("_")[0]: json.loads(path.read_text()) for path in tmp_path.rglob("*.table.json")}
+    shown = [dict(zip(tables["examples"]["columns"], row)) for row in tables["examples"]["data"]]
+    assert [row["rank"] for row in shown] == list(read_ranks(tmp_path / "test_ranks.csv").values())
+    assert all((row["rank"] == 1) == (row["answer"] == row["code 1"]) for row in shown)  # nothing ties here
+    assert all(row["score 1"] >= row["score 2"] >= row["score 3"] for row in shown)
+    rows = [row[0] for row in tables["results"]["data"]]
+    assert rows == ["soft_infonce bm25", "BM25", "soft_infonce bm25 minus BM25"]
 
 
 def test_an_interrupted_comparison_loses_the_finished_run(root, tmp_path, monkeypatch):

@@ -16,12 +16,14 @@ from rich.markup import escape
 from src.cli import quiet_libraries
 from src.errors import InputError
 from src.inspection.tables import print_tables
+from src.report.cells import CHOICES, cells
 from src.report.compare import Comparison, compare
 from src.report.page import page
 from src.report.plot import plot_differences
-from src.report.runs import LeftOut, cells, find_runs
+from src.report.runs import LeftOut, find_runs
 from src.report.tables import headline, latex, markdown, results, to_csv
 from src.report.texts import read_texts
+from src.report.tried import tried_table
 from src.rundir import RunDirectory, relative
 
 BASELINE = "infonce"
@@ -40,6 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--mix-pools", action="store_true", help="runs over several pools: tables of their own instead of an error"
     )
     parser.add_argument(
+        "--choose",
+        choices=CHOICES,
+        default=CHOICES[0],
+        help="hyper-parameters of a row: those with the best val/mrr (valid, the default), or each in a row of its own",
+    )
+    parser.add_argument(
         "--no-texts", action="store_true", help="do not read the corpora again: ids of queries instead of their texts"
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
@@ -51,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not runs:
             also = "".join(f"; {run.path} is not: {run.why}" for run in left_out[:1])
             raise InputError(f"no finished runs below {', '.join(map(str, given.runs))}{also}")
-        comparisons = compare(cells(runs, given.mix_pools), given.baseline)
+        comparisons = compare(cells(runs, given.mix_pools, given.choose), given.baseline)
         if given.plot:
             plot_differences(comparisons, given.plot, given.baseline)
         folder = write(comparisons, left_out, given.to or given.runs[0] / "report", given.no_texts)
@@ -88,7 +96,7 @@ def show(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], as_mark
         print(markdown(comparisons), end="")
         return
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    print_tables(map(results, comparisons), console)
+    print_tables([*filter(None, map(tried_table, comparisons)), *map(results, comparisons)], console)
     console.print()
     for sentence in headline(comparisons, left_out):
         console.print(escape(sentence), highlight=False)

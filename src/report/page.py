@@ -15,6 +15,7 @@ from src.report.plots import plots
 from src.report.runs import LeftOut, Setting
 from src.report.tables import METHOD, cost, headline, left_out_table, overview, results, text_tables
 from src.report.texts import Moved, Texts, moved
+from src.report.tried import selection, tried_table
 
 
 def page(
@@ -28,8 +29,7 @@ def page(
         headline=headline(comparisons, left_out),
         facts={
             "method": METHOD,
-            "selection": "nothing was chosen by its test ranks: each run was tested once, at the epoch that it kept "
-            "(the best on valid, or the last with keep=last), and every finished run is in a table",
+            "selection": selection(comparisons),
         },
         plots={},
         tables=[overview(comparisons)] if len([c for c in comparisons if c.compared]) > 1 else [],
@@ -48,6 +48,7 @@ def section(comparison: Comparison, texts: Texts | str) -> dict[str, Any]:
         "title": main.title,
         "main": main,
         "tables": tables,
+        "tried": tried_table(comparison),
         "plots": {caption: Markup(svg) for caption, svg in plots(comparison).items()},
         "note": missing or read.note,
         "moved": {

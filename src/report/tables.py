@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.inspection.tables import Table
+from src.report.cells import hyperparameters
 from src.report.compare import Comparison, Row
-from src.report.runs import LeftOut, Run, recipe
+from src.report.runs import LeftOut, Run
 from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Group, Texts
+from src.report.tried import budgets, chosen_rows, tried_table
 
 MARKS = {"better": "better", "worse": "worse", "undecided": ""}
 NAMED = 4  # decided differences in the headline
@@ -50,6 +52,7 @@ def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> 
             )
         if len(decided[verdict]) > NAMED:
             sentences.append(f"And {len(decided[verdict]) - NAMED:,} more that are {verdict}: see the tables.")
+    sentences += budgets(comparisons)
     if left_out:
         sentences.append(f"{len(left_out):,} {'run' if len(left_out) == 1 else 'runs'} did not finish: see the end.")
     return sentences
@@ -65,6 +68,9 @@ def results(comparison: Comparison) -> Table:
     difference = (f"minus {comparison.baseline}", "95%", "p", "Holm", "")
     columns = ("", "MRR", "95%", *difference, "seeds", "over seeds", "seeds above")
     rows = [_result(row) for row in comparison.rows]
+    if chosen_rows([comparison]):
+        columns = (*columns, "recipes tried")
+        rows = [(*shown, str(row.cell.budget)) for shown, row in zip(rows, comparison.rows)]
     bm25 = comparison.run.metrics
     if "bm25/mrr" in bm25:
         interval = f"{bm25['bm25/mrr_low']:.3f} to {bm25['bm25/mrr_high']:.3f}"
@@ -111,7 +117,7 @@ def cost(comparison: Comparison) -> Table:
     """What training took, and on what."""
     rows = []
     for row in comparison.rows:
-        runs, of = row.cell.runs, recipe(row.cell.runs[0])
+        runs, of = row.cell.runs, hyperparameters(row.cell.runs[0])
         seconds = np.array([run.metrics["train/seconds"] for run in runs if "train/seconds" in run.metrics])
         speeds = [run.metrics.get("train/pairs_per_second") for run in runs]
         speed = np.mean([s for s in speeds if s]) if any(speeds) else None
@@ -172,11 +178,13 @@ def left_out_table(left_out: Sequence[LeftOut]) -> Table:
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """Tables of results, and how they were made."""
     parts = []
-    for table in map(results, comparisons):
+    tables = [*map(results, comparisons), *filter(None, map(tried_table, comparisons))]
+    for table in tables:
         escaped = [[cell.replace("|", "\\|") for cell in row] for row in (table.columns, *table.rows)]
         lines = [f"| {' | '.join(row)} |" for row in escaped]
         parts.append("\n".join([table.title, "", lines[0], f"|{'---|' * len(table.columns)}", *lines[1:]]))
-    return "\n\n".join([*parts, METHOD]) + "\n"
+        parts += [table.note] if table.note else []
+    return "\n\n".join([*parts, METHOD, *budgets(comparisons)]) + "\n"
 
 
 SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -199,7 +207,8 @@ def latex(comparisons: Sequence[Comparison]) -> str:
                 mean = f"{d.mean:+.4f}" if d.verdict == "undecided" else rf"\mathbf{{{d.mean:+.4f}}}"
                 shown += [f"${mean}$", f"${d.low:+.4f}$ to ${d.high:+.4f}$", p_value(d.holm)]
             lines.append(" & ".join(shown) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *_as_comment(METHOD)]) + "\n"
+    comment = _as_comment(" ".join([METHOD, *budgets(comparisons)]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *comment]) + "\n"
 
 
 def tex(text: str) -> str:
@@ -223,6 +232,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
                     **{"corpus": corpus, "lang": lang, "backbone": backbone, "name": row.cell.name},
                     **{"loss": run.choices["loss"], "weights": _estimator(run)},
                     "batching": run.choices.get("batching", "random"),
+                    **{"recipes": row.cell.budget, "recipe": str(row.cell.tried[0]) if row.cell.tried else ""},
                     "seeds": " ".join(map(str, row.cell.seeds)),
                     **{"queries": len(comparison.queries), "candidates": int(run.metrics["test/candidates"])},
                     **{"pool": run.pool, "training_pairs": run.training_data},

@@ -50,7 +50,7 @@ class Cell:
         if not self.path.exists():
             return {"status": "missing"}
         found = recorded(self.path)
-        if found.get("status") in ("finished", "failed"):
+        if found.get("status") in ("finished", "failed", "pruned"):
             return found
         return {**found, "status": "running" if is_held(self.path) else "unfinished"}
 

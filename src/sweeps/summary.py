@@ -34,7 +34,7 @@ def print_summary(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell]
     skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in set(ran))
     before = f" ({skipped} of them before)" if skipped and ran else ""
     parts = [f"{counts['finished']} of {len(ended)} cells finished{before}"]
-    parts += [f"{counts[state]} {state}" for state in HINTS if counts[state]]
+    parts += [f"{counts[state]} {state}" for state in (*HINTS, "pruned") if counts[state]]
     hints = dict.fromkeys(hint for state, hint in HINTS.items() if counts[state])
     nothing = "" if ran else "nothing to run: "
     print(f"{nothing}{', '.join(parts)}; {relative(folder)}", *hints, sep="\n  ", flush=True)

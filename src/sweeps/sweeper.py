@@ -52,6 +52,8 @@ class Grid(BasicSweeper):
     Args: those of Hydra's BasicSweeper, and `root`, the folder of all sweeps.
     """
 
+    axes = AXES
+
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         super().__init__(max_batch_size, params)
         self.root = Path(root)
@@ -125,7 +127,7 @@ class Grid(BasicSweeper):
         if given:
             return Path(given[-1].strip("'\""))
         swept = [o for o in chosen if o.is_sweep_override()]
-        axes = axes | {o.get_key_element() for o in swept} | set(AXES)
+        axes = axes | {o.get_key_element() for o in swept} | set(self.axes)
         fixed = [o for o in chosen if o.get_key_element() not in axes and not cells.is_idle(o)]
         fixed.sort(key=lambda override: override.input_line)  # typed in another order, it is the same sweep
         name = self.config.hydra.runtime.choices.get("sweep")

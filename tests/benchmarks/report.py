@@ -18,8 +18,9 @@ import numpy as np
 import yaml
 
 from src.report.__main__ import write
+from src.report.cells import cells
 from src.report.compare import compare
-from src.report.runs import cells, find_runs
+from src.report.runs import find_runs
 from src.rundir import RunDirectory
 
 LOSSES = (

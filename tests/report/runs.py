@@ -33,6 +33,8 @@ def make_run(
     lang: str = "python",
     history: str = HISTORY,
     learning_rate: float = 0.03,
+    val_mrr: float | None = 0.5,
+    valid: str = "",
 ) -> Path:
     run = RunDirectory(root / f"{loss}-{batching}-{masked}-{seed}" if batching != "random" else root / f"{loss}-{seed}")
     choices = {"loss": loss, "weights": "bm25", "lang": lang, "backbone": "tiny", "corpus": "stdlib"}
@@ -42,9 +44,11 @@ def make_run(
     cfg |= {"optimizer": {"learning_rate": learning_rate}, "data": {"batch_size": 8}, "trainer": {"max_epochs": 2}}
     run.write_text("config.yaml", yaml.safe_dump(cfg))
     fingerprints = {"test_pool_fingerprint": pool} | ({"train_fingerprint": train} if train else {})
+    fingerprints |= {"valid_fingerprint": valid} if valid else {}
     run.write_json("environment.json", {"corpus": fingerprints, "hardware": {"cpus": 2, "gpus": []}})
     numbers = {"bm25/mrr": 0.25, "bm25/mrr_low": 0.2, "bm25/mrr_high": 0.3, "test/candidates": 7}
-    run.write_metrics(numbers | {"train/seconds": 10.0 + seed, "train/pairs_per_second": 100.0, "val/mrr": 0.5})
+    numbers |= {"train/seconds": 10.0 + seed, "train/pairs_per_second": 100.0}
+    run.write_metrics(numbers | ({} if val_mrr is None else {"val/mrr": val_mrr}))
     run.write_ranks(list(ranks), list(ranks.values()))
     run.write_json("status.json", {"status": status} if isinstance(status, str) else dict(status))
     if history:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from src.errors import InputError
+from src.report.cells import cells
 from src.report.compare import compare
-from src.report.runs import cells, find_runs
+from src.report.runs import find_runs
 from tests.report.runs import make_run
 
 

@@ -1,7 +1,4 @@
-"""Sweeps that are typed again: what is finished is never run or touched, and what is missing always is.
-
-The command line, Hydra, the sweeper and the run directories are the real ones; a stand-in takes the place of training.
-"""
+"""Sweeps that are typed again: what is finished is never run or touched, and what is missing always is."""
 
 from __future__ import annotations
 
@@ -9,72 +6,16 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.hydra_config import HydraConfig
 
-from src.errors import InputError
 from src.report.runs import find_runs
-from src.rundir import RunDirectory
-from tests.commands import Result, run_command
-
-TWELVE = ("loss=infonce,soft_infonce,bce", "seed=1,2,3,4")
-
-
-class Sweep:
-    """A sweep whose jobs write a line and `metrics.json`, and then do what `behave(seed, loss)` does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "sweeps"
-        self.log = folder / "executed"
-        self.behave: Callable[[int, str], None] = lambda seed, loss: None
-
-    def job(self, cfg) -> None:
-        run = RunDirectory(HydraConfig.get().runtime.output_dir)
-        with run.recording():
-            with self.log.open("a") as file:
-                file.write(f"{run.path.name}\n")
-            self.behave(cfg.seed, cfg.loss["_target_"].rsplit(".", 1)[-1])
-            run.write_metrics({"val/mrr": 0.5})
-
-    def type(self, *overrides: str) -> Result:
-        return run_command("train", self.root, "-m", f"hydra.sweeper.root={self.root}", *overrides)
-
-    def executed(self) -> list[str]:
-        """The jobs that began since it was last asked."""
-        names = self.log.read_text().split() if self.log.exists() else []
-        self.log.unlink(missing_ok=True)
-        return names
-
-    def states(self) -> dict[str, str]:
-        paths = self.root.glob("*/*/status.json")
-        return {path.parent.name: json.loads(path.read_text())["status"] for path in paths}
-
-    def files(self, *states: str) -> dict[Path, tuple]:
-        """Every file of the cells that are in such a state, and what changes where one is written again."""
-        found = {}
-        for path in self.root.glob("*/*/status.json"):
-            if json.loads(path.read_text())["status"] in states:
-                for file in path.parent.rglob("*"):
-                    stat = file.stat()
-                    found[file] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        return found
-
-
-@pytest.fixture
-def sweep(tmp_path, monkeypatch):
-    sweep = Sweep(tmp_path)
-    monkeypatch.setattr("src.train.main", sweep.job)
-    return sweep
-
-
-def fail_for_seed_2(seed: int, loss: str) -> None:
-    if seed == 2:
-        raise InputError("no seed 2")
+from tests.commands import run_command
+from tests.sweeps.jobs import TWELVE, fail_for_seed_2
 
 
 def test_a_sweep_that_was_killed_runs_again_what_it_had_or_leaves_something_out(sweep):
@@ -142,6 +83,23 @@ def test_a_finished_sweep_composes_its_jobs_or_touches_them(sweep, monkeypatch):
     assert "nothing to run: 12 of 12 cells finished" in result.output
 
 
+def test_a_finished_sweep_waits_for_torch(sweep):
+    command = ("-m", f"hydra.sweeper.root={sweep.root}", "seed=1,2")
+    sweep.type("seed=1,2")
+    code = f"""
+import runpy, sys
+sys.argv = ["train", *{command!r}]
+try:
+    runpy.run_module("src.train", run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(*sorted({{"torch", "lightning", "transformers", "wandb", "scipy", "ray", "optuna"}} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "nothing to run: 2 of 2 cells finished" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == ""
+
+
 def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
     sweep.type("seed=1,2")
     first = {path.stat().st_ino for path in sweep.root.glob("*/*/metrics.json")}
@@ -152,71 +110,6 @@ def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
         (folder / "checkpoints").mkdir()
         runs, _ = find_runs([folder])
         assert not runs
-
-
-def test_a_loss_without_similarity_runs_once_per_estimator(sweep):
-    assert sweep.type("sweep=losses_by_estimators", "seed=1,2").status == 0
-    names = sweep.executed()
-    assert len(names) == len(set(names)) == 2 * (1 + 5 * 3)
-    assert sum(name.startswith("infonce_seed") for name in names) == 2
-    assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
-
-
-def test_batches_of_neighbours_lose_the_estimator_that_made_them(sweep):
-    assert sweep.type("loss=infonce", "weights=bm25,simcse", "batching=similar,random").status == 0
-    assert len(sweep.executed()) == 3
-
-
-def test_a_value_of_the_command_line_does_not_replace_that_of_the_grid(sweep):
-    assert sweep.type("sweep=losses_by_estimators", "loss=bce", "weights=bm25,simcse", "lang=python,ruby").status == 0
-    assert len(sweep.executed()) == 4
-
-
-def test_a_changed_setting_finds_the_results_of_another(sweep):
-    sweep.type("seed=1,2")
-    assert len(sweep.executed()) == 2
-    sweep.type("seed=1,2", "loss.alpha=0.5")
-    assert len(sweep.executed()) == 2
-    sweep.type("seed=1,2", "loss.alpha=1.0")  # the default
-    assert len(sweep.executed()) == 2  # a sweep of its own name
-    sweep.type("seed=1,2", "loss.alpha=0.5")
-    assert sweep.executed() == []
-
-
-def test_an_edited_yaml_finds_the_results_of_its_earlier_self(sweep, tmp_path):
-    mine = tmp_path / "conf" / "loss" / "mine.yaml"
-    mine.parent.mkdir(parents=True)
-    command = (f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "loss=mine,infonce")
-    text = "_target_: src.losses.soft_infonce.SoftInfoNCE\nalpha: 1.0\nbeta: 1.0\nweight_temperature: {}\n"
-    mine.write_text(text.format(1.0))
-    assert sweep.type(*command).status == 0
-    assert len(sweep.executed()) == 2
-    mine.write_text(text.format(0.5))
-    sweep.type(*command)
-    assert [name.rsplit("_", 1)[0] for name in sweep.executed()] == ["mine"]
-    assert list(sweep.states().values()) == ["finished"] * 3
-
-
-def test_a_cache_or_a_logger_makes_another_cell(sweep, tmp_path):
-    sweep.type("seed=1,2", "lang=ruby")
-    sweep.executed()
-    sweep.type("seed=1,2", "lang=ruby", f"cache={tmp_path}", "logger=csv", "data.num_workers=0")
-    assert sweep.executed() == []
-
-
-def test_the_order_of_the_words_makes_another_sweep(sweep):
-    sweep.type("seed=1,2", "loss.alpha=0.5", "data.batch_size=64")
-    assert len(sweep.executed()) == 2
-    sweep.type("data.batch_size=64", "seed=2,1", "loss.alpha=0.5")
-    assert sweep.executed() == []
-
-
-def test_more_seeds_run_the_earlier_ones_again(sweep):
-    sweep.type("loss=infonce,bce", "seed=1")
-    sweep.executed()
-    sweep.type("loss=infonce,bce", "seed=2,1")
-    assert len(sweep.executed()) == 2
-    assert len(list(sweep.root.iterdir())) == 1
 
 
 def test_a_bug_in_one_job_stops_the_others_or_hides(sweep):
@@ -322,13 +215,3 @@ def test_a_job_that_was_planned_before_another_process_finished_it_runs_again(sw
     result = sweep.type("seed=1,2")
     assert [name[:5] for name in sweep.executed()] == ["seed1"]
     assert "has finished" in result.errors
-
-
-def test_jobs_in_processes_of_their_own_hide_a_failure(sweep):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    sweep.behave = fail_for_seed_2
-    result = sweep.type("seed=1,2,3", "hydra/launcher=processes")
-    assert result.status == 2
-    assert sorted(sweep.states().values()) == ["failed", "finished", "finished"]
-    assert "no seed 2" in result.output
-    assert len(sweep.executed()) == 3

@@ -1,0 +1,186 @@
+"""A W&B workspace and report that show a project's runs in order: python -m src.dashboard project=soft-infonce"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import wandb
+from omegaconf import DictConfig
+
+from src import cli
+from src.errors import InputError
+from src.loggers.forgiving import STEP
+from src.loggers.server import absence, has_key
+from src.summary import print_facts
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot of W&B, in its words.
+
+    Args:
+        kind: `bar` and `scatter` read summaries, `line` reads histories, `table` shows a table.
+        title: above the plot.
+        keys: what is drawn; of a scatter plot x and y.
+        by: the key of the configuration that bars and lines are averaged over.
+    """
+
+    kind: str
+    title: str
+    keys: tuple[str, ...]
+    by: str | None = None
+
+
+PANELS: dict[str, tuple[Panel, ...]] = {
+    "Results": (
+        Panel("bar", "Test MRR by loss", ("test/mrr",), by="loss"),
+        Panel("bar", "Test MRR by estimator", ("test/mrr",), by="weights"),
+        Panel("bar", "Test MRR minus BM25", ("minus_bm25/mrr",), by="loss"),
+        Panel("scatter", "Valid against test MRR", ("val/mrr.max", "test/mrr")),
+        Panel("scatter", "Training cost against test MRR", ("train/seconds", "test/mrr")),
+        Panel("table", "Results with intervals", ("results",)),
+        Panel("table", "Test queries and their best codes", ("examples",)),
+    ),
+    "Learning": (
+        Panel("line", "Valid MRR", ("val/mrr",), by="loss"),
+        Panel("line", "Training loss", ("train/loss",), by="loss"),
+        Panel("line", "Learning rate", ("train/learning_rate",)),
+        Panel("line", "Pairs per second", ("train/pairs_per_second",)),
+    ),
+    "Weights of the negatives": (
+        Panel("line", "Share of clipped weights", ("weights/share_clipped",), by="weights"),
+        Panel("line", "Effective negatives", ("weights/effective_negatives",), by="weights"),
+        Panel("line", "Least weight", ("weights/min",), by="weights"),
+    ),
+    "Representations": (
+        Panel("line", "Alignment", ("val/alignment",), by="loss"),
+        Panel("line", "Uniformity", ("val/uniformity",), by="loss"),
+        Panel("scatter", "Alignment against uniformity", ("val/alignment", "val/uniformity")),
+    ),
+}
+# Beside the name of a run, in its table; the runs are sorted by the first of the summaries.
+COLUMNS = (
+    *(f"summary:{key}" for key in ("val/mrr.max", "test/mrr", "minus_infonce/mrr", "minus_bm25/mrr")),
+    *(f"config:{key}.value" for key in ("loss", "weights", "corpus", "lang", "backbone", "seed")),
+)
+ORDER = "val/mrr.max"
+INTRODUCTION = (
+    "Every query is ranked against the whole codebase. Runs are sorted by val/mrr, which also chose their epoch; "
+    "test is shown, never chosen by. Bars and lines are means over runs of a loss or an estimator, whatever their "
+    "corpus: filter before you compare. Paired tests over queries are in the page of python -m src.report."
+)
+
+
+def main(cfg: DictConfig) -> None:
+    """Makes both, and prints where they are."""
+    plots, spaces, expressions = libraries()
+    entity = account(cfg)
+    with quiet():
+        space = workspace(cfg.project, entity, cfg.name, plots, spaces, expressions)
+        text = report(cfg.project, entity, cfg.name, plots)
+        try:
+            space.save()
+            text.save()
+        except Exception as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"W&B refused the views of {entity}/{cfg.project} ({line}): does it hold a run?"
+            ) from error
+    print_facts({"workspace": space.url, "report": text.url})
+
+
+def libraries() -> tuple[Any, Any, Any]:
+    """wandb-workspaces, which is an extra."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of pydantic, about the library's own validators
+            import wandb_workspaces.reports.v2 as plots
+            import wandb_workspaces.workspaces as spaces
+            from wandb_workspaces import expr
+    except ImportError as error:
+        raise InputError("the dashboard needs wandb-workspaces, found none: pip install -e '.[dashboard]'") from error
+    return plots, spaces, expr
+
+
+def account(cfg: DictConfig) -> str:
+    """Whose project it is. Raises InputError without a key or a server."""
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        raise InputError(f"the dashboard lives on W&B's server, found WANDB_MODE={os.environ['WANDB_MODE']}: unset it")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if not has_key():
+        raise InputError("the dashboard lives on W&B's server, found no key: wandb login, or set WANDB_API_KEY")
+    if why := absence(cfg.timeout):
+        raise InputError(f"the dashboard lives on W&B's server: {why}")
+    try:
+        return cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity
+    except Exception as error:
+        raise InputError("W&B does not accept the key: wandb login --relogin") from error
+
+
+def workspace(project: str, entity: str, name: str, plots: Any, spaces: Any, expressions: Any) -> Any:
+    """All panels over all runs of the project, grouped as they were run, the best on valid first."""
+    sections = [
+        spaces.Section(name=title, panels=[drawn(panel, plots) for panel in panels], is_open=True)
+        for title, panels in PANELS.items()
+    ]
+    return spaces.Workspace(
+        entity=entity,
+        project=project,
+        name=name,
+        sections=sections,
+        settings=spaces.WorkspaceSettings(x_axis=STEP, max_runs=50, group_by_prefix="first"),
+        runset_settings=spaces.RunsetSettings(
+            groupby=[expressions.Metric("Group"), expressions.Metric("JobType")],
+            order=[expressions.Ordering(expressions.Summary(ORDER), ascending=False)],
+            pinned_columns=["run:displayName", *COLUMNS],
+        ),
+    )
+
+
+def report(project: str, entity: str, name: str, plots: Any) -> Any:
+    """The same panels as a page, a heading for each section."""
+    runs = [plots.Runset(entity=entity, project=project, name="Runs", pinned_columns=list(COLUMNS))]
+    blocks = [plots.P(text=INTRODUCTION), plots.TableOfContents()]
+    for title, panels in PANELS.items():
+        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=laid_out(panels, plots))]
+    return plots.Report(project=project, entity=entity, title=name, blocks=blocks, width="fluid")
+
+
+def laid_out(panels: tuple[Panel, ...], plots: Any) -> list[Any]:
+    """Two to a row of a report's 24 columns."""
+    made = [drawn(panel, plots) for panel in panels]
+    for i, panel in enumerate(made):
+        panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
+    return made
+
+
+def drawn(panel: Panel, plots: Any) -> Any:
+    """The panel as the library has it."""
+    over = {"groupby": plots.Config(panel.by), "groupby_aggfunc": "mean"} if panel.by else {}
+    if panel.kind == "bar":
+        metrics = [plots.SummaryMetric(key) for key in panel.keys]
+        return plots.BarPlot(title=panel.title, metrics=metrics, groupby_rangefunc="minmax", **over)
+    if panel.kind == "scatter":
+        x, y = (plots.SummaryMetric(key) for key in panel.keys)
+        return plots.ScatterPlot(title=panel.title, x=x, y=y)
+    if panel.kind == "table":
+        return plots.WeavePanelSummaryTable(table_name=panel.keys[0])
+    area = {"groupby_rangefunc": "minmax"} if over else {}
+    return plots.LinePlot(title=panel.title, x=STEP, y=list(panel.keys), **over, **area)
+
+
+class quiet:
+    """wandb-workspaces says where it saved what; the paths are printed here, once."""
+
+    def __enter__(self) -> None:
+        self._log, wandb.termlog = wandb.termlog, lambda *_, **__: None
+
+    def __exit__(self, *_: object) -> None:
+        wandb.termlog = self._log
+
+
+if __name__ == "__main__":
+    cli.run(main, "dashboard")

@@ -1,0 +1,5 @@
+"""Who is told what a run measures: W&B, without a say in whether the run goes on."""
+
+from src.loggers.forgiving import ForgivingWandbLogger
+
+__all__ = ["ForgivingWandbLogger"]

@@ -1,0 +1,190 @@
+"""Which runs share a table, which of them are one row of it, and which hyper-parameters a row shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from src.errors import InputError
+from src.report.runs import Run, Setting
+from src.sweeps.cells import IDLE_KEYS
+
+CHOICES = ("valid", "each")
+# Of a configuration, what may differ between the seeds of a cell.
+INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
+INCIDENTAL_OF = {
+    "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
+    "data": ("num_workers", "eval_batch_size"),
+    "corpus": ("root", "roots"),  # the fingerprints say whether it is the same
+}
+
+
+@dataclass
+class Recipe:
+    """All seeds of one setting of the hyper-parameters in which the runs of a row differ."""
+
+    values: dict[str, Any]  # of those hyper-parameters alone; empty where a row has one recipe
+    runs: list[Run]
+    val_mrr: float = float("nan")  # mean over the seeds that decide, where there was a choice
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.seed for run in self.runs]
+
+    def __str__(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.values.items())
+
+
+@dataclass
+class Cell:
+    """All seeds of one loss and estimator in one setting."""
+
+    name: str
+    runs: list[Run] = field(default_factory=list)
+    tried: list[Recipe] = field(default_factory=list)  # best val/mrr first; empty where there was nothing to choose
+    decided_by: list[int] = field(default_factory=list)  # the seeds; empty where the recipes have none in common
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.seed for run in self.runs]
+
+    @property
+    def budget(self) -> int:
+        """How many recipes were tried."""
+        return max(1, len(self.tried))
+
+    def reciprocal_ranks(self, queries: Sequence[str]) -> np.ndarray:
+        """(seeds, N), of these queries."""
+        return np.array([[1 / run.ranks[query] for query in queries] for run in self.runs])
+
+
+def cells(runs: Iterable[Run], mix_pools: bool = False, choose: str = "valid") -> dict[Setting, list[Cell]]:
+    """Runs by setting, then by loss and estimator; InfoNCE first.
+
+    Raises InputError where the runs of a corpus and language ranked different queries or candidates or were trained on
+    different pairs, where two runs of a recipe and seed have other results, or where recipes cannot be told by val/mrr.
+
+    Args:
+        mix_pools: gives each pool (and training set) tables of its own instead of refusing; nothing is compared across.
+        choose: which recipe a row shows, where its runs differ in hyper-parameters: valid, the one with the best
+            val/mrr; each, all of them in rows of their own.
+    """
+    rows: dict[Setting, dict[str, list[Run]]] = {}
+    first: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        reference = first.setdefault(run.setting[:2], run)
+        same = run.pool == reference.pool and run.ranks.keys() == reference.ranks.keys()
+        if not (same and run.training_data == reference.training_data):
+            if not mix_pools:
+                raise InputError(_mixed(run, reference, same))
+            run = replace(run, corpus=f"{run.corpus} ({', '.join(filter(None, (run.pool, run.training_data)))})")
+            reference = first.setdefault(run.setting[:2], run)
+            if run.ranks.keys() != reference.ranks.keys():
+                raise InputError(_mixed(run, reference, same=False, can_mix=False))
+        rows.setdefault(run.setting, {}).setdefault(run.name, []).append(run)
+    table: dict[Setting, list[Cell]] = {}
+    for setting, named in rows.items():
+        found = []
+        for name, own in named.items():
+            tried = recipes(own)
+            if len(tried) == 1:
+                found.append(Cell(name, tried[0].runs))
+            elif choose == "each":
+                found += [Cell(f"{name}, {recipe}", recipe.runs) for recipe in tried]
+            else:
+                found.append(chosen(name, tried))
+        table[setting] = sorted(found, key=lambda cell: (cell.name != "infonce", cell.name))
+    return table
+
+
+def _mixed(run: Run, reference: Run, same: bool, can_mix: bool = True) -> str:
+    if same:
+        what = f"were trained on different pairs ({run.training_data}, {reference.training_data})"
+    elif run.pool != reference.pool:
+        what = f"ranked different pools ({run.pool}, {reference.pool})"
+    else:
+        what = f"ranked different queries ({len(run.ranks):,} and {len(reference.ranks):,})"
+    or_mix = ", or add --mix-pools for tables of their own" if can_mix else ""
+    give = f"give runs over the same queries, candidates and training pairs{or_mix}"
+    return f"{run.path} and {reference.path} {what}: {give}"
+
+
+def recipes(runs: Sequence[Run]) -> list[Recipe]:
+    """The runs of a row by the hyper-parameters in which they differ; the same run found twice counts once.
+
+    An option that only some of them have is one of another version, unless the others differ in it.
+    Raises InputError where two runs of one recipe and seed have other results.
+    """
+    configs = [hyperparameters(run) for run in runs]
+    values = defaultdict(set)
+    for config in configs:
+        for key, value in config.items():
+            values[key].add(repr(value))
+    differing = sorted(key for key, found in values.items() if len(found) > 1)
+    found: dict[tuple, Recipe] = {}
+    for run, config in zip(runs, configs):
+        told = {key: config.get(key) for key in differing}
+        recipe = found.setdefault(tuple(map(repr, told.values())), Recipe(told, []))
+        for other in recipe.runs:
+            if other.seed == run.seed and not _same_result(run, other):
+                raise InputError(
+                    f"{run.path} and {other.path} are both {run.name} with seed {run.seed} and the same "
+                    "hyper-parameters, and differ in their results: give one of them"
+                )
+        if run.seed not in recipe.seeds:
+            recipe.runs.append(run)
+    return list(found.values())
+
+
+def _same_result(run: Run, other: Run) -> bool:
+    return run.ranks == other.ranks and run.metrics.get("val/mrr") == other.metrics.get("val/mrr")
+
+
+def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
+    """The recipe with the best mean val/mrr over the seeds that all recipes have, or over its own where there are none.
+
+    Test ranks have no part in it. Raises InputError where a run has no val/mrr, or another valid split.
+    """
+    runs = [run for recipe in tried for run in recipe.runs]
+    splits = {run.environment["corpus"].get("valid_fingerprint", ""): run for run in runs}
+    if len(splits) > 1:
+        one, other, *_ = splits.values()
+        raise InputError(
+            f"{one.path} and {other.path} are both {name} with other hyper-parameters, and were chosen on different "
+            "valid splits, so nothing says which is better: give runs of one, or add --choose each"
+        )
+    for run in runs:
+        if "val/mrr" not in run.metrics:
+            raise InputError(
+                f"{run.path} has no val/mrr in metrics.json, by which the hyper-parameters of {name} are chosen: give "
+                "runs of one recipe, or add --choose each"
+            )
+    shared = set.intersection(*(set(recipe.seeds) for recipe in tried))
+    for recipe in tried:
+        deciding = [run.metrics["val/mrr"] for run in recipe.runs if not shared or run.seed in shared]
+        recipe.val_mrr = float(np.nan_to_num(np.mean(deciding)))  # what diverged is the worst
+    ordered = sorted(tried, key=lambda recipe: (-recipe.val_mrr, str(recipe)))
+    return Cell(name, ordered[0].runs, ordered, sorted(shared))
+
+
+def hyperparameters(run: Run) -> dict[str, Any]:
+    """The configuration as dotted keys, without what may differ between seeds."""
+    kept = {key: value for key, value in run.config.items() if key not in INCIDENTAL}
+    for group, incidental in INCIDENTAL_OF.items():
+        kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
+    if run.choices["loss"] == "infonce" and run.choices.get("batching", "random") == "random":
+        kept.pop("weights", None)  # chosen, not used
+    return dict(_flat(kept))
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key not in IDLE_KEYS:
+                yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node

@@ -1,0 +1,1 @@
+"""What the notebooks compute: small experiments whose answer is known, and the losses taken apart."""

@@ -1,0 +1,57 @@
+"""A trial of a search, as its own job sees it: what is reported to the study, and when it is not worth going on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import PrunedError
+
+if TYPE_CHECKING:  # a sweep that has nothing to run does without
+    from lightning.pytorch.callbacks import Callback
+
+METRIC = "val/mrr"
+
+
+def study_of(cfg: DictConfig) -> Any:
+    """The study of the trial that `sweep.trial` names: {study, name, number, pruning}."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    about = cfg.sweep.trial
+    storage = JournalStorage(JournalFileBackend(about.study))
+    return optuna.load_study(study_name=about.name, storage=storage, pruner=pruner(about.pruning))
+
+
+def pruner(options: Any) -> Any:
+    """Optuna's MedianPruner with these options; None: no pruner."""
+    from optuna.pruners import MedianPruner, NopPruner
+
+    return MedianPruner(**options) if options is not None else NopPruner()
+
+
+def callbacks(cfg: DictConfig) -> list[Callback]:
+    """What a training needs beside its own callbacks where it is a trial; nothing where it is none."""
+    if OmegaConf.select(cfg, "sweep.trial") is None:
+        return []
+    from lightning.pytorch.callbacks import Callback
+    from optuna.trial import Trial
+
+    study = study_of(cfg)
+    trial = Trial(study, study.trials[cfg.sweep.trial.number]._trial_id)
+
+    class Reporting(Callback):
+        """Reports val/mrr after each epoch. Raises PrunedError where the study says that it is no use to go on."""
+
+        def on_validation_end(self, trainer: Any, module: Any) -> None:
+            if trainer.sanity_checking or METRIC not in trainer.callback_metrics:
+                return
+            value = float(trainer.callback_metrics[METRIC])
+            trial.report(value, trainer.current_epoch)
+            if trial.should_prune():
+                epoch = trainer.current_epoch + 1
+                raise PrunedError(f"{METRIC} {value:.4f} is below the median of earlier trials at epoch {epoch}")
+
+    return [Reporting()]

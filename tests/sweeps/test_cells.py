@@ -1,0 +1,68 @@
+"""Which jobs of a grid are the same cell, and which are not."""
+
+from __future__ import annotations
+
+
+def test_a_loss_without_similarity_runs_once_per_estimator(sweep):
+    assert sweep.type("sweep=losses_by_estimators", "seed=1,2").status == 0
+    names = sweep.executed()
+    assert len(names) == len(set(names)) == 2 * (1 + 5 * 3)
+    assert sum(name.startswith("infonce_seed") for name in names) == 2
+    assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
+
+
+def test_batches_of_neighbours_lose_the_estimator_that_made_them(sweep):
+    assert sweep.type("loss=infonce", "weights=bm25,simcse", "batching=similar,random").status == 0
+    assert len(sweep.executed()) == 3
+
+
+def test_a_value_of_the_command_line_does_not_replace_that_of_the_grid(sweep):
+    assert sweep.type("sweep=losses_by_estimators", "loss=bce", "weights=bm25,simcse", "lang=python,ruby").status == 0
+    assert len(sweep.executed()) == 4
+
+
+def test_a_changed_setting_finds_the_results_of_another(sweep):
+    sweep.type("seed=1,2")
+    assert len(sweep.executed()) == 2
+    sweep.type("seed=1,2", "loss.alpha=0.5")
+    assert len(sweep.executed()) == 2
+    sweep.type("seed=1,2", "loss.alpha=1.0")  # the default
+    assert len(sweep.executed()) == 2  # a sweep of its own name
+    sweep.type("seed=1,2", "loss.alpha=0.5")
+    assert sweep.executed() == []
+
+
+def test_an_edited_yaml_finds_the_results_of_its_earlier_self(sweep, tmp_path):
+    mine = tmp_path / "conf" / "loss" / "mine.yaml"
+    mine.parent.mkdir(parents=True)
+    command = (f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "loss=mine,infonce")
+    text = "_target_: src.losses.soft_infonce.SoftInfoNCE\nalpha: 1.0\nbeta: 1.0\nweight_temperature: {}\n"
+    mine.write_text(text.format(1.0))
+    assert sweep.type(*command).status == 0
+    assert len(sweep.executed()) == 2
+    mine.write_text(text.format(0.5))
+    sweep.type(*command)
+    assert [name.rsplit("_", 1)[0] for name in sweep.executed()] == ["mine"]
+    assert list(sweep.states().values()) == ["finished"] * 3
+
+
+def test_a_cache_or_a_logger_makes_another_cell(sweep, tmp_path):
+    sweep.type("seed=1,2", "lang=ruby")
+    sweep.executed()
+    sweep.type("seed=1,2", "lang=ruby", f"cache={tmp_path}", "logger=csv", "data.num_workers=0")
+    assert sweep.executed() == []
+
+
+def test_the_order_of_the_words_makes_another_sweep(sweep):
+    sweep.type("seed=1,2", "loss.alpha=0.5", "data.batch_size=64")
+    assert len(sweep.executed()) == 2
+    sweep.type("data.batch_size=64", "seed=2,1", "loss.alpha=0.5")
+    assert sweep.executed() == []
+
+
+def test_more_seeds_run_the_earlier_ones_again(sweep):
+    sweep.type("loss=infonce,bce", "seed=1")
+    sweep.executed()
+    sweep.type("loss=infonce,bce", "seed=2,1")
+    assert len(sweep.executed()) == 2
+    assert len(list(sweep.root.iterdir())) == 1
