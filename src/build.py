@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.backbones.base import Encoder
 from src.batching import Batching
@@ -21,11 +19,9 @@ from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
+from src.restoring import best_checkpoint, load_checkpoint, restore_encoder  # noqa: F401 - given on
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
-
-# Of an encoder's configuration: what a model may go on with otherwise than it was trained.
-TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
 
 
 def build_loss(cfg: DictConfig) -> Loss:
@@ -104,41 +100,6 @@ def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
     encoder.compile(backend=backend, dynamic=True)
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of this project; tensors and plain values only, nothing in it is executed."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"checkpoint {path} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's thoughts on a strange pickle, which is refused in one line
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"checkpoint {path} cannot be read: expected a checkpoint of this project, found something else or objects "
-            "that would run code when they are loaded; nothing of it was"
-        ) from error
-    except Exception as error:  # a damaged file, something else altogether
-        raise InputError(
-            f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "encoder_assets", "run_config"} <= checkpoint.keys():
-        raise InputError(
-            f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
-        )
-    return checkpoint
-
-
-def best_checkpoint(run: Path) -> Path:
-    """checkpoints/best.ckpt of a run's directory."""
-    best = run / "checkpoints" / "best.ckpt"
-    if not best.is_file():
-        raise InputError(f"run {run} has no checkpoints/best.ckpt: it did not get to its first validation")
-    return best
-
-
 def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Path) -> CodeSearchModule:
     """The model of a checkpoint; raises InputError where it and `cfg` are not of one kind."""
     encoder: Encoder = instantiate(cfg.backbone.encoder)
@@ -146,38 +107,6 @@ def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Pa
     module = build_module(cfg, encoder, build_loss(cfg))
     load_weights(module, checkpoint, source)
     return module
-
-
-def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfig, source: str | Path) -> None:
-    """Gives the encoder the checkpoint's assets (tokeniser and the like); its weights come with the module's.
-
-    Raises InputError where the checkpoint holds another backbone than the configuration.
-    """
-    held = _decisive(checkpoint["run_config"]["backbone"]["encoder"])
-    asked = _decisive(OmegaConf.to_container(cfg.backbone.encoder, resolve=True))
-    differing = sorted(key for key in {*held, *asked} if held.get(key) != asked.get(key))
-    if differing:
-        raise InputError(
-            f"checkpoint {source} holds another backbone: "
-            + ", ".join(f"{k} is {held.get(k)!r} there and {asked.get(k)!r} in the configuration" for k in differing)
-            + "; choose the backbone that it was trained with"
-        )
-    encoder.load_assets(checkpoint["encoder_assets"])
-
-
-def _decisive(encoder: dict[str, Any]) -> dict[str, Any]:
-    """What of an encoder's configuration decides its tensors and embeddings.
-
-    A key that is null might as well not be there: checkpoints stay readable when an encoder learns a new option.
-    """
-    kept = {
-        key: _decisive(value) if isinstance(value, dict) else value
-        for key, value in encoder.items()
-        if key not in TRAINING_ONLY and value is not None
-    }
-    if "rank" not in kept.get("lora", {}):
-        kept.pop("lora", None)
-    return kept
 
 
 def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:
@@ -190,7 +119,3 @@ def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: s
             f"checkpoint {source} does not fit the model that it describes ({lines[-1].strip()}): "
             "another tokeniser or size; give a checkpoint as src.train wrote it"
         ) from error
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from src.failures import PART, explaining_full_disk
-from src.finite import check_finite
 
 LABEL = b"SHA-256 "
 SUM = len(LABEL) + 64  # bytes of the comment
@@ -30,22 +28,6 @@ END = b"PK\x05\x06"  # begins the archive's last record, 22 bytes; the last two 
 
 class DamagedError(Exception):
     """A checkpoint that is not what was written; the message says how it is known."""
-
-
-class SafeCheckpoints(TorchCheckpointIO):
-    """Lightning's way to files: what it saves is atomic and summed, what it loads was checked and runs no code."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        check_finite(checkpoint)
-        write(checkpoint, Path(path))
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        return read(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        Path(path).unlink(missing_ok=True)
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:

@@ -40,7 +40,7 @@ SEVERAL = ("train",)
 # Entry points whose command, typed again, goes on where it broke off, in the same run directory.
 RESUMABLE = ("train",)
 # What an interrupted command leaves, where that is no training.
-KEPT = {"harvest": "the same command goes on where this one stopped"}
+KEPT = dict.fromkeys(("harvest", "index"), "the same command goes on where this one stopped")
 
 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:

@@ -24,7 +24,7 @@ from src.build import (
     restore_encoder,
 )
 from src.callbacks import EpochLines, NegativeWeights, Throughput
-from src.checkpoints import SafeCheckpoints, previous
+from src.checkpoints import previous
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.devices import load_state
@@ -33,7 +33,7 @@ from src.failures import explaining_memory
 from src.finite import STOP, Finite
 from src.module import CodeSearchModule
 from src.resume import agreed
-from src.saving import KeepBest, SaveLast
+from src.saving import KeepBest, SafeCheckpoints, SaveLast
 from src.sweeps import trial
 from src.weights.base import Estimator
 

@@ -11,14 +11,32 @@ import lightning as L
 import numpy as np
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from src import checkpoints
+from src.finite import check_finite
 from src.metrics_csv import MetricsCSV
 from src.rundir import relative
 from src.signals import WATCH, Watch
 
 MINUTE = 60.0
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Lightning's way to files: what it saves is atomic and summed, what it loads was checked and runs no code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        check_finite(checkpoint)
+        checkpoints.write(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return checkpoints.read(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
 
 
 class SaveLast(Checkpoint):

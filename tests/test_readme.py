@@ -66,6 +66,10 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if name == "report":
         assert report([str(finished.parent)]) == 0
         return
+    if name in ("index", "search", "serve"):
+        pytest.skip(
+            "asks for a run and its index: tests/test_index.py, tests/test_search.py and tests/serving make them"
+        )
     if name == "cache":
         assert cache(given) == 0
         return

@@ -59,7 +59,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (4, "cache files are taken as they are", "src.cache._damage", lambda folder, about: "" if about else "missing"),
     (5, "a full disk is an error like any other", "src.checkpoints.explaining_full_disk", lambda *_: nullcontext()),
     (6, "the gradient is not looked at", "src.finite.Finite.on_before_optimizer_step", nothing),
-    (6, "weights are saved whatever they are", "src.checkpoints.check_finite", nothing),
+    (6, "weights are saved whatever they are", "src.saving.check_finite", nothing),
     (7, "pickles are loaded", "torch.load", loaded_with_code),
     (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
     (7, "links in the cache are followed", "src.cache.removed", nothing),
