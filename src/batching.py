@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from src.config.types import Count
 from src.errors import InputError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
@@ -228,11 +229,17 @@ class RandomBatches(Batching):
 
 
 class SimilarBatches(Batching):
-    """Groups of nearest neighbours under the estimator; see `SimilarOrder`."""
+    """Groups of nearest neighbours under the estimator; see `SimilarOrder`.
+
+    Args:
+        group: an item and its nearest neighbours, so many together.
+        pool: random items among which neighbours are looked for.
+        neighbours: kept for each item; when all are taken, the item waits for the next pass.
+    """
 
     needs_similarity = True
 
-    def __init__(self, group: int = 4, pool: int = 16384, neighbours: int = 32) -> None:
+    def __init__(self, group: Count = 4, pool: Count = 16384, neighbours: Count = 32) -> None:
         self.group, self.pool, self.neighbours = group, pool, neighbours
 
     def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:

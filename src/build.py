@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
@@ -12,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
 from src.batching import Batching
+from src.config.types import Count, Positive
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
-from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
@@ -22,24 +24,8 @@ from src.module import CodeSearchModule
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
 
-NUMBERS = (
-    *("seed", "trainer.max_epochs", "model.score_scale"),
-    *(f"data.{key}" for key in ("batch_size", "eval_batch_size")),
-    *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
-)
-
-
 # Of an encoder's configuration: what a model may go on with otherwise than it was trained.
 TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """Raises InputError where a text stands in the place of a number."""
-    for key in NUMBERS:
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key}: expected a number, found {value!r}")
-    loader_workers(cfg.data.num_workers, "cpu")
 
 
 def build_loss(cfg: DictConfig) -> Loss:
@@ -81,13 +67,25 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
 
 
-# Keys of conf/trainer that mean nothing to lightning.Trainer: data, module, encoder and callbacks are built by them.
-OURS = ("grad_cache_chunk", "compile", "save_every_n_minutes", "save_every_n_steps", "on_nonfinite")
+def trainer(
+    grad_cache_chunk: Count | None = None,
+    compile: bool | str = False,
+    save_every_n_minutes: Positive | None = None,
+    save_every_n_steps: Count | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
+    **options: Annotated[Any, L.Trainer],
+) -> L.Trainer:
+    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
 
-
-def trainer(**options: Any) -> L.Trainer:
-    """lightning.Trainer, without the keys of conf/trainer that are ours."""
-    return L.Trainer(**{key: value for key, value in options.items() if key not in OURS})
+    Args:
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
+        options: as `lightning.Trainer`.
+    """
+    return L.Trainer(**options)
 
 
 def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
@@ -114,8 +112,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
         )
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle with code in it, a damaged file, something else altogether
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's thoughts on a strange pickle, which is refused in one line
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"checkpoint {path} cannot be read: expected a checkpoint of this project, found something else or objects "
+            "that would run code when they are loaded; nothing of it was"
+        ) from error
+    except Exception as error:  # a damaged file, something else altogether
         raise InputError(
             f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
         ) from error
@@ -124,19 +129,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
         )
     return checkpoint
-
-
-def check_targets(config: Any, source: str | Path) -> None:
-    """Raises InputError where a configuration that came with a file would build something foreign."""
-    if isinstance(config, dict):
-        target = config.get("_target_", "src.")
-        if not str(target).startswith(("src.", "lightning.")):
-            raise InputError(f"checkpoint {source} asks to build {target!r}: only src.* and lightning.* are built")
-        for value in config.values():
-            check_targets(value, source)
-    elif isinstance(config, list):
-        for value in config:
-            check_targets(value, source)
 
 
 def best_checkpoint(run: Path) -> Path:

@@ -24,7 +24,9 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from src import card, launch, resume
-from src.build import build_estimator, build_loss, check_numbers
+from src.build import build_estimator, build_loss
+from src.config.checks import check
+from src.config.crosschecks import check_training
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
@@ -98,12 +100,13 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
 
 def complete(cfg: DictConfig) -> None:
     """Checks the configuration, and adds which option of each group was chosen."""
-    check_numbers(cfg)
     hydra = HydraConfig.get()
+    check(cfg, hydra.job.config_name)
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     if cfg.sweep.grid and not swept:
         raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
+    check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names
         cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"

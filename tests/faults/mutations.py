@@ -31,6 +31,19 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
         summed.finish()
 
 
+def loaded_with_code(path: Any, **options: Any) -> Any:
+    """As before torch 2.6."""
+    from torch.serialization import load
+
+    return load(path, map_location="cpu", weights_only=False)
+
+
+def interpreting(**options: Any) -> Any:
+    from jinja2 import Environment
+
+    return Environment(**{**options, "autoescape": False})
+
+
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "the generators are not restored", "src.saving.set_randomness", nothing),
@@ -43,9 +56,19 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (3, "the signal ends the process at once", "src.signals.Watch.defer", nothing),
     (3, "nobody listens", "src.signals.Watch._listen", nothing),
     (4, "the sum is not checked", "src.checkpoints.check", nothing),
+    (4, "cache files are taken as they are", "src.cache._damage", lambda folder, about: "" if about else "missing"),
     (5, "a full disk is an error like any other", "src.checkpoints.explaining_full_disk", lambda *_: nullcontext()),
     (6, "the gradient is not looked at", "src.finite.Finite.on_before_optimizer_step", nothing),
     (6, "weights are saved whatever they are", "src.checkpoints.check_finite", nothing),
+    (7, "pickles are loaded", "torch.load", loaded_with_code),
+    (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
+    (7, "links in the cache are followed", "src.cache.removed", nothing),
+    (7, "pages interpret what they show", "src.pages.Environment", interpreting),
+    (9, "bad lines are left out without end", "src.corpora.jsonl.BadLines.add", nothing),
+    (9, "nobody counts them", "src.corpora.jsonl.BadLines.count", nothing),
+    (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
+    (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
+    (11, "contradictions are not looked for", "src.train.check_training", nothing),
     (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
 )
 
