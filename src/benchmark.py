@@ -14,7 +14,8 @@ from rich.table import Table
 
 from src import cli
 from src.benchmarking import hub, local
-from src.build import check_targets, load_checkpoint, restore_module
+from src.build import load_checkpoint, restore_module
+from src.config.targets import check_targets
 from src.eval import checkpoint_path, with_data_of
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.backbones.base import Encoder
 from src.batching import Batching
+from src.config.types import Count, Positive
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
-from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
+from src.restoring import best_checkpoint, load_checkpoint, restore_encoder  # noqa: F401 - given on
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
-
-NUMBERS = (
-    *("seed", "trainer.max_epochs", "model.score_scale"),
-    *(f"data.{key}" for key in ("batch_size", "eval_batch_size")),
-    *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
-)
-
-
-# Of an encoder's configuration: what a model may go on with otherwise than it was trained.
-TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """Raises InputError where a text stands in the place of a number."""
-    for key in NUMBERS:
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key}: expected a number, found {value!r}")
-    loader_workers(cfg.data.num_workers, "cpu")
 
 
 def build_loss(cfg: DictConfig) -> Loss:
@@ -81,8 +63,24 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
 
 
-def trainer(grad_cache_chunk: int | None = None, compile: bool | str = False, **options: Any) -> L.Trainer:
-    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them."""
+def trainer(
+    grad_cache_chunk: Count | None = None,
+    compile: bool | str = False,
+    save_every_n_minutes: Positive | None = None,
+    save_every_n_steps: Count | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
+    **options: Annotated[Any, L.Trainer],
+) -> L.Trainer:
+    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
+
+    Args:
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
+        options: as `lightning.Trainer`.
+    """
     return L.Trainer(**options)
 
 
@@ -102,47 +100,6 @@ def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
     encoder.compile(backend=backend, dynamic=True)
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of this project; tensors and plain values only, nothing in it is executed."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"checkpoint {path} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
-        )
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle with code in it, a damaged file, something else altogether
-        raise InputError(
-            f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "encoder_assets", "run_config"} <= checkpoint.keys():
-        raise InputError(
-            f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
-        )
-    return checkpoint
-
-
-def check_targets(config: Any, source: str | Path) -> None:
-    """Raises InputError where a configuration that came with a file would build something foreign."""
-    if isinstance(config, dict):
-        target = config.get("_target_", "src.")
-        if not str(target).startswith(("src.", "lightning.")):
-            raise InputError(f"checkpoint {source} asks to build {target!r}: only src.* and lightning.* are built")
-        for value in config.values():
-            check_targets(value, source)
-    elif isinstance(config, list):
-        for value in config:
-            check_targets(value, source)
-
-
-def best_checkpoint(run: Path) -> Path:
-    """checkpoints/best.ckpt of a run's directory."""
-    best = run / "checkpoints" / "best.ckpt"
-    if not best.is_file():
-        raise InputError(f"run {run} has no checkpoints/best.ckpt: it did not get to its first validation")
-    return best
-
-
 def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Path) -> CodeSearchModule:
     """The model of a checkpoint; raises InputError where it and `cfg` are not of one kind."""
     encoder: Encoder = instantiate(cfg.backbone.encoder)
@@ -150,38 +107,6 @@ def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Pa
     module = build_module(cfg, encoder, build_loss(cfg))
     load_weights(module, checkpoint, source)
     return module
-
-
-def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfig, source: str | Path) -> None:
-    """Gives the encoder the checkpoint's assets (tokeniser and the like); its weights come with the module's.
-
-    Raises InputError where the checkpoint holds another backbone than the configuration.
-    """
-    held = _decisive(checkpoint["run_config"]["backbone"]["encoder"])
-    asked = _decisive(OmegaConf.to_container(cfg.backbone.encoder, resolve=True))
-    differing = sorted(key for key in {*held, *asked} if held.get(key) != asked.get(key))
-    if differing:
-        raise InputError(
-            f"checkpoint {source} holds another backbone: "
-            + ", ".join(f"{k} is {held.get(k)!r} there and {asked.get(k)!r} in the configuration" for k in differing)
-            + "; choose the backbone that it was trained with"
-        )
-    encoder.load_assets(checkpoint["encoder_assets"])
-
-
-def _decisive(encoder: dict[str, Any]) -> dict[str, Any]:
-    """What of an encoder's configuration decides its tensors and embeddings.
-
-    A key that is null might as well not be there: checkpoints stay readable when an encoder learns a new option.
-    """
-    kept = {
-        key: _decisive(value) if isinstance(value, dict) else value
-        for key, value in encoder.items()
-        if key not in TRAINING_ONLY and value is not None
-    }
-    if "rank" not in kept.get("lora", {}):
-        kept.pop("lora", None)
-    return kept
 
 
 def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:
@@ -194,7 +119,3 @@ def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: s
             f"checkpoint {source} does not fit the model that it describes ({lines[-1].strip()}): "
             "another tokeniser or size; give a checkpoint as src.train wrote it"
         ) from error
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

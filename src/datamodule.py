@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
-from src.batching import Batching, OneLanguageOrder, RandomBatches
+from src.batching import Batching, EpochOrder, OneLanguageOrder, RandomBatches, TrainLoader
 from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
 from src.devices import LeadersOrder, Share, is_sharded, loader_workers
@@ -94,8 +94,19 @@ class CodeSearchData(L.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.cache = cache
+        self.position = (0, 0)  # where training stands: the epoch, and how many of its batches are done
+        self._order: EpochOrder | None = None
         self._fitted = False
         self._mined: Mined | None = None
+
+    def state_dict(self) -> dict[str, int]:
+        return dict(zip(("epoch", "batches"), self.position))
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """The training loader begins there; Lightning has made it already where the parameters are sharded."""
+        self.position = state["epoch"], state["batches"]
+        if self._order is not None:
+            self._order.go_on(state["epoch"], state["batches"] * self.batch_size)
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or self._fitted:
@@ -154,8 +165,10 @@ class CodeSearchData(L.LightningDataModule):
             order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
         if self.share.world > 1:
             order = LeadersOrder(order, self.share)
+        order.go_on(self.position[0], self.position[1] * self.batch_size)
+        self._order = order
         # Every device draws the whole batch, and its collate function keeps its own rows of it.
-        return DataLoader(
+        return TrainLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
             sampler=order,
@@ -189,6 +202,12 @@ class CodeSearchData(L.LightningDataModule):
         # The devices of a sharded model need each other in every forward pass: all must make equally many.
         budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, self._device)
         return Cut(self.encoder, budget, most)
+
+    def pair_ids(self, epoch: int, batch: int) -> list[str]:
+        """The ids of the training pairs of a batch, all devices together; all devices must ask."""
+        rows = self._order.order(epoch)[batch * self.batch_size :][: self.batch_size]
+        pairs = self.corpus.split("train").pairs
+        return [pairs[row].id for row in rows]
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""

@@ -18,7 +18,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src import cli
-from src.build import check_targets, load_checkpoint, restore_module
+from src.build import load_checkpoint, restore_module
+from src.config.targets import check_targets
 from src.corpora.base import Pair, Split
 from src.embed import embed_texts
 from src.errors import InputError

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from src.cache import main as cache
+from src.cache_list import main as cache
 from src.report.__main__ import main as report
 from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT
@@ -66,6 +66,10 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if name == "report":
         assert report([str(finished.parent)]) == 0
         return
+    if name in ("index", "search", "serve"):
+        pytest.skip(
+            "asks for a run and its index: tests/test_index.py, tests/test_search.py and tests/serving make them"
+        )
     if name == "cache":
         assert cache(given) == 0
         return

@@ -99,6 +99,14 @@ class Language:
             return None
         return Doc(text, ends[last] + len(blank.encode()), lead.groupdict().get("name") or "")
 
+    def lead(self, start: int, source: bytes) -> tuple[int, str]:
+        """Where the line's `export const name = ` and the like begins before a function at `start`, and that name."""
+        line = source.rfind(b"\n", 0, start) + 1
+        before = source[line:start].decode("utf-8", "replace")
+        blank = len(before) - len(before.lstrip())
+        match = self._lead_in.fullmatch(before, blank)
+        return (line + len(before[:blank].encode()), match.groupdict().get("name") or "") if match else (start, "")
+
     def _block_doc(self, comments: Sequence[Node], last: int, source: bytes) -> str:
         """The nearest doc comment above, with nothing between but others such as `// eslint-disable-next-line`."""
         text = self.text(node_text(comments[last]))

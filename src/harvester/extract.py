@@ -1,4 +1,4 @@
-"""One file's documented functions: found by a tree-sitter query, filtered, cut into query and code."""
+"""One file's functions: found by a tree-sitter query, filtered, cut into query and code."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A documented function that passed every filter; lines count from 1 and include both ends."""
+    """A documented function that passed every filter, or one of `every`; lines count from 1 and include both ends."""
 
     name: str  # qualified by its classes
-    query: str
+    query: str  # of `every`: empty where nothing documents it
     code: str
     tokens: list[str]
     start_line: int
     end_line: int
+    source: str = ""  # of `every`: as it stands in the file, dedented
 
 
 def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator[Function]:
@@ -39,17 +40,12 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
     """
-    source = source.removeprefix(BOM).replace(b"\r\n", b"\n")
-    source.decode()
+    source = _readable(source)
     if not language.documented.search(source):
         counts[NONE] += 1
         return
-    root = language.parser.parse(source).root_node
-    cursor = QueryCursor(language.compiled)
-    if language.depth is not None:
-        cursor.set_max_start_depth(language.depth)
-    captures = cursor.captures(root)
-    inside = comments, _, _ = [captured(captures, kind) for kind in INSIDE]
+    captures, inside = _parsed(language, source)
+    comments = inside[0]
     ends = [comment.end_byte for comment in comments]
     scopes: list[tuple[int, str]] = []  # last byte and name of the classes around
     documented_until = 0
@@ -76,6 +72,65 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         counts[NONE] += 1
 
 
+def every(language: Language, source: bytes, counts: Counter[str]) -> Iterator[Function]:
+    """All functions that have a name, those inside others too, documented or not, in the order of the source.
+
+    `query` is the first paragraph of the documentation, of any length and language. `counts` takes their number.
+
+    Raises:
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    source = _readable(source)
+    captures, inside = _parsed(language, source)
+    ends = [comment.end_byte for comment in inside[0]]
+    around: list[tuple[int, str]] = []  # last byte and name of the classes and functions around
+    for node, is_scope in _in_order(captures):
+        start, end = node.start_byte, node.end_byte
+        while around and around[-1][0] <= start:
+            around.pop()
+        name = node_text(node.child_by_field_name("name"))
+        if is_scope:
+            around.append((end, name))
+            continue
+        begin, lead = language.lead(start, source)
+        doc = language.doc(node, inside[0], ends, source)
+        name = name or lead or (doc.name if doc else "")
+        if not name:
+            continue
+        paragraph = first_paragraph(language.reduce(doc.text)) if doc else ""
+        query = "" if is_licence(paragraph) else plain(paragraph)
+        code, _ = bare(source, begin, end, _ranges(language, node, begin, source, inside))
+        qualified = ".".join(filter(None, [*(scope for _, scope in around), language.qualifier(node), name]))
+        around.append((end, name))
+        counts["functions"] += 1
+        first_line = node.start_point.row - source.count(b"\n", begin, start) + 1
+        yield Function(qualified, query, code, [], first_line, node.end_point.row + 1, _dedented(source, begin, end))
+
+
+def _readable(source: bytes) -> bytes:
+    """Without a byte order mark and carriage returns. Raises UnicodeDecodeError where it is not UTF-8."""
+    source = source.removeprefix(BOM).replace(b"\r\n", b"\n")
+    source.decode()
+    return source
+
+
+def _parsed(language: Language, source: bytes) -> tuple[dict[str, list[Node]], list[list[Node]]]:
+    """All captures of a file, and those of INSIDE in order."""
+    cursor = QueryCursor(language.compiled)
+    if language.depth is not None:
+        cursor.set_max_start_depth(language.depth)
+    captures = cursor.captures(language.parser.parse(source).root_node)
+    return captures, [captured(captures, kind) for kind in INSIDE]
+
+
+def _dedented(source: bytes, start: int, end: int) -> str:
+    """source[start:end] without the indentation of its first line."""
+    line = source.rfind(b"\n", 0, start) + 1
+    indent = source[line:start]
+    text = source[start:end]
+    return (text.replace(b"\n" + indent, b"\n") if indent and not indent.strip() else text).decode()
+
+
 def _in_order(captures: dict[str, list[Node]]) -> list[tuple[Node, bool]]:
     """Functions and scopes, the outer before the inner."""
     nodes = [(node, False) for node in captures.get("function", ())] + [(n, True) for n in captures.get("scope", ())]
@@ -100,10 +155,17 @@ def _filtered(
         return problem
     if is_reference(query):
         return "query only refers to another"
-    if language.depth is not None:
-        holds_any = language.inside.search(source, doc.start, node.end_byte)
-        captures = QueryCursor(language.compiled).captures(node) if holds_any else {}
-        inside = [captured(captures, kind) for kind in INSIDE]
-    ranges = [within(nodes, doc.start, node.end_byte) for nodes in inside]
+    ranges = _ranges(language, node, doc.start, source, inside)
     found = bare(source, doc.start, node.end_byte, ranges, FEWEST_LINES)
     return (query, *found) if found else f"code under {FEWEST_LINES} lines"
+
+
+def _ranges(
+    language: Language, node: Node, start: int, source: bytes, inside: Sequence[Sequence[Node]]
+) -> list[list[tuple[int, int]]]:
+    """First and last byte of the comments, docstrings and literals of a function that begins at `start`."""
+    if language.depth is not None:  # bodies were not looked into
+        holds_any = language.inside.search(source, start, node.end_byte)
+        captures = QueryCursor(language.compiled).captures(node) if holds_any else {}
+        inside = [captured(captures, kind) for kind in INSIDE]
+    return [within(nodes, start, node.end_byte) for nodes in inside]

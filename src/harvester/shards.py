@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from src.harvester.extract import extract
+from src.harvester.extract import every, extract
 from src.harvester.languages import LANGUAGES
 from src.harvester.trees import SourceFile, Tree
 
@@ -47,6 +47,7 @@ class Shard:
     language: str
     trees: tuple[Tree, ...]
     files: tuple[SourceFile, ...]
+    every: bool = False  # functions without documentation too, and their source in place of tokens
 
     @property
     def rows(self) -> Path:
@@ -67,18 +68,20 @@ class Shard:
         return json.loads(self.about.read_text(encoding="utf-8"))
 
 
-def cut(folder: Path, language: str, trees: Sequence[Tree], files: Sequence[SourceFile]) -> Iterator[Shard]:
+def cut(
+    folder: Path, language: str, trees: Sequence[Tree], files: Sequence[SourceFile], every: bool = False
+) -> Iterator[Shard]:
     """Shards of at most so many files and bytes, in order."""
     part: list[SourceFile] = []
     number = size = 0
     for file in files:
         if part and (len(part) == FILES_PER_SHARD or size + file.size > BYTES_PER_SHARD):
-            yield Shard(str(folder), number, language, tuple(trees), tuple(part))
+            yield Shard(str(folder), number, language, tuple(trees), tuple(part), every)
             part, size, number = [], 0, number + 1
         part.append(file)
         size += file.size
     if part:
-        yield Shard(str(folder), number, language, tuple(trees), tuple(part))
+        yield Shard(str(folder), number, language, tuple(trees), tuple(part), every)
 
 
 def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = lambda: None) -> None:
@@ -101,7 +104,7 @@ def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = 
                 complaints.append((name, "breaks the parser"))
                 continue
             begin()
-            for row in _rows(shard.language, tree, file, name, counts, complaints):
+            for row in _rows(shard, tree, file, name, counts, complaints):
                 rows.write(encode(row) + "\n")
                 index.append((blake2b(row["code"].encode(), digest_size=8).hexdigest(), name))
     shard.now.unlink()
@@ -111,14 +114,15 @@ def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = 
 
 
 def _rows(
-    language: str, tree: Tree, file: SourceFile, name: str, counts: Counter[str], complaints: list[tuple[str, str]]
+    shard: Shard, tree: Tree, file: SourceFile, name: str, counts: Counter[str], complaints: list[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a file in the order of its source; counted, and complained about where that is due."""
     found: Counter[str] = Counter()
     try:
         source = b"" if file.size > LARGEST_FILE else tree.read(file.path)
         reason = _unusable(source, file.size)
-        functions = [] if reason else list(extract(LANGUAGES[language], source, found))
+        read = every if shard.every else extract
+        functions = [] if reason else list(read(LANGUAGES[shard.language], source, found))
     except UnicodeDecodeError:
         reason = "not UTF-8"
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
@@ -140,7 +144,7 @@ def _rows(
             "repo": tree.name,
             "path": file.path,
             "func_name": function.name,
-            "language": language,
+            "language": shard.language,
             "docstring": function.query,
             "docstring_tokens": _DOC_WORD.findall(function.query),
             "code": function.code,
@@ -150,6 +154,7 @@ def _rows(
             "end_line": function.end_line,
             "revision": tree.revision,
             "licence": tree.licence,
+            **({"source": function.source} if shard.every else {}),
         }
 
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,9 +75,9 @@ def with_sources(roots: Sequence[str | Path], language: str) -> list[str]:
     spoken = language_of(language)
 
     def is_read(path: str) -> bool:
-        return path.endswith(spoken.suffixes) and not _skipped(path, spoken)
+        return path.endswith(spoken.suffixes) and not reason_to_skip(path, spoken)
 
-    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in _walk(tree.root))]
+    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in walk(tree.root))]
 
 
 def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]) -> list[SourceFile]:
@@ -90,10 +90,10 @@ def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]
     below: Counter[str] = Counter()  # the folder that each is skipped for
     for number, tree in enumerate(trees):
         found = 0
-        for path, size, stamp in _walk(tree.root):
+        for path, size, stamp in walk(tree.root):
             if path.endswith(language.suffixes):
                 found += 1
-                if reason := _skipped(path, language):
+                if reason := reason_to_skip(path, language):
                     skipped[reason] += 1
                     if folder := _skipped_folder(path, language):
                         below[f"{tree.root}/{folder}"] += 1
@@ -123,23 +123,29 @@ def content_key(trees: Sequence[Tree], files: Sequence[SourceFile], *more: str) 
     return digest.hexdigest()[:16]
 
 
-def _walk(root: str) -> Iterator[tuple[str, int, str]]:
-    """Path, size and stamp of every file; hidden folders and linked ones are not entered."""
+def walk(root: str, unreadable: Callable[[str], object] | None = None) -> Iterator[tuple[str, int, str]]:
+    """Path, size and stamp of every file; hidden folders and linked ones are not entered.
+
+    `unreadable` is called with every folder that cannot be listed.
+    """
     if root.endswith(".zip"):
         for entry in _archive(root).infolist():
             if not entry.is_dir():
                 yield entry.filename, entry.file_size, f"{entry.CRC:08x}"
         return
-    for folder, folders, names in os.walk(root):
+    top = Path(root).resolve()
+    refused = (lambda error: unreadable(error.filename)) if unreadable else None
+    for folder, folders, names in os.walk(root, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.isfile(path):  # neither a dangling link nor a pipe
+            # Neither a pipe nor a link that leads out of the tree, to what was not given.
+            if os.path.isfile(path) and (not os.path.islink(path) or Path(path).resolve().is_relative_to(top)):
                 stat = os.stat(path)
                 yield os.path.relpath(path, root).replace(os.sep, "/"), stat.st_size, str(stat.st_mtime_ns)
 
 
-def _skipped(path: str, language: Language) -> str:
+def reason_to_skip(path: str, language: Language) -> str:
     """Why a file is left out by its path; empty for one that is read."""
     *folders, name = path.split("/")
     lower = {folder.lower() for folder in folders}
@@ -184,9 +190,19 @@ def _origin(path: Path) -> tuple[str, str]:
 
 
 def _git(path: Path, *command: str) -> str:
-    """What git prints of the checkout around `path`; empty where there is none."""
+    """What git prints of the checkout around `path`; empty where there is none.
+
+    The checkout's own configuration, which came with the sources, may name commands that fetch what is missing of it:
+    git is told to fetch nothing.
+    """
     try:
-        shown = subprocess.run(["git", "-C", str(path), *command], capture_output=True, text=True, timeout=30)
+        shown = subprocess.run(
+            ["git", "-C", str(path), "-c", "core.fsmonitor=false", *command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={**os.environ, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if shown.returncode else shown.stdout

@@ -1,0 +1,56 @@
+"""Index your own code: python -m src.index run=DIR roots=[REPO,...] out=INDEX"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from src.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(cfg: DictConfig) -> None:
+    """Harvests, embeds what is new, switches to the new state, and says what that was."""
+    from src.harvest import as_list
+    from src.indexing.build import build
+    from src.indexing.model import Model
+    from src.indexing.summary import show
+
+    options = checked(cfg)
+    model = Model.load(*source_of_model(cfg))
+    report = build(as_list(cfg.roots), cfg.out, model, options)
+    show(report, cfg.out)
+
+
+def checked(cfg: DictConfig):
+    """The options of the build. Raises InputError for a key that is missing or out of range."""
+    from src.harvest import as_list
+    from src.indexing.build import Options
+
+    if cfg.out is None:
+        raise InputError("expected the index's folder in out=INDEX, found none")
+    for key, least in (("workers", 0), ("batch_size", 1), ("exact_below", 0)):
+        value = cfg[key]
+        if not (value is None and key == "workers") and (type(value) is not int or value < least):
+            raise InputError(f"expected {key}={least} or more, found {value!r}")
+    if type(cfg.rebuild) is not bool:
+        raise InputError(f"expected rebuild=true or false, found {cfg.rebuild!r}")
+    return Options(tuple(as_list(cfg.skip)), cfg.workers, cfg.batch_size, cfg.exact_below, cfg.rebuild)
+
+
+def source_of_model(cfg: DictConfig) -> tuple[str | None, str | None]:
+    """run and checkpoint as given, else the checkpoint that made the index."""
+    from pathlib import Path
+
+    from src.indexing.store import read_manifest
+
+    if cfg.run is None and cfg.checkpoint is None and (manifest := read_manifest(Path(cfg.out).expanduser())):
+        return None, manifest["model"]["checkpoint"]
+    return cfg.run, cfg.checkpoint
+
+
+if __name__ == "__main__":
+    from src import cli
+
+    cli.run(main, "index")

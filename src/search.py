@@ -1,0 +1,90 @@
+"""Search an index: python -m src.search index=INDEX "open a file and retry on failure" """
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from src.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from src.indexing.searcher import Hit, Searcher
+
+
+def main(cfg: DictConfig) -> None:
+    """Answers the query, or one after the other where none is given."""
+    check(cfg)
+    from src.indexing.searcher import Searcher
+
+    searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
+    if cfg.query is not None:
+        answer(searcher, cfg, cfg.query)
+    else:
+        converse(searcher, cfg)
+
+
+def check(cfg: DictConfig) -> None:
+    """Raises InputError for what cannot work, before anything is loaded."""
+    from src.indexing.options import check_options, checked_query
+    from src.light import texts
+
+    if cfg.index is None:
+        raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
+    check_options(cfg.top, texts(cfg.lang), cfg.fusion)
+    if type(cfg.lines) is not int or cfg.lines < 0:
+        raise InputError(f"expected lines=0 (all) or more, found {cfg.lines!r}")
+    for key in ("exact", "json"):
+        if type(cfg[key]) is not bool:
+            raise InputError(f"expected {key}=true or false, found {cfg[key]!r}")
+    if cfg.query is not None:
+        checked_query(cfg.query)
+    elif cfg.json:
+        raise InputError("expected a query beside --json, found none")
+
+
+def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
+    """Prints the answers to one query."""
+    from src.indexing.options import unread_words
+    from src.indexing.terminal import show
+    from src.light import texts
+
+    hits = searcher.search(query, cfg.top, texts(cfg.lang), texts(cfg.path), cfg.fusion, cfg.exact)
+    if note := unread_words(searcher.model, query):
+        print(f"warning: {note}", file=sys.stderr)
+    if cfg.json:
+        print(as_json(searcher, query, hits))
+    else:
+        show(hits, cfg.lines)
+
+
+def as_json(searcher: Searcher, query: str, hits: list[Hit]) -> str:
+    """One document with the query, the model and the answers."""
+    model = {key: searcher.index.model[key] for key in ("name", "identity")}
+    return json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2)
+
+
+def converse(searcher: Searcher, cfg: DictConfig) -> None:
+    """Asks for queries until the input ends; a mistake costs one query."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401 - arrows and history in input()
+
+        print(f"{searcher.index.manifest['functions']:,} functions. A query, or Ctrl-D to leave.")
+    while True:
+        try:
+            query = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        try:
+            searcher.refresh()
+            answer(searcher, cfg, query)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    from src import light
+
+    light.run(main, "search", words="query")

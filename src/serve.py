@@ -1,0 +1,45 @@
+"""Search an index in a browser: python -m src.serve index=INDEX [index2=OTHER]"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from src.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from src.serving.server import Server
+
+
+def main(cfg: DictConfig) -> None:
+    """Serves until Ctrl-C."""
+    with opened(cfg) as server:
+        print(f"searching at {server.url} - Ctrl-C ends it", flush=True)
+        server.serve_forever()
+
+
+def opened(cfg: DictConfig) -> Server:
+    """The server on its port, not yet serving. Raises InputError for everything that is wrong with the request."""
+    if cfg.index is None:
+        raise InputError("expected the index to serve in index=INDEX, found none: make one with python -m src.index")
+    from src.indexing.searcher import Searcher
+    from src.serving.answers import Answers
+    from src.serving.server import Server
+
+    asked = [(cfg.index, cfg.run), (cfg.index2, cfg.run2)]
+    server = Server(Answers([]), cfg.host, cfg.port)  # before the models: a port is taken or not at once
+    try:
+        server.answers = Answers([Searcher(index, run) for index, run in asked if index is not None])
+        for searcher in server.answers.searchers:
+            searcher.search("warm up", 1)  # reads the vectors once, and whatever a model starts late
+    except BaseException:
+        server.server_close()
+        raise
+    return server
+
+
+if __name__ == "__main__":
+    from src import light
+
+    light.run(main, "serve")

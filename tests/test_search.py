@@ -1,0 +1,93 @@
+"""A search as a user types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from tests.harvest.trees import write
+from tests.indexing.light_commands import typed
+from tests.indexing.runs import indexed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched")
+    indexed(folder)
+    return folder
+
+
+def search(folder, *arguments: str) -> tuple[int, str, str]:
+    return typed("search", f"index={folder / 'index'}", *arguments, words="query")
+
+
+def test_an_answer_does_not_say_where_it_is(folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    status, output, errors = search(folder, "send packet", "top=1")
+    assert (status, errors) == (0, "")
+    assert "tree/net/copy.py:1  send_packet" in output
+    assert "and 1 more like it" in output
+    assert '   2     """Send one packet."""' in output
+
+
+def test_json_is_not_what_a_script_can_read(folder) -> None:
+    status, output, _ = search(folder, "sort the rows", "--json", "lang=go", "fusion=rrf")
+    answer = json.loads(output)
+    assert status == 0
+    [hit] = answer["hits"]
+    assert (answer["query"], hit["name"], hit["line"], hit["language"]) == ("sort the rows", "SortRows", 4, "go")
+    assert hit["path"].endswith("tree/main.go")
+    assert hit["code"].startswith("func SortRows")
+
+
+def test_long_functions_fill_the_screen(folder) -> None:
+    _, output, _ = search(folder, "send packet", "top=1", "lines=2")
+    assert "# 1 more lines" in output
+    assert "b'x'" not in output
+
+
+def test_filters_that_leave_nothing_are_silent(folder) -> None:
+    assert "no function answers" in search(folder, "file", "path=nowhere/*")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("",), "expected a query in words, found ''"), (("file", "top=x"), "expected top=1 to 1,000, found 'x'"),
+        (("file", "lang=rust"), "expected lang=python|java"), (("file", "lines=-1"), "expected lines=0 (all) or more"),
+        (("--json",), "expected a query beside --json"), (("file", "run=nowhere"), "run directory nowhere does not"),
+        (("file", "index=nowhere"), "index nowhere does not exist"), (("file", "index=null"), "expected the index to"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_a_traceback(folder, arguments, message) -> None:
+    status, output, errors = search(folder, *arguments)
+    assert (status, output) == (2, "")
+    assert message in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_long_query_is_cut_without_a_word(folder) -> None:
+    status, output, errors = search(folder, "open file " * 40, "top=1")
+    assert status == 0
+    assert "open_file" in output
+    assert errors.startswith("warning: the model reads the first 64 words of the query's 80")
+
+
+def test_the_prompt_ends_with_the_first_mistake(folder, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("open file\n\nsort rows\n"))
+    status, output, errors = search(folder, "top=1", "lines=1")
+    assert status == 0
+    assert output.index("open_file") < output.index("SortRows")
+    assert errors == "error: expected a query in words, found '': say what the function does\n"
+
+
+def test_indexed_code_speaks_to_the_terminal(tmp_path) -> None:
+    write(tmp_path / "tree" / "a.py", 'def clear(x):\n    print("\x1b[2J\x07")  # [bold]not markup[/bold]\n')
+    indexed(tmp_path)
+    _, output, _ = search(tmp_path, "clear")
+    assert "\x1b" not in output
+    assert "\x07" not in output
+    assert "[bold]not markup[/bold]" in output
