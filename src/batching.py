@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
+from src.config.types import Count
 from src.errors import InputError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
@@ -26,6 +27,7 @@ class EpochOrder(Sampler[int]):
         self.seed = seed
         self._epoch: int | None = None
         self._passes = 0
+        self._begun = (-1, 0)
 
     def __len__(self) -> int:
         return self.number
@@ -34,14 +36,30 @@ class EpochOrder(Sampler[int]):
         """Fixes the epoch of the iterations to come; Lightning calls it. Without it each iteration is the next one."""
         self._epoch = epoch
 
+    def go_on(self, epoch: int, items: int) -> None:
+        """Iterations begin with that epoch, of which this many items are left out."""
+        self._epoch, self._begun = epoch, (epoch, items)
+
     def __iter__(self) -> Iterator[int]:
         epoch = self._passes if self._epoch is None else self._epoch
         self._passes += 1
-        return iter(self.order(epoch).tolist())
+        # However often: Lightning, and workers that read ahead, iterate more than once.
+        begun, done = self._begun
+        return iter(self.order(epoch)[done if epoch == begun else 0 :].tolist())
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
         return np.random.default_rng([self.seed, epoch]).permutation(self.number)
+
+
+class TrainLoader(DataLoader):
+    """Tells Lightning that it begins where a training broke off: its order does, and the datamodule says where."""
+
+    def state_dict(self) -> dict[str, int]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        pass
 
 
 class OneLanguageOrder(EpochOrder):
@@ -211,11 +229,17 @@ class RandomBatches(Batching):
 
 
 class SimilarBatches(Batching):
-    """Groups of nearest neighbours under the estimator; see `SimilarOrder`."""
+    """Groups of nearest neighbours under the estimator; see `SimilarOrder`.
+
+    Args:
+        group: an item and its nearest neighbours, so many together.
+        pool: random items among which neighbours are looked for.
+        neighbours: kept for each item; when all are taken, the item waits for the next pass.
+    """
 
     needs_similarity = True
 
-    def __init__(self, group: int = 4, pool: int = 16384, neighbours: int = 32) -> None:
+    def __init__(self, group: Count = 4, pool: Count = 16384, neighbours: Count = 32) -> None:
         self.group, self.pool, self.neighbours = group, pool, neighbours
 
     def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.backbones.base import Encoder
 from src.batching import Batching
-from src.checkpoints import best_checkpoint, check_targets, load_checkpoint, restore_encoder  # noqa: F401 - given on
+from src.config.types import Count, Positive
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
-from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
+from src.restoring import best_checkpoint, load_checkpoint, restore_encoder  # noqa: F401 - given on
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
-
-NUMBERS = (
-    *("seed", "trainer.max_epochs", "model.score_scale"),
-    *(f"data.{key}" for key in ("batch_size", "eval_batch_size")),
-    *(f"optimizer.{key}" for key in ("learning_rate", "weight_decay", "warmup")),
-)
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """Raises InputError where a text stands in the place of a number."""
-    for key in NUMBERS:
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{key}: expected a number, found {value!r}")
-    loader_workers(cfg.data.num_workers, "cpu")
 
 
 def build_loss(cfg: DictConfig) -> Loss:
@@ -78,8 +63,24 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
 
 
-def trainer(grad_cache_chunk: int | None = None, compile: bool | str = False, **options: Any) -> L.Trainer:
-    """lightning.Trainer, to which two keys of conf/trainer mean nothing: data, module and encoder are built by them."""
+def trainer(
+    grad_cache_chunk: Count | None = None,
+    compile: bool | str = False,
+    save_every_n_minutes: Positive | None = None,
+    save_every_n_steps: Count | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
+    **options: Annotated[Any, L.Trainer],
+) -> L.Trainer:
+    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
+
+    Args:
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
+        options: as `lightning.Trainer`.
+    """
     return L.Trainer(**options)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from typing import Any
 
@@ -41,6 +39,12 @@ class Throughput(Callback):
         if trainer.global_step % trainer.log_every_n_steps == 0 and self.training_seconds:
             module.log("train/pairs_per_second", self.pairs_per_second)
 
+    def state_dict(self) -> dict[str, float]:
+        return {"pairs": self.pairs, "training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.pairs, self.training_seconds = state["pairs"], state["training_seconds"]
+
     @property
     def pairs_per_second(self) -> float:
         return self.pairs / self.training_seconds if self.training_seconds else 0.0
@@ -73,6 +77,8 @@ class NegativeWeights(Callback):
             return
         is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
+        if not len(weights_N):  # all are copies of the row's own, and excluded
+            return
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(
             {
@@ -96,36 +102,6 @@ def effective_negatives(weights_BC: torch.Tensor) -> torch.Tensor:
     `weights_BC` holds 0 where a column is no negative.
     """
     return weights_BC.sum(dim=1).square() / weights_BC.square().sum(dim=1).clamp_min(1e-12)
-
-
-class Interruptible(Callback):
-    """Ctrl-C ends the training even where the KeyboardInterrupt is lost on its way.
-
-    torch's and the system's C code drops it at times, as while a checkpoint is being written: then it is raised once
-    more after the batch.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        self.asked = True
-        raise KeyboardInterrupt
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-
-    def on_fit_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
 
 
 class EpochLines(Callback):

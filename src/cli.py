@@ -18,24 +18,27 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src import launch
+from src import launch, resume
 from src.allocator import keep_freed_memory
-from src.errors import InputError, PrunedError, is_interrupt, nearest
+from src.config.arguments import arguments
+from src.config.targets import CONF, check_words, located
+from src.errors import InputError, Preempted, PrunedError, is_interrupt, nearest
 from src.sweeps import gpus
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
 
-CONF = Path(__file__).parents[1] / "conf"
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
 EXPECTED = (InputError, HydraException, OmegaConfBaseException, OSError)
 
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
+# Entry points whose command, typed again, goes on where it broke off, in the same run directory.
+RESUMABLE = ("train",)
 # What an interrupted command leaves, where that is no training.
 KEPT = dict.fromkeys(("harvest", "index"), "the same command goes on where this one stopped")
 
@@ -50,6 +53,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         sys.argv += launch.stay_behind()
 
     failed: list[BaseException] = []
+    words = sys.argv[1:]
 
     def reporting(cfg: DictConfig) -> Any:
         job = HydraConfig.get()
@@ -82,6 +86,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         started = launch.Launch.found()
         if config_name not in SEVERAL and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
+        check_words(words)
+        if {"--help", "-h"} & set(words) and (text := help_text(config_name, words)):
+            print(text)
+            return
+        if config_name in RESUMABLE and launch.is_first():
+            sys.argv += resume.overrides(sys.argv[1:], lambda: composed(config_name, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
     except expected() as error:
         if wants_traceback:
@@ -92,8 +102,11 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if not is_interrupt(stop):
             raise
         if not launch.is_first():
-            sys.exit(130)
-        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint, in the run directory")
+            sys.exit(stop.STATUS if isinstance(stop, Preempted) else 130)
+        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint; the same command goes on")
+        if isinstance(stop, Preempted):
+            print(f"{stop.message}; the same command goes on", file=sys.stderr)
+            sys.exit(stop.STATUS)
         print(f"interrupted: {kept}", file=sys.stderr)
         sys.exit(130)
     if failed:
@@ -151,8 +164,11 @@ def _hint(overrides: list[str], config_name: str) -> str:
                 if choice and choice not in options:
                     return nearest(choice, options) + f" (options of {key}: {', '.join(options)})"
             continue
-        keys = list(_keys(_composed(overrides, groups, config_name)))
+        cfg = _composed(overrides, groups, config_name)
+        keys = list(_keys(cfg))
         if key not in keys:
+            if _is_taken(cfg, key):
+                return f"; conf/ does not set it, so type +{override}"
             return (
                 nearest(key, [*keys, *groups])
                 + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
@@ -168,6 +184,31 @@ def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
         return compose(config_name, overrides=list(overrides))
 
 
+def help_text(config_name: str, words: Sequence[str]) -> str:
+    """What `--help` prints beside overrides and beginnings of keys; empty where Hydra's own help has to do.
+
+    Raises what composing the overrides raises.
+    """
+    from src.config.commands import COMMANDS  # the libraries behind the types take seconds to import
+    from src.config.help import text
+
+    if config_name not in COMMANDS:
+        return ""
+    words = [word for word in words if not word.startswith("-")]
+
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        cfg = compose(config_name, overrides=[word for word in words if "=" in word], return_hydra_config=True)
+    choices = {
+        group: chosen
+        for group, chosen in cfg.hydra.runtime.choices.items()
+        if (CONF / group).is_dir() and "/" not in group
+    }
+    HydraConfig.instance().set_config(cfg)  # some values name what was chosen
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return text(config_name, cfg, choices, only=[word for word in words if "=" not in word])
+
+
 def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -> DictConfig:
     """The configuration with only the valid choices of groups applied: its keys are those that exist."""
     choices = [
@@ -178,6 +219,14 @@ def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -
     ]
     GlobalHydra.instance().clear()
     return composed(config_name, choices)
+
+
+def _is_taken(cfg: DictConfig, key: str) -> bool:
+    """Whether a key that conf/ does not set is an argument of what is built, such as one of lightning.Trainer's."""
+    above, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, above) if above else None
+    target = node.get("_target_") if OmegaConf.is_dict(node) else None
+    return target is not None and name in arguments(located(target))
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:

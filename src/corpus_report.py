@@ -7,9 +7,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from src import cli
+from src.config.checks import check
 from src.corpora.base import Corpus
 from src.corpora.multilanguage import MultiLanguageCorpus
-from src.errors import InputError
 from src.rundir import RunDirectory, environment, relative
 from src.summary import pool_facts, print_facts
 from src.survey.measure import survey, together
@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     """Measures a corpus as a training would read it; leaves report.json and report.html."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
     with run.recording():
-        check(cfg)
+        check(cfg, "corpus_report")
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
         written = as_written(cfg, corpus)
@@ -57,14 +57,6 @@ def as_written(cfg: DictConfig, corpus: Corpus) -> Corpus:
     if isinstance(same, MultiLanguageCorpus):
         same.quiet = True
     return same
-
-
-def check(cfg: DictConfig) -> None:
-    """Raises InputError for a number that means nothing."""
-    if isinstance(cfg.near, bool) or not isinstance(cfg.near, int | float) or not 0 < cfg.near <= 1:
-        raise InputError(f"near: expected a Jaccard index above 0 and up to 1, found {cfg.near!r}")
-    if isinstance(cfg.sample, bool) or not isinstance(cfg.sample, int) or cfg.sample < 1:
-        raise InputError(f"sample: expected a whole number of 1 or more, found {cfg.sample!r}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import wandb
 from omegaconf import DictConfig
 
 from src import cli
+from src.config.checks import check
 from src.errors import InputError
 from src.loggers.forgiving import STEP
 from src.loggers.server import absence, has_key
@@ -76,6 +77,7 @@ INTRODUCTION = (
 
 def main(cfg: DictConfig) -> None:
     """Makes both, and prints where they are."""
+    check(cfg, "dashboard")
     plots, spaces, expressions = libraries()
     entity = account(cfg)
     with quiet():

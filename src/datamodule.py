@@ -14,11 +14,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
-from src.batching import Batching, OneLanguageOrder, RandomBatches
+from src.batching import Batching, EpochOrder, OneLanguageOrder, RandomBatches, TrainLoader
 from src.by_rows import is_small, matrix
 from src.corpora.base import Corpus, Pair, Split
 from src.devices import LeadersOrder, Share, is_sharded, loader_workers
 from src.errors import InputError, nearest
+from src.mined import Mined, read_mined
 from src.parts import Cut, Unread, token_budget, whole_number
 from src.ragged import Ragged
 from src.tokenised import tokenised
@@ -38,6 +39,8 @@ class CodeSearchData(L.LightningDataModule):
         batching: which training pairs meet in a batch.
         weigh: whether batches carry the estimator's similarities.
         mask_duplicates: whether batches carry `excluded`: copies of a row's own query or positive, no negatives of it.
+        mined: a file of python -m src.mine: its hard negatives are further columns of every batch.
+        mined_per_query: how many of them a row brings.
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
         batch_size: pairs of a training batch on all devices together; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
@@ -57,6 +60,8 @@ class CodeSearchData(L.LightningDataModule):
         batching: Batching | None = None,
         weigh: bool = True,
         mask_duplicates: bool = False,
+        mined: str | Path | None = None,
+        mined_per_query: int = 1,
         positives: str = "code",
         batch_size: int = 64,
         eval_batch_size: int = 256,
@@ -73,11 +78,14 @@ class CodeSearchData(L.LightningDataModule):
         self.weigh = weigh and estimator is not None
         self.estimator = estimator if weigh or self.batching.needs_similarity else None
         self.mask_duplicates = mask_duplicates
+        self.mined, self.mined_per_query = mined, mined_per_query
         if positives not in POSITIVES:
             raise InputError(
                 f"data.positives must be one of {', '.join(POSITIVES)}, found {positives!r}"
                 + nearest(str(positives), POSITIVES)
             )
+        if mined is not None and positives != "code":
+            raise InputError("negatives.mined are codes: expected data.positives=code beside them, found query")
         self.positives_are = positives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -86,7 +94,19 @@ class CodeSearchData(L.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.cache = cache
+        self.position = (0, 0)  # where training stands: the epoch, and how many of its batches are done
+        self._order: EpochOrder | None = None
         self._fitted = False
+        self._mined: Mined | None = None
+
+    def state_dict(self) -> dict[str, int]:
+        return dict(zip(("epoch", "batches"), self.position))
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """The training loader begins there; Lightning has made it already where the parameters are sharded."""
+        self.position = state["epoch"], state["batches"]
+        if self._order is not None:
+            self._order.go_on(state["epoch"], state["batches"] * self.batch_size)
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or self._fitted:
@@ -100,6 +120,10 @@ class CodeSearchData(L.LightningDataModule):
             )
         if self.batching.needs_similarity and self.estimator is None:
             raise InputError("batching=similar needs an estimator, found weights=none: choose weights=bm25")
+        if self.mined is not None:
+            train = self.corpus.split("train")
+            self._mined = read_mined(self.mined, train, self.mined_per_query, self.seed, self._one_language)
+            self._mined.check(self.batch_size)
         if self.estimator is not None:
             self.estimator.fit(pairs)
         self._fitted = True
@@ -141,8 +165,10 @@ class CodeSearchData(L.LightningDataModule):
             order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
         if self.share.world > 1:
             order = LeadersOrder(order, self.share)
+        order.go_on(self.position[0], self.position[1] * self.batch_size)
+        self._order = order
         # Every device draws the whole batch, and its collate function keeps its own rows of it.
-        return DataLoader(
+        return TrainLoader(
             range(len(pairs)),  # type: ignore[arg-type]
             batch_size=self.batch_size,
             sampler=order,
@@ -162,7 +188,7 @@ class CodeSearchData(L.LightningDataModule):
         is_same = self.positives_are == "query"
         target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
         estimator = self.estimator if self.weigh else None
-        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share)
+        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share, self._mined)
 
     @property
     def _device(self) -> str:
@@ -176,6 +202,12 @@ class CodeSearchData(L.LightningDataModule):
         # The devices of a sharded model need each other in every forward pass: all must make equally many.
         budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, self._device)
         return Cut(self.encoder, budget, most)
+
+    def pair_ids(self, epoch: int, batch: int) -> list[str]:
+        """The ids of the training pairs of a batch, all devices together; all devices must ask."""
+        rows = self._order.order(epoch)[batch * self.batch_size :][: self.batch_size]
+        pairs = self.corpus.split("train").pairs
+        return [pairs[row].id for row in rows]
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
@@ -238,6 +270,7 @@ class PairBatch:
     """Indices of training pairs -> features, positives, what the estimator gathered. Runs in the loader's workers.
 
     On several devices: features of the own pairs, which are the rows; the columns are the codes of the whole batch.
+    Mined negatives are columns behind the codes of the device whose rows bring them.
     """
 
     queries: Items
@@ -246,16 +279,19 @@ class PairBatch:
     estimator: Estimator | None
     copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
     share: Share = field(default_factory=Share)
+    mined: Mined | None = None
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
-        own = self.share.rows(len(indices))
-        batch = {
-            "queries": self.cut(self.queries[indices[own]]),
-            "codes": self.cut(self.targets[indices[own]]),
-            "positive": torch.arange(own.start, own.stop),
-        }
         columns = np.asarray(indices)
+        own = self.share.rows(len(columns))
         rows = columns[own]
+        if self.mined is not None:
+            columns, own = self.mined.columns(columns, self.share)
+        batch = {
+            "queries": self.cut(self.queries[rows]),
+            "codes": self.cut(self.targets[columns[own]]),
+            "positive": torch.arange(own.start, own.start + len(rows)),
+        }
         if self.estimator is not None:
             batch["gathered"] = self.estimator.gather(rows, columns)
             batch["shape"] = (len(rows), len(columns))

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src import cli
+from src.config.checks import check
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.fetch import Fetcher, Remote
 from src.corpora.sources import Source, read_url_lists
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 def main(cfg: DictConfig) -> None:
     """Fetches the files of the source, filters them and leaves out/LANGUAGE/*.jsonl, which corpus=... then reads."""
+    check(cfg, "download")
     source: Source = instantiate(cfg.source.rows)
     if cfg.lang.name not in source.languages:
         raise InputError(f"this corpus has {', '.join(source.languages)}, found lang={cfg.lang.name}")

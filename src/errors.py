@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -23,8 +24,21 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
+class Preempted(SystemExit):
+    """A scheduler took the machine back (SIGTERM, SIGUSR1): exit status 75, by which it knows to start the run again.
+
+    Source: sysexits.h, EX_TEMPFAIL, "the user is invited to retry".
+    """
+
+    STATUS = 75
+
+    def __init__(self, by: signal.Signals, saved: str) -> None:
+        super().__init__(self.STATUS)
+        self.message = f"{by.name}: {saved}"
+
+
 def is_interrupt(error: BaseException) -> bool:
-    """Whether a person stopped the run: Lightning turns Ctrl-C into SystemExit."""
-    return isinstance(error, KeyboardInterrupt) or (
+    """Whether the run was stopped from outside: Lightning turns Ctrl-C into SystemExit."""
+    return isinstance(error, KeyboardInterrupt | Preempted) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
     )

@@ -12,7 +12,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
-from src.build import best_checkpoint, build_data, check_targets, load_checkpoint, restore_module
+from src.build import best_checkpoint, build_data, load_checkpoint, restore_module
+from src.config.checks import check, check_part
+from src.config.targets import from_outside
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
@@ -22,10 +24,10 @@ from src.summary import by_language, lexical_baseline, pool_facts, prefixed, pri
 
 def main(cfg: DictConfig) -> float:
     """Ranks the test split with a run's best checkpoint; on the run's own data it must find the run's own ranks."""
+    check(cfg, "eval")
     path = checkpoint_path(cfg)
     checkpoint = load_checkpoint(path)
-    check_targets(checkpoint["run_config"], path)
-    trained = OmegaConf.create(checkpoint["run_config"])
+    trained = from_outside(checkpoint["run_config"], f"checkpoint {path}")
     merged = with_data_of(cfg, trained)
     out = RunDirectory(HydraConfig.get().runtime.output_dir)
     with out.recording():
@@ -85,6 +87,7 @@ def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
             corpus = OmegaConf.to_container(cfg.corpus, resolve=False)
             chosen = OmegaConf.create({"lang": merged.lang, "cache": merged.cache, "corpus": corpus})
             OmegaConf.resolve(chosen)
+            check_part("corpus", chosen.corpus)
             merged.corpus = chosen.corpus
             merged.choices.corpus = HydraConfig.get().runtime.choices["corpus"]
     return merged

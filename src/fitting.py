@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
@@ -25,12 +23,17 @@ from src.build import (
     load_weights,
     restore_encoder,
 )
-from src.callbacks import EpochLines, Interruptible, NegativeWeights, Throughput
+from src.callbacks import EpochLines, NegativeWeights, Throughput
+from src.checkpoints import previous
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.devices import load_state
 from src.errors import InputError, nearest
+from src.failures import explaining_memory
+from src.finite import STOP, Finite
 from src.module import CodeSearchModule
+from src.resume import agreed
+from src.saving import KeepBest, SafeCheckpoints, SaveLast
 from src.sweeps import trial
 from src.weights.base import Estimator
 
@@ -93,25 +96,27 @@ def fit(
     folder: Path,
     loggers: Sequence[Logger] = (),
     keep_last: bool = True,
+    go_on_from: Path | None = None,
 ) -> Fitted:
-    """Trains; `folder`/checkpoints then holds best.ckpt, the epoch kept by cfg.keep, and last.ckpt if `keep_last`."""
-    kept = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="best",
-        monitor="val/mrr" if cfg.keep == "best" else None,
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
+    """Trains; `folder`/checkpoints then holds best.ckpt, the epoch kept by cfg.keep, and last.ckpt if `keep_last`.
+
+    Args:
+        go_on_from: a checkpoint of the same training, which goes on where that was made.
+    """
+    last = folder / "checkpoints" / "last.ckpt"
+    kept = KeepBest(last.parent, "val/mrr" if cfg.keep == "best" else None)
+    saving = SaveLast(last, cfg.trainer.get("save_every_n_minutes"), cfg.trainer.get("save_every_n_steps"))
     throughput = Throughput()
     in_terminal = sys.stdout.isatty()
-    callbacks = [kept, throughput, NegativeWeights(), Interruptible(), *([] if in_terminal else [EpochLines()])]
-    if keep_last:
-        callbacks.append(ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False))
-    callbacks += trial.callbacks(cfg)
+    callbacks = [
+        *(Finite(cfg.trainer.get("on_nonfinite", STOP)), throughput, NegativeWeights(), kept, saving),
+        *([] if in_terminal else [EpochLines()]),
+        *trial.callbacks(cfg),
+    ]
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,
+        plugins=[SafeCheckpoints()],
         logger=list(loggers),
         default_root_dir=str(folder),
         enable_model_summary=False,
@@ -119,10 +124,9 @@ def fit(
         enable_progress_bar=in_terminal,
         use_distributed_sampler=False,  # `data` gives every device its share
     )
-    start = time.perf_counter()
-    trainer.fit(module, datamodule=data)
-    seconds = time.perf_counter() - start
-    val_mrr = kept.best_model_score if cfg.keep == "best" else trainer.callback_metrics.get("val/mrr")
+    with explaining_memory(cfg):
+        trainer.fit(module, datamodule=data, ckpt_path=agreed(trainer, go_on_from))
+    val_mrr = kept.best_model_score if cfg.keep == "best" else saving.val_mrr
     if not kept.best_model_path or val_mrr is None:
         raise InputError(
             "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
@@ -131,4 +135,9 @@ def fit(
     checkpoint = Path(kept.best_model_path)
     # The first device alone reads it: others need not see its disk.
     load_state(module, load_checkpoint(checkpoint)["state_dict"] if trainer.is_global_zero else {}, module.share)
-    return Fitted(trainer, checkpoint, float(val_mrr), seconds, throughput.pairs_per_second)
+    if trainer.is_global_zero:
+        for path in (checkpoint, last):
+            previous(path).unlink(missing_ok=True)
+        if not keep_last:
+            last.unlink(missing_ok=True)
+    return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from src.errors import InputError, nearest
+from src.errors import InputError
 
 if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
     from omegaconf import DictConfig
@@ -12,9 +12,11 @@ if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
 
 def main(cfg: DictConfig) -> None:
     """Plans, harvests, and says what was kept and what was dropped."""
+    from src.config import checks
     from src.harvester.pipeline import harvest, plan
     from src.harvester.summary import show
 
+    checks.check(cfg, "harvest")
     check(cfg)
     work = plan(cfg.lang.name, as_list(cfg.roots))
     about = harvest(work, cfg.out, cfg.workers)
@@ -22,15 +24,11 @@ def main(cfg: DictConfig) -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Raises InputError for a key that is missing or out of range."""
+    """Raises InputError for a key that is missing."""
     if cfg.get("lang") is None:
         raise InputError("expected lang=python|java|javascript|php|ruby|go, found none")
     if cfg.out is None:
         raise InputError("expected the folder to write to in out=DIR, found none")
-    if cfg.workers is not None and (type(cfg.workers) is not int or cfg.workers < 0):
-        raise InputError(
-            f"expected workers=0 or more processes, found {cfg.workers!r}{nearest(str(cfg.workers), ['null'])}"
-        )
 
 
 def as_list(roots: Any) -> list[str]:

@@ -63,12 +63,7 @@ def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[st
 
 
 def check(cfg: DictConfig) -> None:
-    """Raises InputError for a number that means nothing."""
-    if isinstance(cfg.threshold, bool) or not isinstance(cfg.threshold, int | float) or not 0 < cfg.threshold <= 1:
-        raise InputError(f"threshold: expected a Jaccard index above 0 and up to 1, found {cfg.threshold!r}")
-    for key, least in (("batches", 1), ("most", 1), ("sample", 4)):
-        if isinstance(cfg[key], bool) or not isinstance(cfg[key], int) or cfg[key] < least:
-            raise InputError(f"{key}: expected a whole number of {least} or more, found {cfg[key]!r}")
+    """Raises InputError where nothing can be planted."""
     if cfg.data.batch_size < 4:
         raise InputError(f"data.batch_size: expected 4 or more, to plant in, found {cfg.data.batch_size}")
 

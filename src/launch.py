@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,11 +20,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError
+from src.errors import InputError, nearest
 
 PARENT = os.getppid()
 GRACE = 5.0  # seconds in which a launcher ends the processes that are left; torchrun looks ten times a second
@@ -83,7 +86,7 @@ def settle(cfg: DictConfig) -> int:
             trainer.devices = launch.per_node
         if trainer.num_nodes == 1:
             trainer.num_nodes = launch.nodes
-    probe = instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    probe = probed(trainer)
     world = probe.num_devices * probe.num_nodes
     if launch is not None and launch.processes != world:
         raise InputError(
@@ -114,6 +117,26 @@ def settle(cfg: DictConfig) -> int:
     if "data_parallel_size" in (OmegaConf.select(trainer, "strategy") or ()):
         trainer.strategy.data_parallel_size = world
     return world
+
+
+def probed(trainer: DictConfig) -> Any:
+    """The Trainer of conf/trainer, to ask what it is. Raises InputError, with the key, where Lightning refuses it."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    registries = {"strategy": StrategyRegistry.available_strategies(), "accelerator": AcceleratorRegistry}
+    try:
+        return instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (InstantiationException, MisconfigurationException, TypeError, ValueError) as error:
+        while isinstance(error, InstantiationException) and error.__cause__ is not None:
+            error = error.__cause__
+        said = str(error).split("\n")[0].split(". ")[0].rstrip(".")
+        named = [key for key in trainer if re.search(rf"\b{key}\b", said)]
+        key = next(iter(named), "accelerator" if "backend" in said else "")
+        value = trainer.get(key) if key else None
+        hint = nearest(value, [*registries[key], "auto", "gpu"]) if isinstance(value, str) and key in registries else ""
+        raise InputError(f"trainer.{key}={value!r}: {said}{hint}" if key else f"trainer: {said}") from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch.nn import functional as F
+from torch.nn.utils import clip_grads_with_norm_
 from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder, Features
@@ -69,6 +70,7 @@ class CodeSearchModule(L.LightningModule):
         self.warmup = warmup
         self.replay = replay
         self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
+        self.gradient_norm: torch.Tensor | None = None  # of this step, until it is clipped
         self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
         # Called with ranks_N, queries_ND and codes_MD of a test: embeddings are not kept.
         self.on_tested: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None
@@ -137,6 +139,19 @@ class CodeSearchModule(L.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning does it, by the norm that `src.finite` has taken: one pass over the gradients is spared."""
+        norm, self.gradient_norm = self.gradient_norm, None
+        if norm is None or not gradient_clip_val or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        clip_grads_with_norm_((p for g in optimizer.param_groups for p in g["params"]), gradient_clip_val, norm)
 
     # Evaluation: embed both loaders, then rank every query against the whole codebase
 

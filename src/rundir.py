@@ -5,7 +5,7 @@ status.json        running | finished | failed | pruned | interrupted, with the 
 environment.json   versions, hardware, git revision, seed, fingerprints of the data
 metrics.json       flat: test/mrr, val/mrr, bm25/mrr, train/seconds, ...
 test_ranks.csv     query_id,rank of every test query
-checkpoints/       best.ckpt (by val/mrr) and last.ckpt
+checkpoints/       best.ckpt (by val/mrr) and last.ckpt; see src/checkpoints.py
 train.log          every message of the run
 README.md          what became of it, as a model card (src/card.py)
 """
@@ -13,6 +13,7 @@ README.md          what became of it, as a model card (src/card.py)
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import InputError, PrunedError, is_interrupt
+from src.failures import PART, explaining_full_disk
 
 PACKAGES = (
     "torch",
@@ -63,43 +65,46 @@ class RunDirectory:
         return RunDirectory(self.path / name)
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
-        """status.json tells how the block went, also when it fails."""
+    def recording(self, **facts: Any) -> Iterator[None]:
+        """status.json tells how the block went, also when it fails, and the `facts`."""
         start = time.time()
-        self._write_status("running", start)
+
+        def write(status: str, **more: str) -> None:
+            seconds = round(time.time() - start, 1)
+            self.write_json("status.json", {"status": status, "seconds": seconds, **more, **facts})
+
+        write("running")
         try:
             yield
         except BaseException as error:
             if is_interrupt(error):
-                self._write_status("interrupted", start)
+                write("interrupted")
             else:
                 status = "pruned" if isinstance(error, PrunedError) else "failed"
-                self._write_status(status, start, error=f"{type(error).__name__}: {error}".splitlines()[0])
+                with suppress(OSError, InputError):  # where the disk is full, what happened is still to be heard of
+                    write(status, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
-        self._write_status("finished", start)
-
-    def _write_status(self, status: str, start: float, **more: str) -> None:
-        self.write_json("status.json", {"status": status, "seconds": round(time.time() - start, 1), **more})
+        write("finished")
 
     def write_config(self, cfg: DictConfig) -> None:
-        _replace(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        replace_text(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     def write_metrics(self, metrics: Mapping[str, float]) -> None:
         self.write_json("metrics.json", dict(sorted(metrics.items())))
 
     def write_json(self, name: str, value: Any) -> None:
-        _replace(self.path / name, json.dumps(value, indent=2) + "\n")
+        replace_text(self.path / name, json.dumps(value, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        _replace(self.path / name, text)
+        replace_text(self.path / name, text)
 
     def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
-        path = self.path / "test_ranks.csv"
-        with _replacing(path) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["query_id", "rank"])
-            writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["query_id", "rank"])
+        writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
+        replace_text(self.path / "test_ranks.csv", text.getvalue())
 
 
 def run_name(choices: Mapping[str, str]) -> str:
@@ -136,7 +141,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },
-        "git": {"revision": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain"))},
+        "git": {"revision": revision(), "dirty": bool(_git("status", "--porcelain"))},
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
         "seed": seed,
         **data,
@@ -151,6 +156,11 @@ def package_version(package: str) -> str | None:
         return None
 
 
+def revision() -> str | None:
+    """The commit of the code; None where that is unknown."""
+    return _git("rev-parse", "HEAD")
+
+
 def _git(*arguments: str) -> str | None:
     """Output of a git command in the project's folder; None where there is no git or no repository."""
     try:
@@ -162,17 +172,13 @@ def _git(*arguments: str) -> str | None:
     return run.stdout.strip()
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _replace(path: Path, text: str) -> None:
-    with _replacing(path) as file:
-        file.write(text)
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file in one step. Raises InputError where the disk is full; what was there is untouched then."""
+    data = text.encode("utf-8")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    with explaining_full_disk(path, lambda: len(data)):
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

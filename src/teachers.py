@@ -27,9 +27,10 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.build import best_checkpoint, check_targets, load_checkpoint, restore_module
+from src.build import best_checkpoint, load_checkpoint, restore_module
 from src.cache import Cache, code_version, key_of, sha256
 from src.cli import CONF, composed
+from src.config.targets import from_outside
 from src.corpora.base import fingerprint
 from src.datamodule import text_loader
 from src.devices import loader_workers
@@ -63,6 +64,7 @@ MACHINE = (
 )
 INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
 INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
+INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps"}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -240,8 +242,7 @@ def _isolated() -> Iterator[None]:
 def read_module(path: Path) -> CodeSearchModule:
     """The model of a checkpoint of this project."""
     checkpoint = load_checkpoint(path)
-    check_targets(checkpoint["run_config"], path)
-    return restore_module(OmegaConf.create(checkpoint["run_config"]), checkpoint, path)
+    return restore_module(from_outside(checkpoint["run_config"], f"checkpoint {path}"), checkpoint, path)
 
 
 def sentence_encoder(encoder: TransformerEncoder) -> CodeSearchModule:

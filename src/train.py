@@ -11,8 +11,10 @@ if __name__ == "__main__":
     cli.run(cli.imported("src.train"), "train")
     sys.exit()
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -21,8 +23,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
-from src import card, launch
-from src.build import build_estimator, build_loss, check_numbers
+from src import card, launch, resume
+from src.build import build_estimator, build_loss
+from src.config.checks import check
+from src.config.crosschecks import check_training
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
@@ -33,7 +37,9 @@ from src.loggers.about import about
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
 from src.module import CodeSearchModule
+from src.resume import Attempt, claimed
 from src.rundir import RunDirectory, environment, relative, run_name
+from src.signals import WATCH
 from src.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
 from src.teachers import attach
 from src.weights.base import Estimator
@@ -52,40 +58,55 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with card.kept(run), run.recording():
+    with WATCH.heard(), card.kept(run), taking_up(cfg, run) as attempt:
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
-        run.write_json("environment.json", environment(cfg.seed, **facts))
+        run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
         announce(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach(estimator, cfg)
         module, data = prepare(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_first() else []
-        trained = fit_and_test(cfg, module, data, run, loggers)
+        trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
-        plain = train_plain(cfg, corpus, estimator, run) if cfg.compare_infonce else None
+        plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
         if not launch.is_first():
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
+        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
         for logger in dashboards(loggers):
             logger.tables["results"] = results(metrics, run_name(cfg.choices))
             logger.finish(metrics)
     return metrics["val/mrr"]
 
 
+@contextmanager
+def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
+    """Whether the run begins or goes on; its directory is this process's, and status.json tells how it went."""
+    if not launch.is_first():
+        yield Attempt()  # the checkpoint comes from the first
+        return
+    swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
+    with nullcontext() if swept else claimed(run.path):
+        attempt = resume.attempt(cfg, run.path)
+        with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
+            yield attempt
+
+
 def complete(cfg: DictConfig) -> None:
     """Checks the configuration, and adds which option of each group was chosen."""
-    check_numbers(cfg)
     hydra = HydraConfig.get()
+    check(cfg, hydra.job.config_name)
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     if cfg.sweep.grid and not swept:
         raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
+    check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names
         cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
@@ -96,11 +117,11 @@ def fit_and_test(
     module: CodeSearchModule,
     data: CodeSearchData,
     run: RunDirectory,
-    loggers: Sequence[Logger],
-    keep_last: bool = True,
+    loggers: Sequence[Logger] = (),
+    go_on_from: Path | None = None,
 ) -> Trained:
     """One training and its test: the epoch that is kept is tested, once."""
-    fitted = fit(cfg, module, data, run.path, loggers, keep_last)
+    fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
     fitted.trainer.test(module, datamodule=data, verbose=False)
@@ -150,14 +171,17 @@ def dashboards(loggers: Sequence[Logger]) -> list[ForgivingWandbLogger]:
     return [logger for logger in loggers if isinstance(logger, ForgivingWandbLogger)]
 
 
-def train_plain(cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory) -> Trained:
+def train_plain(
+    cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
+) -> Trained:
     """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
-    return fit_and_test(plain, *prepare(plain, corpus, estimator), run.child("infonce"), [], keep_last=False)
+    child = run.child("infonce")
+    return fit_and_test(plain, *prepare(plain, corpus, estimator), child, go_on_from=attempt.of(child.path))
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from src.cache import ABOUT, Cache, code_version, damage, key_of, main
+from src.cache import ABOUT, Cache, code_version, damage, key_of
+from src.cache_list import main
 from src.errors import InputError
 from tests.conftest import PROJECT
 
@@ -221,3 +222,28 @@ def test_the_description_of_an_entry_is_not_readable(tmp_path):
     assert about["about"] == "a thing"
     assert about["made_from"] == {"a": 1}
     assert set(about["files"]) == {"data.txt"}
+
+
+@pytest.mark.parametrize("place", [".{}.part", "{}"])
+@pytest.mark.parametrize("resumable", [False, True])
+def test_a_link_in_the_cache_leads_elsewhere(tmp_path, place, resumable):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "data.txt").write_text("mine")
+    link = tmp_path / "cache" / "things" / place.format(key_of({"a": 1}))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    entry = Cache(tmp_path / "cache").get("things", {"a": 1}, write("hello"), resumable=resumable)
+    assert (entry.path / "data.txt").read_text() == "hello"
+    assert not entry.path.is_symlink()
+    assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("data.txt", "mine")]
+
+
+def test_an_entry_that_vanishes_while_it_is_checked_is_a_traceback(tmp_path, monkeypatch):
+    entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
+
+    def vanished(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("src.cache.sha256", vanished)
+    assert damage(entry.path) == f"{entry.path / 'data.txt'} is damaged"

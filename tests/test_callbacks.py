@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from src.by_rows import ByRows
-from src.callbacks import Interruptible, NegativeWeights, Throughput, effective_negatives
+from src.callbacks import NegativeWeights, Throughput, effective_negatives
 from src.loggers import ForgivingWandbLogger
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
@@ -92,18 +90,3 @@ def test_a_short_run_logs_no_histogram(tmp_path):
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=8, loggers=[logger])
         callback.on_train_batch_end(trainer, module, None, batch, 0)
     assert logger.steps == [8, 48]
-
-
-def test_an_interrupt_that_is_lost_on_its_way_is_forgotten():
-    watch = Interruptible()
-    before = signal.getsignal(signal.SIGINT)
-    watch.on_fit_start(None, None)
-    try:
-        watch.on_train_batch_end(None, None, None, None, 0)
-        with contextlib.suppress(KeyboardInterrupt):  # as C code does that cannot pass it on
-            signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            watch.on_train_batch_end(None, None, None, None, 1)
-    finally:
-        watch.on_fit_end(None, None)
-    assert signal.getsignal(signal.SIGINT) is before

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from src.cache import main as cache
+from src.cache_list import main as cache
 from src.report.__main__ import main as report
 from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT

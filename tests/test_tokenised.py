@@ -19,7 +19,7 @@ from src.backbones.base import Encoder
 from src.backbones.dataflow import unparsed
 from src.backbones.tiny import TinyEncoder
 from src.cache import Cache, read_about
-from src.cache import main as cache_command
+from src.cache_list import main as cache_command
 from src.datamodule import CodeSearchData
 from src.parts import Unread
 from src.ragged import Ragged

@@ -6,7 +6,7 @@ import copy
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embeddings, layers
+from src.config.types import Count, Positive, Share, Whole
 from src.errors import InputError, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
@@ -35,9 +36,9 @@ class LoRA:
         InputError: a number out of its range, or peft is not installed.
     """
 
-    rank: int | None = None
-    alpha: float | None = None
-    dropout: float = 0.0
+    rank: Count | None = None
+    alpha: Positive | None = None
+    dropout: Share = 0.0
     targets: str | Sequence[str] = "auto"
 
     def __post_init__(self) -> None:
@@ -69,8 +70,8 @@ class Adaptation:
         InputError: an unknown name, a number out of its range, or two of these that exclude each other.
     """
 
-    lora: LoRA | Mapping[str, Any] | None = None
-    frozen_layers: int = 0
+    lora: Annotated[LoRA | Mapping[str, Any] | None, LoRA] = None
+    frozen_layers: Whole = 0
     gradient_checkpointing: bool = False
     attn_implementation: str | None = None
     dtype: str = "float32"

@@ -9,17 +9,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from src.backbones.adapt import Adaptation
 from src.backbones.architecture import position_table
 from src.backbones.base import Features
 from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
 from src.backbones.tokens import encode, readable
 from src.backbones.transformer import TransformerEncoder
+from src.config.types import Count, Share, Whole
 from src.errors import InputError, nearest
 from src.ragged import Ragged, counted, within
 
@@ -59,12 +61,12 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         name: str | None,
         language: str,
         pooling: str = "pooler",
-        max_query_tokens: int = 128,
-        max_code_tokens: int = 256,
-        max_nodes: int = 64,
-        dropout: float | None = None,
-        dimensions: int | None = None,
-        **adaptation: Any,
+        max_query_tokens: Count = 128,
+        max_code_tokens: Count = 256,
+        max_nodes: Whole = 64,
+        dropout: Share | None = None,
+        dimensions: Count | None = None,
+        **adaptation: Annotated[Any, Adaptation],
     ) -> None:
         super().__init__(
             name, pooling, max_query_tokens, max_code_tokens, dropout=dropout, dimensions=dimensions, **adaptation

@@ -54,11 +54,12 @@ def refuse_remote_code(folder: str, name: str) -> None:
     """
     for file in ("config.json", "tokenizer_config.json"):
         try:
-            asked = json.loads((Path(folder) / file).read_text(encoding="utf-8")).get("auto_map", {})
-        except (OSError, ValueError, AttributeError):  # whatever is wrong with the file, its reader says better
+            read = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # missing or damaged, which transformers says; it runs no such code either
             continue
+        asked = read.get("auto_map") if isinstance(read, dict) else None
         for role in ("AutoModel", "AutoConfig", "AutoTokenizer"):
-            if role in asked:
+            if isinstance(asked, dict) and role in asked:
                 raise InputError(
                     f"backbone.name={name!r} asks for code that comes with it ({file}: {role} from "
                     f"{asked[role]!r}), and such code is never run; set another backbone.name, or, if transformers' "

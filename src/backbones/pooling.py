@@ -30,4 +30,5 @@ def pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor, pooling: str) -> torch
         token_B = (mask_BL * places_L.flip(0)).argmax(dim=1)
     else:
         raise ValueError(f"pool() knows cls, mean and last, found {pooling!r}")
-    return hidden_BLD[torch.arange(len(hidden_BLD), device=mask_BL.device), token_B]
+    # shape[0], not len(): an exported graph takes any number of texts
+    return hidden_BLD[torch.arange(hidden_BLD.shape[0], device=mask_BL.device), token_B]

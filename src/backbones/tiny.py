@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from src.backbones.base import Encoder, Features
+from src.config.types import Count, Share
 from src.corpora.base import Pair
 from src.ragged import Ragged
 from src.text import subtokens
@@ -53,11 +54,11 @@ class TinyEncoder(Encoder):
 
     def __init__(
         self,
-        embedding_size: int = 1024,
-        buckets: int = 8192,
-        max_query_tokens: int = 64,
-        max_code_tokens: int = 256,
-        dropout: float = 0.0,
+        embedding_size: Count = 1024,
+        buckets: Count = 8192,
+        max_query_tokens: Count = 64,
+        max_code_tokens: Count = 256,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
         self.embedding_size = embedding_size

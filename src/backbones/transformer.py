@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from tokenizers import Tokenizer
@@ -26,6 +26,7 @@ from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
 from src.backbones.tokens import encode, prepared, readable, tokenizer_identity
 from src.cache import sha256
+from src.config.types import Count, Share
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError, nearest
 from src.ragged import Ragged, within
@@ -68,14 +69,14 @@ class TransformerEncoder(Encoder):
         self,
         name: str | None,
         pooling: str = "mean",
-        max_query_tokens: int = 128,
-        max_code_tokens: int = 256,
+        max_query_tokens: Count = 128,
+        max_code_tokens: Count = 256,
         query_prefix: str = "",
         code_prefix: str = "",
-        dropout: float | None = None,
-        dimensions: int | None = None,
+        dropout: Share | None = None,
+        dimensions: Count | None = None,
         end_token: str | None = None,
-        **adaptation: Any,
+        **adaptation: Annotated[Any, Adaptation],
     ) -> None:
         super().__init__()
         if not name:

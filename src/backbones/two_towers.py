@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from src.backbones.base import Encoder, Features
+from src.config.types import Share
 from src.corpora.base import Pair, fingerprint
 from src.errors import InputError
 from src.ragged import Ragged
@@ -29,7 +30,7 @@ class TwoTowers(Encoder):
         InputError: on first use, embeddings of different sizes.
     """
 
-    def __init__(self, query: Encoder, code: Encoder, dropout: float | None = None) -> None:
+    def __init__(self, query: Encoder, code: Encoder, dropout: Share | None = None) -> None:
         super().__init__()
         if dropout is not None:
             query.dropout = code.dropout = dropout  # read when a configuration is, or in each step

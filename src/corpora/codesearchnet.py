@@ -17,8 +17,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from src.config.types import Whole
 from src.corpora.base import Codebase, Pair, Split
-from src.corpora.jsonl import Row, find_jsonl, read_rows
+from src.corpora.jsonl import BadLines, Row, find_jsonl, read_rows
 from src.corpora.multilanguage import MissingLanguage
 from src.errors import InputError, nearest
 
@@ -44,14 +45,28 @@ def ways_to_get_a_corpus(language: str) -> str:
 class CodeSearchNetCorpus:
     """One language under `root`; a split is read on first use, so a corpus may hold a test split only.
 
-    `text` says which fields come first: `tokens` (code_tokens, docstring_tokens) or `source` (code, docstring), which
-    keeps the lines of the code. Every InputError comes from `split`, never from the constructor.
+    Every InputError comes from `split` or `check`, never from the constructor.
+
+    Args:
+        root: folder with a folder of each language.
+        language: name of that folder.
+        text: which fields come first: `tokens` (code_tokens, docstring_tokens) or `source` (code, docstring), which
+            keeps the lines of the code.
+        max_bad_lines: lines of a file that are left out because they cannot be used, said in the log as file:line; one
+            more is an error.
     """
 
-    def __init__(self, root: str | Path | None = None, language: str = "python", text: str = "tokens") -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        language: str = "python",
+        text: str = "tokens",
+        max_bad_lines: Whole = 0,
+    ) -> None:
         self.root = root
         self.language = language
         self.text = text
+        self.max_bad_lines = max_bad_lines
         self._splits: dict[str, Split] = {}
         self._codebases: dict[Path, tuple[Codebase, dict[str, int]]] = {}  # file -> codes, and url -> row
 
@@ -63,6 +78,14 @@ class CodeSearchNetCorpus:
             self._splits[name] = self._read(name)
         return self._splits[name]
 
+    def check(self) -> None:
+        """Raises InputError for what is wrong with the root, the language and the names of the files."""
+        folder = self._folder()
+        for name in SPLITS:
+            find_jsonl(folder, name, known=FILES)
+            if name != "train":
+                self._codebase_file(folder, name)
+
     def of_language(self, language: str) -> CodeSearchNetCorpus:
         """One of several under `root`. Raises MissingLanguage: it has no folder there."""
         if self.root is None:
@@ -70,7 +93,7 @@ class CodeSearchNetCorpus:
         root = Path(self.root).expanduser()
         if not (root / language).is_dir():
             raise MissingLanguage("no folder in corpus.root")
-        return CodeSearchNetCorpus(root, language, self.text)
+        return CodeSearchNetCorpus(root, language, self.text, self.max_bad_lines)
 
     def _read(self, name: str) -> Split:
         folder = self._folder()
@@ -84,11 +107,14 @@ class CodeSearchNetCorpus:
 
     def _candidates(self, folder: Path, name: str) -> tuple[Codebase, dict[str, int]]:
         """The codebase of a split, and url -> row in it; read once where valid and test share it."""
-        own = any((folder / f"{name}_codebase{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
-        path = find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
+        path = self._codebase_file(folder, name)
         if path not in self._codebases:
-            self._codebases[path] = _read_codebase(path, CODE[self.text])
+            self._codebases[path] = _read_codebase(BadLines(path, self.max_bad_lines), CODE[self.text])
         return self._codebases[path]
+
+    def _codebase_file(self, folder: Path, name: str) -> Path:
+        own = any((folder / f"{name}_codebase{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
+        return find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
 
     def _folder(self) -> Path:
         if self.text not in CODE:
@@ -114,47 +140,57 @@ class CodeSearchNetCorpus:
         codes: dict[str, tuple[str, int]] = {}  # url -> its code and the line that gave it
         queries: dict[str, dict[str, int]] = {}  # url -> query -> line
         ids: dict[str, int] = {}  # id -> line
-        for row in read_rows(path):
-            url, query, code = row.text("url"), row.text(*QUERY[self.text]), ""
-            if codebase is None or row.has(*CODE[self.text]):
-                code = row.text(*CODE[self.text])
-                first, line = codes.setdefault(url, (code, row.line))
-                if code != first:
-                    raise row.error(f"url {url!r} has another code on line {line}; give each code a url of its own")
-            if codebase is not None:
-                if url not in rows:
-                    raise row.error(
-                        f"expected a url of codebase.jsonl, found {url!r}; add the line with its code there"
-                    )
-                code = codebase.codes[rows[url]]  # the text that is ranked, however this row spells it
+        bad = BadLines(path, self.max_bad_lines)
+        for row in read_rows(path, bad):
+            with bad:
+                url, query, code = row.text("url"), row.text(*QUERY[self.text]), ""
+                if codebase is None or row.has(*CODE[self.text]):
+                    code = row.text(*CODE[self.text])
+                    first, line = codes.get(url, (code, row.line))
+                    if code != first:
+                        raise row.error(f"url {url!r} has another code on line {line}; give each code a url of its own")
+                spelled = code
+                if codebase is not None:
+                    if url not in rows:
+                        raise row.error(
+                            f"expected a url of codebase.jsonl, found {url!r}; add the line with its code there"
+                        )
+                    code = codebase.codes[rows[url]]  # the text that is ranked, however this row spells it
 
-            if (line := queries.setdefault(url, {}).setdefault(query, row.line)) != row.line:
-                raise row.error(f"the url and the query of line {line} again; remove one of the two lines")
-            nth = len(queries[url])
-            id = _index(row) or (url if nth == 1 else f"{url}#{nth}")
-            if (line := ids.setdefault(id, row.line)) != row.line:
-                raise row.error(
-                    f"expected an idx of its own, found {id!r} as on line {line}; change it or leave it out"
-                )
-            pairs.append(Pair(query, code, id, self.language, code_id=url))
+                known = queries.get(url, {})
+                if query in known:
+                    raise row.error(f"the url and the query of line {known[query]} again; remove one of the two lines")
+                id = _index(row) or (f"{url}#{len(known) + 1}" if known else url)
+                if id in ids:
+                    raise row.error(
+                        f"expected an idx of its own, found {id!r} as on line {ids[id]}; change it or leave it out"
+                    )
+                # A line that is left out leaves no trace.
+                if spelled:
+                    codes.setdefault(url, (spelled, row.line))
+                queries.setdefault(url, {})[query] = ids[id] = row.line
+                pairs.append(Pair(query, code, id, self.language, code_id=url))
+        bad.count()
         return tuple(pairs)
 
 
-def _read_codebase(path: Path, fields: tuple[str, ...]) -> tuple[Codebase, dict[str, int]]:
+def _read_codebase(bad: BadLines, fields: tuple[str, ...]) -> tuple[Codebase, dict[str, int]]:
     rows: dict[str, int] = {}
     codes: list[str] = []
     lines: list[int] = []
-    for row in read_rows(path):
-        url = row.text("url")
-        if url in rows:
-            raise row.error(
-                f"expected a url of its own, found {url!r} as on line {lines[rows[url]]}; remove one of the two"
-            )
-        rows[url] = len(codes)
-        codes.append(row.text(*fields))
-        lines.append(row.line)
+    for row in read_rows(bad.path, bad):
+        with bad:
+            url = row.text("url")
+            if url in rows:
+                raise row.error(
+                    f"expected a url of its own, found {url!r} as on line {lines[rows[url]]}; remove one of the two"
+                )
+            codes.append(row.text(*fields))
+            rows[url] = len(lines)
+            lines.append(row.line)
+    bad.count()
     if not codes:
-        raise InputError(f"{path}: expected the codes to rank, found an empty file; add one JSON object a line")
+        raise InputError(f"{bad.path}: expected the codes to rank, found an empty file; add one JSON object a line")
     return Codebase(tuple(rows), tuple(codes)), rows
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from src.config.types import Jaccard
 from src.corpora.base import Corpus, Pair, Split, fingerprint
 from src.corpora.duplicates import alike_pairs, near_duplicates
 from src.corpora.multilanguage import MultiLanguageCorpus
@@ -28,12 +29,20 @@ _known: dict[tuple[Any, ...], Keeping] = {}  # of this process: estimators and a
 def deduplicated(
     of: Callable[..., Corpus],
     dedup: str = "none",
-    near: float = 0.8,
+    near: Jaccard = 0.8,
     against: str = "codebase",
     batches: str = "mixed",
-    **options: Any,
+    **options: Annotated[Any, "of"],
 ) -> Corpus:
     """The corpus `of(**options)`, as it is where `dedup` is none; what conf/corpus/*.yaml build.
+
+    Args:
+        of: makes the corpus.
+        dedup: training pairs that are left out: `none`, `exact` (same code as a held-out or an earlier one) or `near`.
+        near: Jaccard index of code sub-tokens from which two codes are near duplicates.
+        against: what is held out: the `codebase` of valid and test, or their `answers` only.
+        batches: with lang=all, what a training batch holds: `mixed` languages or `one_language`.
+        options: arguments of `of`.
 
     With language=all, one such corpus for each language that the corpus has, as one: `of_language` of the corpus gives
     it, and raises MissingLanguage where there is none.
@@ -76,6 +85,11 @@ class Deduplicated:
         self.against = against
         self._train: Split | None = None
         self.dropped: dict[str, int] = {}  # by reason, once train was read
+
+    def check(self) -> None:
+        """Raises InputError for what the corpus can know before it is read."""
+        if hasattr(self.corpus, "check"):
+            self.corpus.check()
 
     def split(self, name: str) -> Split:
         """Raises InputError: what the corpus raises, or no training pair is left."""

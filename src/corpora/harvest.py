@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from src.cache import DEFAULT_ROOT, Cache
+from src.config.types import Whole
 from src.corpora.base import Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.multilanguage import MissingLanguage
 from src.errors import InputError
+from src.harvester.languages import language_of
 from src.harvester.pipeline import Work, harvest_to, harvester_version, plan, read_about
-from src.harvester.trees import with_sources
+from src.harvester.trees import find_trees, with_sources
 from src.summary import print_facts
 
 log = logging.getLogger(__name__)
@@ -25,9 +27,15 @@ KIND = "harvest"  # of the cache's entries
 class HarvestCorpus:
     """Documented functions of one language below `roots` (folders or .zip archives; one path means a list of one).
 
-    Kept in `cache`, found by the content of the files, wherever they lie, and by the harvester itself. `text` and
-    `workers` as in CodeSearchNetCorpus and src.harvest. Every InputError comes from `split`, never from the
-    constructor.
+    Found in the cache by the content of the files, wherever they lie, and by the harvester itself. Every InputError
+    comes from `split` or `check`, never from the constructor.
+
+    Args:
+        roots: folders or .zip archives of sources.
+        language: the language of the functions.
+        text: which fields come first: `source` (code, docstring) or `tokens` (code_tokens, docstring_tokens).
+        cache: folder that keeps harvests.
+        workers: processes that harvest; None is one per core, 0 this process alone.
     """
 
     def __init__(
@@ -35,8 +43,8 @@ class HarvestCorpus:
         roots: Sequence[str | Path] | str | None = None,
         language: str = "python",
         text: str = "source",
-        cache: str | Path = DEFAULT_ROOT,
-        workers: int | None = None,
+        cache: str | Path | None = DEFAULT_ROOT,
+        workers: Whole | None = None,
     ) -> None:
         self.roots = roots
         self.language = language
@@ -47,6 +55,11 @@ class HarvestCorpus:
     def split(self, name: str) -> Split:
         """Raises InputError: roots that are missing or hold no function of the language, and what the layout asks."""
         return self._corpus.split(name)
+
+    def check(self) -> None:
+        """Raises InputError: roots that are missing, or none; a language that is not harvested."""
+        language_of(self.language)
+        find_trees(self._roots)
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, skipped and dropped, by reason, and the size of each split."""

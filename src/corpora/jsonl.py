@@ -5,13 +5,67 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import logging
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any
 
 from src.errors import InputError, nearest
+
+log = logging.getLogger(__name__)
+
+LONGEST = 5_000_000  # bytes of a line; no function is as long, and no more than this is held of one
+
+
+class BadLine(InputError):
+    """One line that cannot be used: `path:line: message`."""
+
+
+@dataclass
+class BadLines:
+    """The lines of one file that cannot be used: the first is an error, or up to `most` of them are left out.
+
+        with bad:  # left out where what is inside raises BadLine
+            use(row)
+        bad.count()
+
+    Each is said in the log as file:line, and how many there were at the end.
+    """
+
+    path: Path
+    most: int = 0  # corpus.max_bad_lines
+    met: list[str] = field(default_factory=list)
+
+    def add(self, error: BadLine) -> None:
+        """Raises InputError: it is one too many."""
+        self.met.append(str(error))
+        if not self.most:
+            raise error
+        log.warning("left out: %s", error)
+        if len(self.met) > self.most:
+            raise InputError(
+                f"{self.path}: {len(self.met)} bad lines, more than corpus.max_bad_lines={self.most}: mend the file or "
+                f"raise that; the last one: {error}"
+            ) from error
+
+    def count(self) -> None:
+        """Says how many lines were left out."""
+        if self.met:
+            log.warning("%s: %d bad lines left out (corpus.max_bad_lines=%d)", self.path, len(self.met), self.most)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if isinstance(error, BadLine):
+            self.add(error)
+            return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +76,9 @@ class Row:
     line: int
     fields: dict[str, Any]
 
-    def error(self, message: str) -> InputError:
+    def error(self, message: str) -> BadLine:
         """The error to raise about this row: `path:line: message`."""
-        return InputError(f"{self.path}:{self.line}: {message}")
+        return BadLine(f"{self.path}:{self.line}: {message}")
 
     def has(self, *names: str) -> bool:
         """Whether one of the fields is there and not null."""
@@ -34,7 +88,7 @@ class Row:
         """The first of the fields that is not blank, stripped. A field named `*_tokens` is a list, joined by spaces.
 
         Raises:
-            InputError: none of them is there (null counts as absent), one has the wrong type, or all are blank.
+            BadLine: none of them is there (null counts as absent), one has the wrong type, or all are blank.
         """
         if not self.has(*names):
             others = [field for field in self.fields if field not in names]
@@ -60,6 +114,8 @@ class Row:
             raise self.error(
                 f"expected Unicode text in {name!r}, found half of a surrogate pair; {error.reason}"
             ) from None
+        if "\0" in value:  # JSON can escape it, and what is written in C ends a text there
+            raise self.error(f"expected text in {name!r}, found a NUL character in it; take it out")
         return value
 
 
@@ -74,21 +130,40 @@ def find_jsonl(folder: Path, stem: str, known: Sequence[str] = ()) -> Path:
     raise InputError(f"expected {folder / stem}.jsonl or .jsonl.gz, found {found}; add the file{hint}")
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Rows in order, streamed; blank lines are skipped.
+def read_rows(path: Path, bad: BadLines | None = None) -> Iterator[Row]:
+    """Rows in order, streamed; blank lines are skipped, bad ones as `bad` allows (None: not one).
 
     Raises:
-        InputError: the file cannot be read or unpacked, or a line is not a JSON object in UTF-8.
+        InputError: the file cannot be read or unpacked, or a line too many is not a JSON object in UTF-8.
     """
     number = 0
+    bad = BadLines(path) if bad is None else bad
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-                if text.strip():
-                    yield Row(path, number, _object(f"{path}:{number}", text))
+            while line := stream.readline(LONGEST + 1):
+                number += 1
+                row = None
+                with bad:
+                    if len(line) > LONGEST:
+                        size = len(line) + (0 if line.endswith(b"\n") else _rest(stream))
+                        raise BadLine(f"{path}:{number}: expected at most {LONGEST:,} bytes in a line, found {size:,}")
+                    text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                    if text.strip():
+                        row = Row(path, number, _object(f"{path}:{number}", text))
+                if row is not None:
+                    yield row
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}:{number + 1}: cannot be read: {error}; copy or pack the file again") from error
+
+
+def _rest(stream: IO[bytes]) -> int:
+    """Reads to the end of the line, a piece at a time; how many bytes that was."""
+    size = 0
+    while piece := stream.readline(LONGEST):
+        size += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return size
 
 
 def _object(where: str, line: bytes) -> dict[str, Any]:
@@ -96,13 +171,11 @@ def _object(where: str, line: bytes) -> dict[str, Any]:
         value = json.loads(line.decode())
     except UnicodeDecodeError as error:
         found = f"byte {line[error.start]:#04x} at position {error.start}"
-        raise InputError(f"{where}: expected UTF-8, found {found}; convert the file to UTF-8") from None
+        raise BadLine(f"{where}: expected UTF-8, found {found}; convert the file to UTF-8") from None
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise InputError(f"{where}: expected one JSON object a line, found {_excerpt(line)} ({error})") from None
+        raise BadLine(f"{where}: expected one JSON object a line, found {_excerpt(line)} ({error})") from None
     if not isinstance(value, dict):
-        raise InputError(
-            f'{where}: expected a JSON object such as {{"code": "...", "url": "..."}}, found {_kind(value)}'
-        )
+        raise BadLine(f'{where}: expected a JSON object such as {{"code": "...", "url": "..."}}, found {_kind(value)}')
     return value
 
 

@@ -40,12 +40,16 @@ class MultiLanguageCorpus:
         self._corpora: dict[str, Corpus] = {}
         self._splits: dict[str, Split] = {}
 
+    def check(self) -> None:
+        """Raises InputError: there is no such kind of batches."""
+        if self.batches not in BATCHES:
+            hint = nearest(str(self.batches), BATCHES)
+            raise InputError(f"corpus.batches is one of {', '.join(BATCHES)}, found {self.batches!r}{hint}")
+
     def split(self, name: str) -> Split:
         """Raises InputError: there are fewer than two languages, or what the corpus of a language raises."""
         if name not in self._splits:
-            if self.batches not in BATCHES:
-                hint = nearest(str(self.batches), BATCHES)
-                raise InputError(f"corpus.batches is one of {', '.join(BATCHES)}, found {self.batches!r}{hint}")
+            self.check()
             parts = [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()]
             self._splits[name] = joined(name, parts)
         return self._splits[name]

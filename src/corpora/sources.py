@@ -148,11 +148,12 @@ class AdvTestSource:
                 seen.add(row["url"])
                 yield "train", row
         for name, lines in members(files["dataset"], lambda name: name.endswith("test_code.jsonl")):
-            for line in lines:
+            for number, line in enumerate(lines, start=1):
                 counts["read"] += 1
-                fields = _object(files["dataset"], name, line)
+                where = f"{files['dataset']}, {name}:{number}"
+                fields = _object(where, line)
                 fields |= {"code": fields.get("function"), "code_tokens": fields.get("function_tokens")}
-                row = _kept(files["dataset"], name, fields)
+                row = _kept(where, fields)
                 for split in ("valid", "test"):
                     if row["url"] in published[split] and row["url"] not in seen:
                         seen.add(row["url"])
@@ -170,8 +171,9 @@ def codesearchnet_rows(archive: Path, language: str) -> Iterator[tuple[str, Fiel
     found = False
     for name, lines in members(archive, lambda name: layout.fullmatch(name) is not None):
         found = True
-        for line in lines:
-            yield layout.fullmatch(name)[1], _kept(archive, name, _object(archive, name, line))
+        for number, line in enumerate(lines, start=1):
+            where = f"{archive}, {name}:{number}"
+            yield layout.fullmatch(name)[1], _kept(where, _object(where, line))
     if not found:
         raise InputError(f"{archive}: expected {language}/final/jsonl/train/*.jsonl.gz and so on, found none of them")
 
@@ -205,18 +207,18 @@ def read_url_lists(given: Path, language: str) -> dict[str, set[str]]:
     return lists
 
 
-def _object(archive: Path, name: str, line: bytes) -> Fields:
+def _object(where: str, line: bytes) -> Fields:
     try:
         fields = json.loads(line)
     except ValueError as error:
-        raise InputError(f"{archive}, {name}: expected one JSON object a line, found {line[:40]!r}") from error
+        raise InputError(f"{where}: expected one JSON object a line, found {line[:40]!r}") from error
     return fields if isinstance(fields, dict) else {}
 
 
-def _kept(archive: Path, name: str, fields: Fields) -> Fields:
+def _kept(where: str, fields: Fields) -> Fields:
     row = {key: fields[key] for key in KEPT if fields.get(key) is not None}
     if missing := [key for key in ("url", "code", "code_tokens", "docstring_tokens") if key not in row]:
-        raise InputError(f"{archive}, {name}: expected {', '.join(missing)}, found {', '.join(fields) or 'no object'}")
+        raise InputError(f"{where}: expected {', '.join(missing)}, found {', '.join(fields) or 'no object'}")
     return row
 
 

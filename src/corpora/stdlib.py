@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.cache import DEFAULT_ROOT
+from src.config.types import Jaccard
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.duplicates import near_duplicates
 from src.corpora.filters import is_good_query
@@ -54,18 +55,24 @@ class Library:
 class StdlibCorpus:
     """Documented functions and methods of the running interpreter's standard library, or of another toolchain's.
 
-    `root` is the library's folder (None: the running interpreter's, or what the toolchain names). Builds of one python
-    version hold the same pairs unless their maker patched the library; the fingerprints of the splits tell. Valid and
-    test rank the codes of their own pairs. `near_duplicate` is for python alone: the harvester, which reads the others
-    into `cache`, drops equal codes only. Every InputError comes from `split`, never from the constructor.
+    Builds of one python version hold the same pairs unless their maker patched the library; the fingerprints of the
+    splits tell. Valid and test rank the codes of their own pairs. Every InputError comes from `split` or `check`, never
+    from the constructor.
+
+    Args:
+        language: whose library.
+        root: the library's folder; None is the running interpreter's, or what the toolchain names.
+        near_duplicate: Jaccard index of python's codes that count as one. The harvester, which reads the other
+            languages, drops equal codes only.
+        cache: folder that keeps the harvests of other languages.
     """
 
     def __init__(
         self,
         language: str = "python",
         root: str | Path | None = None,
-        near_duplicate: float = 0.8,
-        cache: str | Path = DEFAULT_ROOT,
+        near_duplicate: Jaccard = 0.8,
+        cache: str | Path | None = DEFAULT_ROOT,
     ) -> None:
         self.language = language
         self.root = root
@@ -80,6 +87,16 @@ class StdlibCorpus:
         if name not in splits:
             raise InputError(f"a split is one of {', '.join(splits)}, found {name!r}{nearest(name, splits)}")
         return splits[name]
+
+    def check(self) -> None:
+        """Raises InputError: no library on this machine, no folder, or a threshold outside (0, 1]."""
+        if self.language != "python":
+            language_of(self.language)
+            library_roots(self.language, self.root)
+        elif not self._root.is_dir():
+            raise InputError(
+                f"expected the source of python's standard library in corpus.root={self._root}, found no folder"
+            )
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
@@ -104,8 +121,11 @@ class StdlibCorpus:
     def _library(self) -> Library:
         if not isinstance(self.near_duplicate, int | float) or not 0 < self.near_duplicate <= 1:
             raise InputError(f"expected a number 0 < corpus.near_duplicate <= 1, found {self.near_duplicate!r}")
-        root = sysconfig.get_path("stdlib") if self.root is None else self.root
-        return read_library(Path(root).expanduser(), self.near_duplicate)
+        return read_library(self._root, self.near_duplicate)
+
+    @property
+    def _root(self) -> Path:
+        return Path(sysconfig.get_path("stdlib") if self.root is None else self.root).expanduser()
 
 
 @functools.lru_cache(maxsize=4)  # every corpus object of the process shares one reading

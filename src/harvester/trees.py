@@ -133,12 +133,14 @@ def walk(root: str, unreadable: Callable[[str], object] | None = None) -> Iterat
             if not entry.is_dir():
                 yield entry.filename, entry.file_size, f"{entry.CRC:08x}"
         return
+    top = Path(root).resolve()
     refused = (lambda error: unreadable(error.filename)) if unreadable else None
     for folder, folders, names in os.walk(root, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.isfile(path):  # neither a dangling link nor a pipe
+            # Neither a pipe nor a link that leads out of the tree, to what was not given.
+            if os.path.isfile(path) and (not os.path.islink(path) or Path(path).resolve().is_relative_to(top)):
                 stat = os.stat(path)
                 yield os.path.relpath(path, root).replace(os.sep, "/"), stat.st_size, str(stat.st_mtime_ns)
 
@@ -188,9 +190,19 @@ def _origin(path: Path) -> tuple[str, str]:
 
 
 def _git(path: Path, *command: str) -> str:
-    """What git prints of the checkout around `path`; empty where there is none."""
+    """What git prints of the checkout around `path`; empty where there is none.
+
+    The checkout's own configuration, which came with the sources, may name commands that fetch what is missing of it:
+    git is told to fetch nothing.
+    """
     try:
-        shown = subprocess.run(["git", "-C", str(path), *command], capture_output=True, text=True, timeout=30)
+        shown = subprocess.run(
+            ["git", "-C", str(path), "-c", "core.fsmonitor=false", *command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={**os.environ, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if shown.returncode else shown.stdout

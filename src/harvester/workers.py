@@ -85,7 +85,7 @@ class _Children:
             _send(child.stdin, pickle.dumps((shard, fatal)))
             if child.stdout.readline():
                 return True
-        except BrokenPipeError:
+        except BrokenPipeError:  # dead before it read all of it: no answer either
             pass
         child.kill()
         child.wait()

@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
 from src.backbones.base import Encoder, Features
-from src.checkpoints import best_checkpoint, check_targets, load_checkpoint, restore_encoder
+from src.config.targets import check_targets
 from src.errors import InputError
 from src.parts import embed_parts
 from src.products import LinearLayers
+from src.restoring import best_checkpoint, load_checkpoint, restore_encoder
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
 UNREAD = " qqzx"  # a word that changes what any tokenizer makes of a text, if it is read at all

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.config.types import Positive
 from src.errors import InputError, nearest
 from src.loggers.server import absence, has_key
 from src.rundir import relative
@@ -48,10 +49,10 @@ class ForgivingWandbLogger(WandbLogger):
     def __init__(
         self,
         save_dir: str | Path,
-        mode: str = "auto",
-        timeout: float = 10.0,
-        artifacts: Sequence[str] = (),
-        **init: Any,
+        mode: Literal["auto", "online", "offline"] = "auto",
+        timeout: Positive = 10.0,
+        artifacts: Sequence[Literal["checkpoint", "pages"]] = (),
+        **init: Annotated[Any, wandb.init],
     ) -> None:
         artifacts = (artifacts,) if isinstance(artifacts, str) else tuple(artifacts)
         for key, value, valid in (("mode", mode, MODES), *(("artifacts", name, ARTIFACTS) for name in artifacts)):

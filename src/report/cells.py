@@ -20,6 +20,7 @@ INCIDENTAL_OF = {
     "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
     "data": ("num_workers", "eval_batch_size"),
     "corpus": ("root", "roots"),  # the fingerprints say whether it is the same
+    "negatives": ("mined",),  # each seed's, by its own model
 }
 
 

@@ -44,7 +44,9 @@ class Run:
     @property
     def name(self) -> str:
         """The loss, with what else sets the runs of a table apart."""
-        return run_name(self.choices) + (", copies masked" if self.masked else "")
+        negatives = self.config.get("negatives") or {}
+        mined = f", {negatives.get('mined_per_query')} mined" if negatives.get("mined") else ""
+        return run_name(self.choices) + (", copies masked" if self.masked else "") + mined
 
     @property
     def training_data(self) -> str:

@@ -9,9 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from src.build import check_targets
+from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
 from src.corpora.duplicates import alike_pairs
 from src.report.compare import Comparison, Row
@@ -49,9 +48,7 @@ def read_texts(comparison: Comparison) -> Texts | str:
     run = comparison.run
     logging.disable(logging.WARNING)  # what a corpus leaves out was said by the training
     try:
-        check_targets(run.config["corpus"], run.path)  # a run directory can come from anyone
-        # languages, caches and the like may refer to the rest of the configuration
-        corpus = instantiate(OmegaConf.create(dict(run.config)).corpus)
+        corpus = instantiate(from_outside(run.config, run.path).corpus)  # a run directory can come from anyone
         test = corpus.split("test")
         if test.codebase.fingerprint != run.pool:
             return f"the corpus has changed: its pool is {test.codebase.fingerprint} now, and was {run.pool}"

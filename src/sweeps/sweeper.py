@@ -8,7 +8,8 @@ configuration, so the same command finds both again. What `sweep.rerun` says:
     failed    that, and what failed
     all       everything
 
-Whatever runs again gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
+What was cut off goes on in its directory, from its last checkpoint (`resume=never`: it does not). What else runs again
+gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Grid(BasicSweeper):
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
             self._announce(folder, before, todo)
             for cell in todo:
-                if before[cell] != "missing":
+                if before[cell] != "missing" and not (before[cell] == "unfinished" and self._goes_on(cell)):
                     cell.set_aside()
             try:
                 if todo:
@@ -109,6 +110,10 @@ class Grid(BasicSweeper):
         if launch.is_first():
             known.save()
         return list(found.values())
+
+    def _goes_on(self, cell: Cell) -> bool:
+        """Whether a cell that was cut off goes on from its last checkpoint, as every run of src.train does."""
+        return self.config.get("resume") != "never" and "identity" in cells.recorded(cell.path)
 
     def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
         """Named by those of the job's overrides that decide something, and the hash of all that does."""

@@ -6,12 +6,15 @@ Shape letters: N training pairs, B rows, C columns, D embedding size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
+from annotated_types import Ge
 
+from src.config.types import Count, NotNegative, Share
 from src.corpora.base import Pair
 from src.products import product
 from src.weights.base import ALL, Estimator, Gathered
@@ -45,6 +48,23 @@ class Teacher(Protocol):
         ...
 
 
+@dataclass
+class Training:
+    """What the training of an estimator's model departs in from its recipe; None: as the recipe says.
+
+    Args:
+        max_epochs: of that training.
+        batch_size: of that training.
+        learning_rate: of that training.
+        dropout: of its encoder.
+    """
+
+    max_epochs: Count | None = None
+    batch_size: Annotated[int, Ge(2)] | None = None
+    learning_rate: NotNegative | None = None
+    dropout: Share | None = None
+
+
 class EmbeddingEstimator(Estimator):
     """scale x (embedding of the row's text) . (embedding of the column's text), both computed once.
 
@@ -72,7 +92,7 @@ class EmbeddingEstimator(Estimator):
         scale: float = 1.0,
         seed: int = 1,
         backbone: str | None = None,
-        training: Mapping[str, float | None] | None = None,
+        training: Annotated[Mapping[str, float | None] | None, Training] = None,
     ) -> None:
         self.checkpoint, self.scale, self.seed = checkpoint, float(scale), seed
         self.backbone = backbone

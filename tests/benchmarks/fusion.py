@@ -12,13 +12,13 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src.checkpoints import load_checkpoint
 from src.indexing.embed import Embedder
 from src.indexing.fusion import DEPTH, reciprocal_ranks
 from src.indexing.model import Model
 from src.indexing.searcher import first
 from src.lexical import BM25
 from src.metrics.retrieval import summarize
+from src.restoring import load_checkpoint
 from src.summary import difference
 from src.text import subtokens
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cache import main
+from src.cache_list import main
 from src.harvester.pipeline import harvest, plan
 from tests.commands import QUICK, Result, run_command
 from tests.harvest.trees import WORDS, go_function, go_tree, write

@@ -165,3 +165,14 @@ def test_a_cache_is_a_hyper_parameter(root):
         path.write_text(path.read_text() + f"weights:\n  cache: /somewhere/{number}\n  workers: {number}\n")
     (row_cells,) = found(root).values()
     assert [cell.budget for cell in row_cells] == [1, 1]
+
+
+def test_runs_with_mined_negatives_share_a_row_with_others_or_each_seed_has_its_own(tmp_path):
+    (tmp_path / "mined").mkdir()
+    for seed in (1, 2):
+        make_run(tmp_path, "infonce", seed, RANKS)
+        config = make_run(tmp_path / "mined", "infonce", seed, RANKS) / "config.yaml"
+        mined = f"negatives: {{mask_duplicates: false, mined: mined_{seed}.jsonl, mined_per_query: 4}}"
+        config.write_text(config.read_text().replace("negatives:\n  mask_duplicates: false", mined))
+    (row_cells,) = found(tmp_path).values()
+    assert [(cell.name, len(cell.runs)) for cell in row_cells] == [("infonce", 2), ("infonce, 4 mined", 2)]

@@ -1,0 +1,93 @@
+"""A finished run's model on other benchmarks: python -m src.benchmark run=DIR [corpus.root=DIR] [tasks=[CosQA,...]]"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from src import cli
+from src.benchmarking import hub, local
+from src.build import load_checkpoint, restore_module
+from src.config.targets import check_targets
+from src.eval import checkpoint_path, with_data_of
+from src.rundir import RunDirectory, environment, relative
+from src.summary import print_facts
+
+WIDTH = 120  # of a table in a file or a pipe
+
+
+def main(cfg: DictConfig) -> None:
+    """Corpora of this disk where corpus.root names some, else mteb's tasks from the hub."""
+    path = checkpoint_path(cfg)
+    checkpoint = load_checkpoint(path)
+    check_targets(checkpoint["run_config"], path)
+    machine = OmegaConf.masked_copy(cfg, ["cache", "accelerator"])  # `corpus` here is no corpus to train on
+    trained = with_data_of(machine, OmegaConf.create(checkpoint["run_config"]))
+    here = local.tasks(cfg.corpus.root, cfg.languages) if cfg.corpus.root else []
+    text = local.text_of(cfg.corpus.text, trained)
+    there = []
+    if not here:
+        hub.reachable()
+        there = hub.chosen(cfg.tasks)
+    own = RunDirectory(HydraConfig.get().runtime.output_dir)
+    with own.recording():
+        module = restore_module(trained, checkpoint, path).eval()
+        about = {"checkpoint": str(path), "protocol": "local" if here else "mteb"}
+        own.write_json("environment.json", environment(trained.seed, **about))
+        if here:
+            results = [local.evaluate(task, module, trained, text) for task in here]
+            own.write_json("benchmark.json", {result.task.name: result.flat() for result in results})
+            show(results)
+        else:
+            scores = hub.evaluate(module, there, own.path / "mteb", trained.data.eval_batch_size)
+            own.write_json("benchmark.json", scores)
+            print_facts({name: f"{found['main_score']:.4f} (mteb's main score)" for name, found in scores.items()})
+        print_facts({"checkpoint": str(relative(Path(path))), "run": str(relative(own.path))})
+
+
+def show(results: Sequence[local.Result]) -> None:
+    """A row per task, and one more table where relevance is graded."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    table = Table(title="every test query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for name in ("queries", "candidates", "MRR", "95% interval", "R@1", "R@10", "NDCG@10", "BM25 MRR"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in results:
+        model, bm25 = result.model, result.bm25
+        table.add_row(
+            result.task.name,
+            f"{model['queries']:,}",
+            f"{result.facts['candidates']:,}",
+            f"{model['mrr']:.3f}",
+            f"{model['mrr_low']:.3f}–{model['mrr_high']:.3f}",
+            *(f"{model[key]:.3f}" for key in ("recall@1", "recall@10", "ndcg@10")),
+            f"{bm25['mrr']:.3f}",
+        )
+    console.print(table)
+    graded = [result for result in results if result.graded]
+    if not graded:
+        return
+    table = Table(title="graded relevance (annotations.jsonl)", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for name in ("queries", "annotations", "NDCG within", "95% interval", "NDCG all", "95% interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in graded:
+        for who, numbers in result.graded.items():
+            values = []
+            for way in ("within", "all"):
+                mean, low, high = (numbers[f"{way}/{key}"] for key in ("ndcg", "ndcg_low", "ndcg_high"))
+                values += [f"{mean:.3f}", f"{low:.3f}–{high:.3f}"]
+            name = result.task.name if who == "model" else f"{result.task.name}, BM25"
+            table.add_row(name, f"{numbers['all/queries']:,}", f"{result.facts['annotations']:,}", *values)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    cli.run(main, "benchmark")

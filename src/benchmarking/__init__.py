@@ -1,0 +1,1 @@
+"""A model under retrieval benchmarks: mteb's, or corpora on this disk."""

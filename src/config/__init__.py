@@ -1,0 +1,1 @@
+"""The configuration: what its keys are, what may be built from it, what cannot go together, and what --help says."""

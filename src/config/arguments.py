@@ -1,0 +1,91 @@
+"""What a class or a function takes: names and types from its signature, sentences from its docstring.
+
+So a key of the configuration has one home, the constructor that it is an argument of. `**options` says whose arguments
+they are: `**options: Annotated[Any, lightning.Trainer]`, or `Annotated[Any, "of"]` for those of the argument `of`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+ENTRY = re.compile(r"^ {4}([\w*]+(?: ?, ?[\w*]+)*)(?: ?\([^)]*\))?: (.*)")
+SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)[.](?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One of them."""
+
+    kind: Any  # its annotation, Any where there is none
+    required: bool
+    about: str  # the first sentence about it, empty where there is none
+
+
+@cache
+def arguments(of: Callable[..., Any]) -> Mapping[str, Argument]:
+    """By name, in order; with those that `**options` passes on, but for `Annotated[Any, "of"]` (see `passed_on`)."""
+    made = inspect.unwrap(of.__init__ if isinstance(of, type) else of)
+    if made is object.__init__:
+        return {}
+    # Of a dataclass each base's annotations are those of its own module.
+    hints = get_type_hints(of if is_dataclass(of) else made, include_extras=True)
+    about = sentences(of)
+    found: dict[str, Argument] = {}
+    for name, parameter in inspect.signature(made).parameters.items():
+        kind = hints.get(name, Any)
+        if parameter.kind is parameter.VAR_KEYWORD:
+            for other in getattr(kind, "__metadata__", ()):
+                if callable(other):
+                    found |= {key: item for key, item in arguments(other).items() if key not in found}
+        elif name != "self" and parameter.kind is not parameter.VAR_POSITIONAL:
+            found[name] = Argument(kind, parameter.default is parameter.empty, about.get(name, ""))
+    return found
+
+
+def passed_on(of: Callable[..., Any]) -> str | None:
+    """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
+    made = inspect.unwrap(of.__init__ if isinstance(of, type) else of)
+    for name, parameter in inspect.signature(made).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD and made is not object.__init__:
+            metadata = getattr(get_type_hints(made, include_extras=True).get(name), "__metadata__", None)
+            return None if metadata is None else next((item for item in metadata if isinstance(item, str)), "")
+    return ""
+
+
+def sentences(of: Callable[..., Any]) -> dict[str, str]:
+    """The first sentence about each argument, from the docstring's `Args:`; a class inherits those of its bases."""
+    found: dict[str, str] = {}
+    for owner in reversed(inspect.getmro(of)) if isinstance(of, type) else [of]:
+        for text in (owner.__doc__, getattr(vars(owner).get("__init__"), "__doc__", "")) if owner is not object else ():
+            said = _entries(inspect.cleandoc(text or ""))
+            found |= {name: about for name, about in said.items() if not (name in found and about.startswith("as "))}
+    return found
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Name -> first sentence, of the section `Args:`."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.strip() == "Args:":
+            break
+    for line in lines:
+        if line.strip() and not line.startswith("    "):
+            break
+        if entry := ENTRY.match(line):
+            names = [name.strip("* ") for name in entry[1].split(",")]
+            found |= dict.fromkeys(names, entry[2])
+        else:
+            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
+    return {name: _plain(SENTENCE.split(about)[0]) for name, about in found.items()}
+
+
+def _plain(sentence: str) -> str:
+    """As of a key and not of python."""
+    return sentence.strip().replace("None", "null").replace("`", "")

@@ -1,0 +1,130 @@
+"""A run's model for others to load: python -m src.export run=DIR format=sentence_transformers|hf|onnx out=DIR"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from src import cli
+from src.build import best_checkpoint
+from src.card import card
+from src.errors import InputError, nearest
+from src.exporting import graph, hub, plain, sentence
+from src.exporting.probes import check
+from src.module import CodeSearchModule
+from src.rundir import RunDirectory, relative
+from src.summary import print_facts
+from src.teachers import read_module
+
+# What each format needs beside the project's own requirements, and what the hub calls its reader.
+FORMATS = {
+    "sentence_transformers": (("sentence_transformers",), "sentence-transformers"),
+    "hf": ((), "transformers"),
+    "onnx": (("onnx", "onnxscript", "onnxruntime"), "onnx"),
+}
+NAMES = {"sentence_transformers": "sentence-transformers", "hf": "transformers", "onnx": "onnxruntime"}
+
+
+def main(cfg: DictConfig) -> None:
+    """Writes, reads back, compares, describes, and only then leaves the folder at `out`; pushes it where asked."""
+    library = wanted(cfg)
+    run = finished(cfg.run)
+    own = RunDirectory(HydraConfig.get().runtime.output_dir)
+    out = Path(cfg.out).expanduser() if cfg.out else own.path / "model"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"out={out} is not empty: give a new folder, or remove it first")
+    with own.recording():
+        module = read_module(best_checkpoint(run)).cpu().eval()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        making = out.with_name(f".{out.name}.part")
+        shutil.rmtree(making, ignore_errors=True)
+        try:
+            most = write(cfg.format, module, making)
+            (making / "README.md").write_text(described(cfg, run, module, library), encoding="utf-8")
+            if out.exists():
+                out.rmdir()
+            making.rename(out)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+        facts = {
+            "format": f"{cfg.format}, {size:.1f} MB",
+            "checked": f"read back by {NAMES[cfg.format]}, embeddings differ by at most {most:.1e}",
+            "out": str(relative(out.absolute())),
+        }
+        if cfg.push:
+            facts["pushed"] = hub.push(out, cfg.push, cfg.private)
+        own.write_json("export.json", {"run": str(run), "largest_difference": most, "megabytes": size, **facts})
+        print_facts(facts)
+
+
+def wanted(cfg: DictConfig) -> str:
+    """The hub's name of the format's reader. Raises InputError for what cannot be done, before any work."""
+    if cfg.format not in FORMATS:
+        raise InputError(
+            f"format must be one of {', '.join(FORMATS)}, found {cfg.format!r}{nearest(str(cfg.format), FORMATS)}"
+        )
+    packages, library = FORMATS[cfg.format]
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"format={cfg.format} needs {' and '.join(missing)}, an optional extra: pip install -e '.[export]'"
+        )
+    if cfg.push:
+        hub.check_name(cfg.push)
+    return library
+
+
+def finished(run: str | None) -> Path:
+    """The directory of a finished run; raises InputError where there is none."""
+    if run is None:
+        raise InputError("nothing to export: expected run=DIR, a finished run's directory")
+    path = Path(run).expanduser()
+    if not path.is_dir():
+        raise InputError(f"run directory {path} does not exist: give the directory that src.train printed at its end")
+    try:
+        status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is no run directory (no readable status.json): give one of src.train") from error
+    if status != "finished":
+        raise InputError(f"run {path} is {status}, not finished: a model without a result is not exported")
+    return path
+
+
+def write(format: str, module: CodeSearchModule, folder: Path) -> float:
+    """Writes the folder and reads it back; the largest difference to our embeddings. Raises InputError above 1e-5."""
+    what = f"format={format}"
+    if format == "hf":
+        encoder = plain.transformer_of(module.encoder, format)
+        plain.write_model(encoder, folder)
+        return check(module, plain.reading(folder, encoder, module.similarity == "cosine"), what)
+    if format == "onnx":
+        graph.write(module, folder)
+        return check(module, graph.reading(module, folder), what)
+    sentence.write(module, folder)
+    return check(module, sentence.reading(folder, sentence.needs_trust(module.encoder)), what)
+
+
+def described(cfg: DictConfig, run: Path, module: CodeSearchModule, library: str) -> str:
+    """The run's model card, with how to load this format."""
+    name = cfg.push or "."
+    if cfg.format == "hf":
+        encoder = plain.transformer_of(module.encoder, cfg.format)
+        code = plain.snippet(encoder, module.similarity == "cosine", name)
+    elif cfg.format == "onnx":
+        code = graph.snippet(module)
+    else:
+        code = sentence.snippet(module, name)
+    where = "" if cfg.push and cfg.format != "onnx" else "In this folder:\n\n"
+    tail = ""
+    if cfg.format == "sentence_transformers" and sentence.needs_trust(module.encoder):
+        tail = "\n\n`trust_remote_code` runs `tiny_bag.py` of this folder: no module of the library computes this bag."
+    return card(run, f"{where}```python\n{code}\n```{tail}", library)
+
+
+if __name__ == "__main__":
+    cli.run(main, "export")

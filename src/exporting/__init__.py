@@ -1,0 +1,1 @@
+"""A trained encoder in the formats that others read: transformers, sentence-transformers, ONNX."""

@@ -1,0 +1,80 @@
+"""What the machine ran out of, in one line: which file and how many bytes, or which settings need less memory."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import InputError
+
+PART = ".part"  # ends the name of a file that is being written, beside the one that it will replace
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# How torch and the system say it where it is no OutOfMemoryError: on a CPU, in cuBLAS, in cuDNN.
+NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),
+    *("alloc_failed", "unable to allocate"),
+)
+
+
+@contextmanager
+def explaining_full_disk(path: Path, needed: Callable[[], int] | None = None) -> Iterator[None]:
+    """Raises InputError, which names the file and the bytes that it needs, where there is no room to write it.
+
+    Args:
+        path: the file that the block replaces once a new one is whole.
+        needed: its bytes, counted only when asked; None: nobody knows before it is written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        kept = "; the file that is there is untouched" if path.exists() else ""
+        raise InputError(
+            f"no room to write {path}: it needs {f'{needed():,}' if needed else 'more'} bytes, found {_free(path):,} "
+            f"({error.strerror}){kept}; "
+            "free some, and the same command goes on"
+        ) from error
+
+
+def _free(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return 0
+
+
+@contextmanager
+def explaining_memory(cfg: DictConfig) -> Iterator[None]:
+    """Raises InputError, which names the three settings that reduce memory, where the device has no more."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one of the first
+        if not is_out_of_memory(error):
+            raise
+        batch, chunk, budget = (
+            OmegaConf.select(cfg, key) for key in ("data.batch_size", "trainer.grad_cache_chunk", "data.token_budget")
+        )
+        smaller = max(1, min(chunk or batch, batch) // 2)
+        raise InputError(
+            f"the device is out of memory ({_first(error)}). Any of these needs less: trainer.grad_cache_chunk="
+            f"{smaller} (found {'null' if chunk is None else chunk}; the same result), data.token_budget=4096 (found "
+            f"{'null' if budget is None else budget}; the same result), data.batch_size={max(2, batch // 2)} (found "
+            f"{batch}; fewer negatives)"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the machine, had no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,79 @@
+"""What classes take, from their signatures and docstrings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import lightning as L
+from lightning.pytorch.strategies import DDPStrategy
+
+from src.backbones.unixcoder import UniXcoderEncoder
+from src.build import trainer
+from src.config.arguments import arguments, passed_on
+from src.corpora.dedup import deduplicated
+from src.losses.infonce import InfoNCE
+from src.weights.simcse import SimCSEEstimator
+
+
+class Base:
+    """A base.
+
+    Args:
+        one, two: of both. More of it.
+        three: as long as it takes, in a sentence that goes
+            on; here. The second one.
+    """
+
+    def __init__(self, one: int, two: str = "x", three: float = 1.0, **more: Annotated[Any, Other]) -> None:
+        pass
+
+
+class Derived(Base):
+    """Another.
+
+    Args:
+        one: as `Base`.
+        two: its own, such as None.
+    """
+
+
+class Other:
+    """What is passed on.
+
+    Args:
+        four: the fourth.
+    """
+
+    def __init__(self, four: int = 4) -> None:
+        pass
+
+
+def test_sentences_are_cut_or_not_inherited():
+    found = arguments(Derived)
+    assert list(found) == ["one", "two", "three", "four"]
+    assert found["one"].about == "of both"
+    assert found["two"].about == "its own, such as null"
+    assert found["three"].about == "as long as it takes, in a sentence that goes on; here"
+    assert found["four"].about == "the fourth"
+
+
+def test_what_is_required_or_its_type_is_lost():
+    found = arguments(Base)
+    assert [name for name, item in found.items() if item.required] == ["one"]
+    assert (found["one"].kind, found["three"].kind) == (int, float)
+
+
+def test_options_that_are_passed_on_are_unknown():
+    assert "limit_train_batches" in arguments(trainer)
+    assert "grad_cache_chunk" in arguments(trainer)
+    assert "grad_cache_chunk" not in arguments(L.Trainer)
+    assert {"pooling", "frozen_layers", "dtype"} <= arguments(UniXcoderEncoder).keys()
+    assert passed_on(deduplicated) == "of"
+    assert passed_on(trainer) == ""
+    assert passed_on(InfoNCE) == ""
+    assert passed_on(DDPStrategy) is None
+
+
+def test_a_constructor_without_arguments_has_some():
+    assert arguments(InfoNCE) == {}
+    assert all(item.about for item in arguments(SimCSEEstimator).values())

@@ -1,0 +1,105 @@
+"""What may be built, and what is refused before anything of it runs."""
+
+from __future__ import annotations
+
+import pytest
+from lightning.pytorch.strategies import DDPStrategy
+
+from src.config.targets import check_words, from_outside, located, named_in_conf, read_yaml
+from src.errors import InputError
+from src.losses.infonce import InfoNCE
+
+
+def test_a_target_of_ours_is_refused():
+    assert located("src.losses.infonce.InfoNCE") is InfoNCE
+    assert located("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
+    assert "src.build.trainer" in named_in_conf()
+    assert located("src.build.trainer").__name__ == "trainer"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.run",
+        "src.rundir.subprocess.run",  # through a module's imports
+        "src.rundir.environment",  # ours, but nothing that a configuration builds
+        "src.losses.base.torch.load",
+        "src.losses.base.torch",
+        "src.weights.embedding.Path",  # a class, defined elsewhere
+        "lightning.pytorch.strategies.ddp.timedelta",
+        "lightning.pytorch.trainer.trainer.os.system",
+        "src.losses.${a}",
+        "src.losses.nowhere.Nothing",
+        "src.losses.infonce.Nothing",
+        "src.losses",
+        "",
+    ],
+)
+def test_something_foreign_is_built(target):
+    with pytest.raises(InputError) as error:
+        located(target)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError):
+        from_outside({"a": [{"b": {"_target_": target}}]}, "file")
+
+
+def test_a_misspelt_target_has_no_hint():
+    with pytest.raises(InputError, match=r"did you mean 'src\.losses\.infonce\.InfoNCE'"):
+        located("src.losses.infonce.InfoNC")
+
+
+def test_a_configuration_from_outside_is_not_resolved():
+    found = from_outside({"cache": "c", "corpus": {"cache": "${cache}"}}, "file")
+    assert found.corpus.cache == "c"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"a": "os", "loss": {"_target_": "${a}.system"}},
+        {"loss": "${oc.decode:'{_target_: os.system}'}"},
+        {"loss": "\\${oc.decode:'{_target_: os.system}'}"},
+        {"loss": {"_target_": "src.losses.infonce.InfoNCE", "_args_": [1]}},
+        {"a": "${b}", "b": "${a}"},
+        {"a": "${nowhere}"},
+        {"a": "${oc.env:NOWHERE_AT_ALL}"},
+    ],
+)
+def test_a_target_is_hidden_from_the_check(config):
+    with pytest.raises(InputError, match=r"^file "):
+        from_outside(config, "file")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["loss._target_=os.system"],
+        ["+loss.x={_target_: os.system}"],
+        ['+loss.x={"_target_": "os.system"}'],
+        ["+hydra.callbacks.x._target_=src.losses.infonce.InfoNCE"],
+        ["hydra.launcher._target_=os.system"],
+    ],
+)
+def test_a_word_of_the_command_line_builds_something(words):
+    with pytest.raises(InputError):
+        check_words(words)
+    check_words(["loss._target_=src.losses.infonce.InfoNCE", "--cfg", "job", "-m", "seed=1,2", "cache=_target_"])
+
+
+def test_a_folder_of_configurations_builds_something(tmp_path):
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "x.yaml").write_text("_target_: src.losses.infonce.InfoNCE\n")
+    check_words(["--config-dir", str(tmp_path)])
+    (tmp_path / "loss" / "y.yaml").write_text("hydra: {callbacks: {x: {_target_: os.system}}}\n")
+    for words in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], ["-cd", str(tmp_path)]):
+        with pytest.raises(InputError, match=r"y\.yaml asks to build 'os\.system'"):
+            check_words(words)
+
+
+def test_a_tag_makes_an_object(tmp_path):
+    canary = tmp_path / "canary"
+    (tmp_path / "x.yaml").write_text(f"a: !!python/object/apply:subprocess.run [[touch, {canary}]]\n")
+    with pytest.raises(InputError, match="plain values"):
+        read_yaml(tmp_path / "x.yaml")
+    assert not canary.exists()

@@ -1,0 +1,1 @@
+"""Faults that are injected on purpose, one module per promise: `make faults` runs them all and prints the table."""

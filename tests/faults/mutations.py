@@ -1,0 +1,91 @@
+"""python -m tests.faults.mutations [ROW ...]: breaks the program, and expects the row that guards it to lose a fault.
+
+One breakage at a time, against the subset that `make test` runs; exit status 1 if a row noticed nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from src import checkpoints
+from tests.faults.harness import outcome, rows
+
+
+def nothing(*arguments: Any, **options: Any) -> None:
+    pass
+
+
+def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
+    """Without a part that is moved into place, and without the previous one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        summed = checkpoints._Summed(file)
+        torch.save(checkpoint, summed)
+        summed.finish()
+
+
+def loaded_with_code(path: Any, **options: Any) -> Any:
+    """As before torch 2.6."""
+    from torch.serialization import load
+
+    return load(path, map_location="cpu", weights_only=False)
+
+
+def interpreting(**options: Any) -> Any:
+    from jinja2 import Environment
+
+    return Environment(**{**options, "autoescape": False})
+
+
+# Row, what is broken, where, and what stands in its place.
+BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
+    (1, "the generators are not restored", "src.saving.set_randomness", nothing),
+    (1, "an epoch that goes on begins at its first batch", "src.batching.EpochOrder.go_on", nothing),
+    (1, "Lightning's counters are left as they are", "src.saving.step_back", nothing),
+    (1, "metrics.csv begins anew", "src.metrics_csv.MetricsCSV.go_on", nothing),
+    (2, "no run goes on", "src.resume.candidates", lambda wanted: []),
+    (2, "files of killed processes are not tidied up", "src.checkpoints.tidy", nothing),
+    (2, "checkpoints are written in place", "src.checkpoints.write", written_in_place),
+    (3, "the signal ends the process at once", "src.signals.Watch.defer", nothing),
+    (3, "nobody listens", "src.signals.Watch._listen", nothing),
+    (4, "the sum is not checked", "src.checkpoints.check", nothing),
+    (4, "cache files are taken as they are", "src.cache._damage", lambda folder, about: "" if about else "missing"),
+    (5, "a full disk is an error like any other", "src.checkpoints.explaining_full_disk", lambda *_: nullcontext()),
+    (6, "the gradient is not looked at", "src.finite.Finite.on_before_optimizer_step", nothing),
+    (6, "weights are saved whatever they are", "src.saving.check_finite", nothing),
+    (7, "pickles are loaded", "torch.load", loaded_with_code),
+    (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
+    (7, "links in the cache are followed", "src.cache.removed", nothing),
+    (7, "pages interpret what they show", "src.pages.Environment", interpreting),
+    (9, "bad lines are left out without end", "src.corpora.jsonl.BadLines.add", nothing),
+    (9, "nobody counts them", "src.corpora.jsonl.BadLines.count", nothing),
+    (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
+    (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
+    (11, "contradictions are not looked for", "src.train.check_training", nothing),
+    (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
+)
+
+
+def main(arguments: list[str]) -> int:
+    asked = {int(argument) for argument in arguments}
+    known = {row.number: row for row in rows()}
+    unseen = 0
+    for number, what, target, instead in BREAKAGES:
+        if number not in known or (asked and number not in asked):
+            continue
+        with mock.patch(target, instead):
+            found = outcome(known[number], full=False)
+        unseen += not found.lost
+        print(f"row {number:2}  lost {len(found.lost)} of {len(found.faults)}  {what}", flush=True)
+    return int(unseen > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

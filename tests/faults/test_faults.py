@@ -1,0 +1,39 @@
+"""A subset of every row's faults, and whether the harness can lose at all."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.faults.harness import Fault, Row, outcome, print_outcomes, rows
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"row_{row.number:02}")
+def test_a_fault_is_lost(row):
+    found = outcome(row, full=False)
+    assert not found.lost, "\n".join(f"{fault.name}: {fault.detail}" for fault in found.lost)
+
+
+def test_a_row_that_breaks_or_shrinks_counts_as_whole():
+    def breaks(full):
+        yield Fault("one", True)
+        raise OSError("no disk")
+
+    def shrinks(full):
+        yield Fault("one", True)
+
+    broken = outcome(Row(1, "", "", 1, breaks), full=True)
+    assert [fault.survived for fault in broken.faults] == [True, False]
+    assert len(outcome(Row(1, "", "", 2, shrinks), full=True).lost) == 1
+    assert outcome(Row(1, "", "", 2, shrinks), full=False).lost == []
+    assert len(outcome(Row(1, "", "", 2, lambda full: []), full=False).lost) == 1
+
+
+def test_the_table_hides_what_was_lost():
+    row = Row(3, "three things", "hold", 2, lambda full: [Fault("a", True), Fault("b", False, "because [of] this")])
+    page = io.StringIO()
+    print_outcomes([outcome(row, full=True)], Console(file=page, width=160))
+    assert "b: because [of] this" in page.getvalue()
+    assert page.getvalue().splitlines()[3].split()[:4] == ["3", "2", "1", "1"]

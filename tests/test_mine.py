@@ -1,0 +1,136 @@
+"""Hard negatives found by a model: guards by hand, and the command from a finished run to a training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from src.corpora.base import Pair, Split
+from src.errors import InputError
+from src.mine import Guards, mine
+from src.weights.base import Estimator
+from tests.commands import QUICK, run_command
+from tests.doubles import write_corpus
+
+
+class Told(Estimator):
+    """Similarity by hand."""
+
+    def __init__(self, similarity) -> None:
+        self.similarity_NN = np.array(similarity, dtype=np.float32)
+
+    def similarity(self, rows, columns):
+        return self.similarity_NN[np.ix_(rows, columns)]
+
+
+# Scores of query 0, by its first entry: 1.0 its own, then 0.97, 0.9, 0.8, 0.8 (again, the code of pair 3), 0.1.
+SCORES = (1.0, 0.97, 0.9, 0.8, 0.8, 0.1)
+CODES = ("own", "near", "b", "c", "c", "far")
+
+
+def split(languages=("python",) * 6, queries=("q0", "q1", "q2", "q3", "q4", "q5")) -> Split:
+    return Split("train", [Pair(q, c, f"p{i}", lang) for i, (q, c, lang) in enumerate(zip(queries, CODES, languages))])
+
+
+def found(train: Split | None = None, estimator: Estimator | None = None, **guards):
+    queries_ND = torch.tensor([[1.0, 0.0]] + [[0.0, 1.0]] * 5)
+    codes_ND = torch.tensor([[score, 0.0] for score in SCORES])
+    return mine(train or split(), queries_ND, codes_ND, estimator, Guards(**{"depth": 5, "per_query": 3, **guards}))
+
+
+def test_a_code_near_the_answers_score_or_the_answer_itself_is_a_negative():
+    made = found()
+    assert made.negatives[0] == [2, 3, 5]  # 0.97 is not below 0.95 of 1.0, and codes 3 and 4 are one
+    assert found(margin=1.0).negatives[0] == [1, 2, 3]
+    assert found(margin=0.85).negatives[0] == [3, 5]
+
+
+def test_the_hardest_do_not_come_first_or_too_many_are_kept():
+    assert found(per_query=1).negatives[0] == [2]
+    assert found(depth=3).negatives[0] == [2]  # of the three best, own and near are left out
+
+
+def test_a_code_that_answers_the_same_words_is_a_negative():
+    assert found(split(queries=("q0", "q1", "q0", "q3", "q4", "q5"))).negatives[0] == [3, 5]
+
+
+def test_a_code_whose_other_query_is_alike_is_a_negative():
+    similarity = np.eye(6) * 4.0
+    similarity[0, 4] = 2.0  # half of its own: pair 4 holds the code of pair 3
+    similarity[0, 2] = 1.9
+    assert found(estimator=Told(similarity)).negatives[0] == [2, 5]
+    assert found(estimator=Told(similarity), most_alike=0.51).negatives[0] == [2, 3, 5]
+    similarity[0] = 0.0  # a query without words is alike nobody, itself included
+    assert found(estimator=Told(similarity)).negatives[0] == [2, 3, 5]
+
+
+def test_another_language_is_searched():
+    languages = ("python", "go", "python", "go", "go", "python")
+    made = found(split(languages))
+    assert made.negatives[0] == [2, 5]
+    assert all(languages[i] == languages[j] for i, items in enumerate(made.negatives) for j in items)
+
+
+def test_an_answer_with_a_score_below_zero_lets_everything_pass():
+    limits = Guards(margin=0.9).limits(np.array([2.0, 0.0, -2.0]))
+    np.testing.assert_allclose(limits, [1.8, 0.0, -2.2])
+
+
+def test_what_is_counted_does_not_add_up():
+    train = split()
+    made = found(train, Told(np.eye(6)))
+    kept = sum(map(len, made.negatives))
+    summary = made.summary(Guards(depth=5, per_query=3))
+    assert summary["candidates"] == 6 * 5
+    assert summary["dropped/known answers"] == 6
+    assert summary["negatives"] == kept
+    assert summary["hardest/score_in_that_of_the_answer"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 0}, "depth must be a whole number from 1, found 0"),
+        ({"per_query": 9, "depth": 8}, "per_query=9 are chosen among depth=8 candidates"),
+        ({"margin": 0}, "margin must be a number above 0, up to 1, found 0"),
+        ({"margin": None}, "margin must be a number"),
+        ({"most_alike": 2}, "most_alike must be a number above 0, up to 1, found 2"),
+    ],
+)
+def test_a_guard_without_meaning_guards(options, message):
+    with pytest.raises(InputError, match=message):
+        Guards(**options)
+
+
+def test_a_finished_run_gives_no_negatives_to_train_on(tmp_path):
+    root = write_corpus(tmp_path / "corpus")
+    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
+    assert run_command("train", tmp_path / "run", *options).status == 0
+    made = run_command("mine", tmp_path / "mined", f"run={tmp_path / 'run'}", "per_query=3", "depth=16")
+    assert made.status == 0, made.errors
+    file = tmp_path / "mined" / "negatives.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) == 67
+    assert sum(len(line["negatives"]) for line in lines) > 67
+    assert all(line["query"] not in line["negatives"] for line in lines)
+    assert f"negatives.mined={file}" in made.output
+    summary = json.loads((tmp_path / "mined" / "summary.json").read_text())
+    assert summary["queries"] == 67
+    ways = {
+        "whole": (),
+        "chunks": ("trainer.grad_cache_chunk=4",),
+        "mixture": ("weights=mixture", "weights.shares.simcse=0", "weights.shares.trained_model=0"),
+    }
+    for name, more in ways.items():
+        trained = run_command("train", tmp_path / name, *options, f"negatives.mined={file}", *more)
+        assert trained.status == 0, trained.errors
+    ranks = [(tmp_path / name / "test_ranks.csv").read_bytes() for name in ("whole", "chunks")]
+    assert ranks[0] == ranks[1]  # in the memory of four texts, the same training
+    fewer = write_corpus(tmp_path / "fewer", train=61)
+    other = run_command("train", tmp_path / "other", *options, f"corpus.root={fewer}", f"negatives.mined={file}")
+    assert other.status == 2
+    assert "these negatives belong to the training split" in other.errors
+    assert len(other.errors.splitlines()) == 1
