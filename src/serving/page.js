@@ -93,7 +93,7 @@ function card(hit, rank, query, others) {
   const score = make("span", { class: "score" }, hit.score.toFixed(3));
   const head = make("div", { class: "head" }, make("span", { class: "name" }, hit.name), score, link);
   const there = others ? others.indexOf(`${hit.path}:${hit.line}`) + 1 : 0;
-  if (others) score.append(there ? ` · ${there} of the other` : " · here alone");
+  if (others) score.append(there ? ` · #${there} there` : " · here alone");
   if (hit.state) head.append(make("span", { class: "note stale" }, hit.state));
   if (hit.copies.length) head.append(make("span", { class: "note" }, `also at ${hit.copies.slice(0, 3).join(", ")}${hit.copies.length > 3 ? ` and ${hit.copies.length - 3} more` : ""}`));
   const pre = make("pre", { tabindex: "-1" }, ...hit.code.map(([kind, text]) => (kind ? make("span", { class: kind }, text) : text)));

@@ -110,7 +110,7 @@ def test_two_models_are_not_side_by_side(browser, folders) -> None:
         places = browser.value("[...document.querySelectorAll('section')].map(e => e.getBoundingClientRect().left)")
         assert len(places) == 2
         assert places[0] < places[1]
-        assert "· 1 of the other" in browser.value("document.querySelector('.score').textContent")
+        assert "· #1 there" in browser.value("document.querySelector('.score').textContent")
         browser.key("ArrowDown")
         browser.key("ArrowRight")
         assert browser.value("document.querySelectorAll('section')[1].contains(document.querySelector('.chosen'))")
