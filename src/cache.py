@@ -240,7 +240,7 @@ def sha256(path: Path) -> str:
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """12 hex digits over the source files that decide what a trained model and its embeddings are."""
-    names = ("text", "ragged", "parts", "tokenised", "datamodule", "module", "fitting", "batching")
+    names = ("text", "ragged", "parts", "tokenised", "datamodule", "loading", "module", "fitting", "batching")
     files = [SOURCE / f"{name}.py" for name in names]
     files += [
         SOURCE / "losses" / "base.py",

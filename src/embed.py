@@ -13,7 +13,7 @@ from lightning.fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 from rich.progress import track
 
-from src.datamodule import text_loader
+from src.loading import text_loader
 from src.module import CodeSearchModule
 from src.parts import Cut, token_budget
 

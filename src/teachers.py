@@ -32,11 +32,11 @@ from src.cache import Cache, code_version, key_of, sha256
 from src.cli import CONF, composed
 from src.config.targets import from_outside
 from src.corpora.base import fingerprint
-from src.datamodule import text_loader
 from src.devices import loader_workers
 from src.errors import InputError, nearest
 from src.fitting import fit, prepare
 from src.launch import alone
+from src.loading import text_loader
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.parts import Cut, token_budget

@@ -94,7 +94,7 @@ def test_a_loss_without_weights_is_not_replaced(options, tmp_path):
     [
         (("estimators=[bm52]",), "found 'bm52'; did you mean 'bm25'?"),
         (("estimators=[none]",), "found none, which has no similarity"),
-        (("estimators=[bm25]", "weights=none"), "found none, which has no similarity"),
+        (("estimators=[bm25]", "weights=none"), "found weights=none: choose weights=bm25"),
         (("estimators=[]",), "found an empty list"),
         (("estimators=[bm25]", "threshold=0"), "threshold: expected"),
         (("estimators=[bm25]", "batches=0.5"), "batches: expected a whole number"),

@@ -51,7 +51,12 @@ def passed_on(of: Callable[..., Any]) -> str | None:
     """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
     made = inspect.unwrap(of.__init__ if isinstance(of, type) else of)
     for name, parameter in inspect.signature(made).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD and made is not object.__init__:
+        # torch.nn.Module takes any, and then refuses them.
+        if (
+            parameter.kind is parameter.VAR_KEYWORD
+            and made is not object.__init__
+            and getattr(made, "__module__", "") != "torch.nn.modules.module"
+        ):
             metadata = getattr(get_type_hints(made, include_extras=True).get(name), "__metadata__", None)
             return None if metadata is None else next((item for item in metadata if isinstance(item, str)), "")
     return ""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from src.datamodule import text_loader
 from src.errors import InputError
 from src.indexing.model import Model
+from src.loading import text_loader
 from src.parts import Cut, token_budget
 
 
