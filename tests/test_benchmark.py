@@ -94,7 +94,7 @@ def test_a_mistake_is_a_traceback_or_costs_a_minute(finished, tmp_path):
         (f"corpus.root={tmp_path}",): "has no language with a test split",
         ("corpus.root=nowhere",): "corpus.root=nowhere is no folder",
         (f"corpus.root={root}", "languages=pyhton"): "found 'pyhton'; did you mean 'python'?",
-        (f"corpus.root={root}", "corpus.text=tokns"): "corpus.text: expected tokens, source or null, found 'tokns'",
+        (f"corpus.root={root}", "corpus.text=tokns"): "found 'tokns'; did you mean 'tokens'?",
     }
     for options, message in cases.items():
         result = run_command("benchmark", tmp_path / "log", f"run={run}", *options)

@@ -158,7 +158,10 @@ def test_workers_draw_other_negatives_than_the_main_process(file):
         made = data(file, num_workers=workers, mined_per_query=2)
         loader = made.train_dataloader()
         assert isinstance(loader.sampler, EpochOrder)
-        seen.append([batch["codes"]["ids"].tolist() for _ in range(2) for batch in loader])
+        seen.append([])
+        for epoch in range(2):
+            loader.sampler.set_epoch(epoch)
+            seen[-1] += [batch["codes"]["ids"].tolist() for batch in loader]
     assert seen[0] == seen[1]
     assert seen[0][0] != seen[0][4]
 
