@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every loss and estimator on one corpus, 3 seeds, 4 settings a row: its defaults, another learning rate, another scale of
-# the scores, and one of its own parameters. Typed again, it runs what is missing.
+# Every loss and estimator on one corpus, 3 seeds, 6 settings a row: its defaults, two other learning rates, two other scales
+# of the scores, and one of its own parameters (InfoNCE has none: one more learning rate). Typed again, it runs what is missing.
 #   bash docs/comparison/run.sh outputs/comparison/php corpus=stdlib lang=php
 set -u
 out=$1
@@ -13,11 +13,11 @@ cells() {
     python -m src.train -m "$@" seed=1,2,3 hydra.sweep.dir="$out" || failed=1
 }
 
-for setting in "" optimizer.learning_rate=0.01 model.score_scale=30; do
+for setting in "" optimizer.learning_rate=0.01 optimizer.learning_rate=0.02 model.score_scale=30 model.score_scale=15; do
     cells "$@" loss="$rivals" $setting
     cells "$@" loss=soft_infonce weights="$estimators" $setting
 done
-cells "$@" loss=infonce model.score_scale=15
+cells "$@" loss=infonce optimizer.learning_rate=0.05
 cells "$@" loss=soft_infonce weights="$estimators" loss.weight_temperature=0.2
 cells "$@" loss=weighted_infonce,bce,kl_regularized loss.weight_temperature=0.2
 cells "$@" loss=false_negative_cancellation loss.top_k=5
