@@ -42,7 +42,9 @@ class Model:
         """Of a finished run's directory, or of a checkpoint file. Raises InputError for everything else."""
         path = checkpoint_of(run, checkpoint)
         held = load_checkpoint(path)
-        cfg = from_outside(held["run_config"], f"checkpoint {path}")
+        # What of it is read here: to look at the trainer's part would import Lightning.
+        read = {key: held["run_config"][key] for key in ("backbone", "model", "choices") if key in held["run_config"]}
+        cfg = from_outside(read, f"checkpoint {path}")
         try:
             encoder: Encoder = instantiate(cfg.backbone.encoder)
         except InstantiationException as error:
