@@ -25,6 +25,7 @@ from src.corpora.base import Pair, Split
 from src.embed import embed_texts
 from src.errors import InputError
 from src.eval import checkpoint_path, with_data_of
+from src.loading import numbered
 from src.metrics.search import top_k
 from src.mined import write_mined
 from src.rundir import RunDirectory, environment, relative
@@ -174,8 +175,8 @@ class Pool:
 
     def __init__(self, pairs: Sequence[Pair], items: np.ndarray) -> None:
         self.items = items
-        self.query_N = _numbered([pairs[item].query for item in items])
-        self.code_N = _numbered([pairs[item].code for item in items])
+        self.query_N = numbered([pairs[item].query for item in items]).numpy()
+        self.code_N = numbered([pairs[item].code for item in items]).numpy()
         order = np.argsort(self.code_N, kind="stable")
         self.starts = np.searchsorted(self.code_N[order], np.arange(self.code_N.max() + 2))
         self.by_code = items[order]  # pairs of code m: by_code[starts[m] : starts[m + 1]]
@@ -230,12 +231,6 @@ def _guarded(
         found.negatives[item] = pool.first_M[code_BK[row, places]].tolist()
         if len(places) and own_B[row] > 0:
             found.shares.append(float(scores_BK[row, places[0]] / own_B[row]))
-
-
-def _numbered(texts: Sequence[str]) -> np.ndarray:
-    """(N,) the same number for the same text, from 0 in order of first occurrence."""
-    number_of: dict[str, int] = {}
-    return np.array([number_of.setdefault(text, len(number_of)) for text in texts])
 
 
 def show(found: Found, guards: Guards, train: Split, file: Path) -> None:
