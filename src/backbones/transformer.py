@@ -28,7 +28,7 @@ from src.backbones.tokens import encode, prepared, readable, tokenizer_identity
 from src.cache import sha256
 from src.config.types import Count, Share
 from src.corpora.base import Pair, fingerprint
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 from src.ragged import Ragged, within
 
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
@@ -201,10 +201,10 @@ class TransformerEncoder(Encoder):
         except InputError:
             raise
         except Exception as error:  # transformers raises anything from OSError to KeyError over a broken checkpoint
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"backbone.name={self.name!r} is not a checkpoint that transformers can read ({reason[:300]}); set it "
-                "to a folder written by save_pretrained (model and fast tokenizer) or to another hub name"
+                f"backbone.name={self.name!r} is not a checkpoint that transformers can read "
+                f"({first_line(error)[:300]}); set it to a folder written by save_pretrained (model and fast "
+                "tokenizer) or to another hub name"
             ) from error
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
