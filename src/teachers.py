@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.build import best_checkpoint, load_checkpoint, restore_module
+from src.build import restore_module
 from src.cache import Cache, code_version, key_of, sha256
 from src.cli import CONF, composed
 from src.config.targets import from_outside
@@ -40,6 +40,7 @@ from src.loading import text_loader
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.parts import Cut, token_budget
+from src.restoring import best_checkpoint, load_checkpoint
 from src.rundir import relative
 from src.summary import print_facts
 from src.weights.base import Estimator
