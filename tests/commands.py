@@ -51,3 +51,11 @@ def run_command(name: str, folder: Path, *overrides: str) -> Result:
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
     return Result(status, output.getvalue(), errors.getvalue(), folder)
+
+
+def trained(folder: Path, root: Path, *overrides: str) -> Result:
+    """A finished run at `folder`: one epoch on the corpus of `tests.doubles.write_corpus` at `root`."""
+    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
+    result = run_command("train", folder, *options, *overrides)
+    assert result.status == 0, result.errors
+    return result

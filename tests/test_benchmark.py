@@ -9,7 +9,7 @@ import pytest
 
 from src.benchmarking import hub, local
 from src.errors import InputError
-from tests.commands import QUICK, run_command
+from tests.commands import run_command, trained
 from tests.doubles import write_corpus
 
 
@@ -17,10 +17,7 @@ from tests.doubles import write_corpus
 def finished(tmp_path_factory):
     root = write_corpus(tmp_path_factory.mktemp("corpus"))
     write_corpus(root, "ruby", train=5, valid=5, test=17)
-    run = tmp_path_factory.mktemp("run") / "it"
-    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
-    result = run_command("train", run, *options)
-    assert result.status == 0, result.errors
+    run = trained(tmp_path_factory.mktemp("run") / "it", root).run
     codes = [json.loads(line)["url"] for line in (root / "python" / "codebase.jsonl").read_text().splitlines()]
     lines = [{"query": f"sort the {word}", "url": url, "relevance": grade} for word in ("file", "list")
              for url, grade in zip(codes, (3, 0, 2))]  # fmt: skip

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from src import card
 from src.errors import InputError
 from src.rundir import RunDirectory
-from tests.commands import QUICK, run_command
+from tests.commands import QUICK, run_command, trained
 from tests.doubles import write_corpus
 
 SMALL = (*QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=3")
@@ -27,10 +27,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory):
     """A finished run with the comparison to plain InfoNCE."""
-    folder = tmp_path_factory.mktemp("run") / "it"
-    result = run_command("train", folder, *SMALL, f"corpus.root={root}", "compare_infonce=true")
-    assert result.status == 0, result.errors
-    return folder
+    return trained(tmp_path_factory.mktemp("run") / "it", root, "trainer.max_epochs=3", "compare_infonce=true").run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from src import cli
-from tests.commands import QUICK, run_command
+from tests.commands import QUICK, run_command, trained
 from tests.doubles import write_corpus
 
 
@@ -61,9 +61,7 @@ def test_a_mistake_is_a_traceback_or_names_no_way_out(root, tmp_path, override, 
 
 
 def test_a_checkpoint_of_another_backbone_loads(root, tmp_path):
-    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
-    assert run_command("train", tmp_path / "first", *options).status == 0
-    best = tmp_path / "first" / "checkpoints" / "best.ckpt"
+    best = trained(tmp_path / "first", root).run / "checkpoints" / "best.ckpt"
     line = errors(tmp_path / "second", f"corpus.root={root}", f"checkpoint={best}", "backbone=minilm")
     assert "holds another backbone" in line
 

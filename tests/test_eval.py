@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from tests.commands import QUICK, run_command
+from tests.commands import run_command, trained
 from tests.doubles import write_corpus
 
 
@@ -15,11 +15,7 @@ from tests.doubles import write_corpus
 def finished(tmp_path_factory):
     root = write_corpus(tmp_path_factory.mktemp("corpus"))
     write_corpus(root, "ruby", train=5, valid=5, test=17)
-    run = tmp_path_factory.mktemp("run") / "it"
-    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
-    result = run_command("train", run, *options)
-    assert result.status == 0, result.errors
-    return run
+    return trained(tmp_path_factory.mktemp("run") / "it", root).run
 
 
 def test_an_evaluation_does_not_reproduce_its_run(finished, tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.commands import QUICK, run_command
+from tests.commands import run_command, trained
 from tests.doubles import write_corpus
 
 pytest.importorskip("sentence_transformers")
@@ -15,11 +15,7 @@ pytest.importorskip("sentence_transformers")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     root = write_corpus(tmp_path_factory.mktemp("corpus"))
-    run = tmp_path_factory.mktemp("run") / "it"
-    options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
-    result = run_command("train", run, *options)
-    assert result.status == 0, result.errors
-    return run
+    return trained(tmp_path_factory.mktemp("run") / "it", root).run
 
 
 @pytest.mark.filterwarnings("ignore")

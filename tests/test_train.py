@@ -17,7 +17,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from src.rundir import read_ranks
-from tests.commands import QUICK, run_command
+from tests.commands import QUICK, run_command, trained
 from tests.conftest import PROJECT
 from tests.doubles import write_corpus
 
@@ -32,10 +32,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory):
     """One finished run with the comparison to plain InfoNCE."""
-    folder = tmp_path_factory.mktemp("run") / "it"
-    result = run_command("train", folder, *SMALL, f"corpus.root={root}", "compare_infonce=true")
-    assert result.status == 0, result.errors
-    return result
+    return trained(tmp_path_factory.mktemp("run") / "it", root, "trainer.max_epochs=2", "compare_infonce=true")
 
 
 def metrics(result) -> dict:
