@@ -19,7 +19,7 @@ from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
-from src.restoring import best_checkpoint, load_checkpoint, restore_encoder  # noqa: F401 - given on
+from src.restoring import restore_encoder
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 PART = ".part"  # ends the name of a file that is being written, beside the one that it will replace
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -62,10 +62,10 @@ def explaining_memory(cfg: DictConfig) -> Iterator[None]:
         )
         smaller = max(1, min(chunk or batch, batch) // 2)
         raise InputError(
-            f"the device is out of memory ({_first(error)}). Any of these needs less: trainer.grad_cache_chunk="
-            f"{smaller} (found {'null' if chunk is None else chunk}; the same result), data.token_budget=4096 (found "
-            f"{'null' if budget is None else budget}; the same result), data.batch_size={max(2, batch // 2)} (found "
-            f"{batch}; fewer negatives)"
+            f"the device is out of memory ({first_line(error)[:120]}). Any of these needs less: "
+            f"trainer.grad_cache_chunk={smaller} (found {'null' if chunk is None else chunk}; the same result), "
+            f"data.token_budget=4096 (found {'null' if budget is None else budget}; the same result), "
+            f"data.batch_size={max(2, batch // 2)} (found {batch}; fewer negatives)"
         ) from error
 
 
@@ -74,7 +74,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -14,15 +14,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
-from src.build import (
-    build_data,
-    build_loss,
-    build_module,
-    compile_encoder,
-    load_checkpoint,
-    load_weights,
-    restore_encoder,
-)
+from src.build import build_data, build_loss, build_module, compile_encoder, load_weights
 from src.callbacks import EpochLines, NegativeWeights, Throughput
 from src.checkpoints import previous
 from src.corpora.base import Corpus
@@ -32,6 +24,7 @@ from src.errors import InputError, nearest
 from src.failures import explaining_memory
 from src.finite import STOP, Finite
 from src.module import CodeSearchModule
+from src.restoring import load_checkpoint, restore_encoder
 from src.resume import agreed
 from src.saving import KeepBest, SafeCheckpoints, SaveLast
 from src.sweeps import trial
