@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.config.types import Positive
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 from src.loggers.server import Question, has_key
 from src.rundir import relative
 
@@ -160,7 +160,7 @@ class ForgivingWandbLogger(WandbLogger):
         try:
             call(*args)
         except Exception as error:  # whatever the network or the client does, the run goes on
-            self._lose(_first_line(error))
+            self._lose(first_line(error))
 
     def _lose(self, why: str) -> None:
         if self._lost:
@@ -182,7 +182,7 @@ class ForgivingWandbLogger(WandbLogger):
             try:
                 run = self._begun(attempt)
             except Exception as error:  # unauthorised, a full disk: all cost the dashboard only
-                _say(f"{attempt} logging did not start ({_first_line(error)})")
+                _say(f"{attempt} logging did not start ({first_line(error)})")
                 with suppress(Exception):
                     wandb.teardown()  # whose process would say that the run's id is in use
                 continue
@@ -239,7 +239,7 @@ def _run_id(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(made + "\n", encoding="utf-8")
     except OSError as error:
-        _say(f"its run cannot be continued later ({_first_line(error)})")
+        _say(f"its run cannot be continued later ({first_line(error)})")
     return made
 
 
@@ -266,8 +266,3 @@ def _quieten() -> None:
 
 def _say(message: str) -> None:
     print(f"W&B: {message}", flush=True)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
