@@ -73,7 +73,7 @@ def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -
             f"the device is out of memory ({first_line(error)}), encoding one text at a time. Either of these needs "
             f"less: {smaller}, trainer.precision=bf16-mixed (found {OmegaConf.select(cfg, 'trainer.precision')})"
         )
-    found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true finds what fits"
+    found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true goes on with what fits"
     return (
         f"the device is out of memory ({first_line(error)}). Any of these needs less: trainer.grad_cache_chunk="
         f"{max(1, min(chunk or batch, batch) // 2)} (found {'null' if chunk is None else chunk}; the same result"

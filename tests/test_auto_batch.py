@@ -12,6 +12,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from src.auto_batch import run_test
 from src.backbones.tiny import TinyEncoder
 from src.cli import composed
 from src.errors import InputError
@@ -169,7 +170,7 @@ def test_another_error_or_another_place_is_swallowed(tmp_path, capsys) -> None:
         pytest.raises(RuntimeError, match="shapes"),
     ):
         trained(tmp_path / "other", AUTO)
-    with memory_for(2), pytest.raises(InputError, match=r"trainer\.auto_batch=true finds"):
+    with memory_for(2), pytest.raises(InputError, match=r"trainer\.auto_batch=true goes on"):
         trained(tmp_path / "off")
     # The optimiser may have changed some weights.
     with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(InputError):
@@ -193,11 +194,34 @@ def test_a_validation_without_memory_ends_the_run(tmp_path, capsys) -> None:
     with memory_for(3, training=False) as encoded:
         found = trained(tmp_path / "found", AUTO, "data.eval_batch_size=8")
     assert max(encoded) <= 2
-    assert "in the validation after step 4" in (said := capsys.readouterr().out)
+    assert "in an evaluation" in (said := capsys.readouterr().out)
     assert "data.eval_batch_size goes from 4 to 2; it begins anew" in said
     assert found["auto_batch"] == {"eval_batch_size": 2}
     assert other_than(found, trained(tmp_path / "given", "data.eval_batch_size=2")) == []
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
+
+
+def test_a_test_without_memory_loses_the_training(tmp_path, capsys) -> None:
+    ranks = {}
+    for name, texts, given in (("given", 9, ("data.eval_batch_size=2",)), ("off", 3, ()), ("found", 3, (AUTO,))):
+        cfg = configured(*given)
+        module, data = prepare(cfg, ListCorpus())
+        fitted = fit(cfg, module, data, tmp_path / name)
+        with memory_for(texts, training=False):
+            if name == "off":
+                with pytest.raises(InputError, match=r"in the test .*saved: the same command with trainer\.auto_batch"):
+                    run_test(fitted.trainer, module, data)
+            else:
+                run_test(fitted.trainer, module, data)
+                ranks[name] = module.test_ranks.tolist()
+    assert "data.eval_batch_size goes from 4 to 2; it begins anew" in capsys.readouterr().out
+    assert ranks["found"] == ranks["given"]
+    # In ranking, which no smaller batch helps.
+    with (
+        mock.patch.object(CodeSearchModule, "_rank", side_effect=full()),
+        pytest.raises(InputError, match="in the test"),
+    ):
+        run_test(fitted.trainer, module, data)
 
 
 def test_what_failed_keeps_its_memory(tmp_path) -> None:

@@ -41,7 +41,7 @@ def test_a_device_without_memory_names_no_setting():
 
 def test_what_cannot_help_is_offered():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": None}, "trainer": {"devices": 1}})
-    offered = pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true finds")
+    offered = pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on")
     with offered, explaining_memory(cfg, 16):
         raise MemoryError
     cfg.trainer.auto_batch = True
