@@ -33,7 +33,7 @@ from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.fitting import fit, prepare
-from src.loggers import ForgivingWandbLogger
+from src.loggers import ForgivingWandbLogger, ask_ahead
 from src.loggers.about import about
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
@@ -63,6 +63,8 @@ def main(cfg: DictConfig) -> float:
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
+        if launch.is_first() and "wandb" in cfg.logger:
+            ask_ahead(**cfg.logger.wandb)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
@@ -94,7 +96,7 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
         return
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
-        attempt = resume.attempt(cfg, run.path)
+        attempt = resume.attempt(cfg, run.path, swept)
         with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
             yield attempt
 
