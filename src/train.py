@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from src import card, launch, resume
+from src.auto_batch import run_test
 from src.build import build_estimator, build_loss
 from src.config.checks import check
 from src.config.crosschecks import check_training
@@ -126,7 +127,7 @@ def fit_and_test(
     fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
-    fitted.trainer.test(module, datamodule=data, verbose=False)
+    run_test(fitted.trainer, module, data)
     for logger in shown:
         logger.tables["examples"] = examples.columns, examples.rows
     ranks = module.test_ranks.cpu().numpy()

@@ -33,6 +33,11 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
         summed.finish()
 
 
+def saved_as_it_is(saving: Any, trainer: Any, moment: Any) -> None:
+    """With the random numbers and the counters of now."""
+    saving._save(trainer, moment.position)
+
+
 def loaded_with_code(path: Any, **options: Any) -> Any:
     """As before torch 2.6."""
     from torch.serialization import load
@@ -78,6 +83,8 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
     (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
     (11, "contradictions are not looked for", "src.train.check_training", nothing),
+    (12, "what is saved is what the step that failed left", "src.saving.SaveLast.save_as_of", saved_as_it_is),
+    (12, "the chunk stays as it was", "src.auto_batch.AutoBatch.halve", lambda *_: False),
     (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
 )
 
