@@ -63,7 +63,7 @@ MACHINE = (
 )
 INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
 INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
-INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps"}
+INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps", "auto_batch"}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:
