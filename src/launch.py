@@ -179,11 +179,11 @@ def is_over() -> bool:
     if is_first():
         return False
     until = time.monotonic() + GRACE
-    while time.monotonic() < until:
-        if os.getppid() != PARENT:  # Lightning's launcher is the first process
-            return True
+    while os.getppid() == PARENT:  # Lightning's launcher is the first process
+        if time.monotonic() > until:
+            return False
         time.sleep(0.05)
-    return False
+    return True  # asked first and last: a busy machine can take all of the time between two lines
 
 
 def lost_another(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+import src.train  # noqa: F401 - before the processes fork, each of which would take its seconds for it
 from src.cli import quiet_libraries
 
+PATIENCE = 240  # seconds for all processes, of the 300 that a test has; a busy machine is no failure
 LOOPBACK = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 
 
@@ -31,9 +34,11 @@ def several(world: int, folder: Path, work: Callable[..., Any], *arguments: Any)
     ]
     for process in processes:
         process.start()
+    until = time.monotonic() + PATIENCE
     for process in processes:
-        process.join(120)
+        process.join(max(0, until - time.monotonic()))
         process.kill()
+        process.join()
     assert [process.exitcode for process in processes] == [0] * world
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
 

@@ -109,6 +109,14 @@ def test_an_estimators_model_finds_that_it_is_one_of_several_processes(monkeypat
     assert not launch.is_first()
 
 
+def test_a_process_that_was_held_up_says_what_another_has_said(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(launch, "GRACE", -1.0)  # all of it went by unnoticed
+    assert not launch.is_over()
+    monkeypatch.setattr(launch, "PARENT", -1)  # meanwhile the launcher has ended
+    assert launch.is_over()
+
+
 # The main job
 
 
