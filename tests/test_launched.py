@@ -18,6 +18,9 @@ from tests.doubles import write_corpus
 from tests.processes import LOOPBACK, free_port
 from tests.test_launch import SLURM, SMALL
 
+LIMIT = 540.0  # seconds for a command that takes 20 of them alone: a busy machine is no failure
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
@@ -42,6 +45,15 @@ def started(folder: Path, *command: str, **more: str) -> subprocess.Popen:
     )
 
 
+def ended(process: subprocess.Popen, within: float = LIMIT) -> tuple[str, str]:
+    """Its output and its errors, once nobody holds them any more; where that takes too long, all of it is killed."""
+    try:
+        return process.communicate(timeout=within)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
 def only_run(folder: Path) -> Path:
     """The one run directory, under its default name."""
     (run,) = (path.parent for path in folder.glob("outputs/*/*/status.json"))
@@ -54,7 +66,7 @@ def test_lightnings_own_launch_fails_or_leaves_a_directory_per_process(root, tmp
     process = started(
         *(tmp_path, sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", "trainer.devices=2"),
     )
-    output, errors = process.communicate(timeout=200)
+    output, errors = ended(process)
     assert process.returncode == 0, errors
     run = only_run(tmp_path)
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
@@ -69,7 +81,7 @@ def test_torchrun_fails(root, tmp_path):
     command = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "src.train")
     given = (*SMALL, f"corpus.root={root}", "trainer=ddp", "trainer.accelerator=cpu", "weights=simcse")
     process = started(tmp_path, sys.executable, *command, *given, "weights.training.batch_size=16")
-    output, errors = process.communicate(timeout=250)
+    output, errors = ended(process)
     assert process.returncode == 0, errors
     assert json.loads((only_run(tmp_path) / "status.json").read_text())["status"] == "finished"
     assert output.count("epoch 2/2 ") == 1
@@ -115,7 +127,7 @@ def test_the_batch_file_for_slurm_does_not_start(root, tmp_path):
         **{**slurm, "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "soft-infonce", "SLURM_NODELIST": "127.0.0.1"},
         **{"VENV": str(binaries.parent), "SLURM_SUBMIT_DIR": str(work)},
     )
-    output, errors = process.communicate(timeout=250)
+    output, errors = ended(process)
     assert process.returncode == 0, errors
     assert json.loads((only_run(work) / "status.json").read_text())["status"] == "finished"
     assert output.count("epoch 2/2") == 2  # and of the estimator's model
@@ -143,7 +155,7 @@ cli.run(train.main, "train")
 def test_a_process_that_fails_alone_does_so_in_silence_or_the_others_wait_for_it(root, tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
     process = started(tmp_path, sys.executable, "failing.py", *SMALL, f"corpus.root={root}", "trainer.devices=2")
-    _, errors = process.communicate(timeout=200)
+    _, errors = ended(process)
     assert process.returncode not in (0, None)
     assert errors == "error: process 1: a text that only this process has\n"
     assert json.loads((only_run(tmp_path) / "status.json").read_text())["status"] == "failed"
@@ -158,7 +170,7 @@ def test_ctrl_c_leaves_processes_behind(root, tmp_path):
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)  # the first alone: a terminal asks all of them
-    _, errors = process.communicate(timeout=60)  # which waits for whoever still holds the pipe
+    _, errors = ended(process, within=60)  # which waits for whoever still holds the pipe
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1].startswith("interrupted")
     assert "Traceback" not in errors
