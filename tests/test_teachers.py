@@ -20,7 +20,7 @@ from src.cli import composed
 from src.fitting import fit, prepare
 from src.teachers import attach, read_module
 from tests.backbones.checkpoints import bert
-from tests.commands import QUICK, run_command
+from tests.commands import QUICK, run_command, trained
 from tests.doubles import write_corpus
 
 SMALL = (*QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=1")
@@ -252,8 +252,7 @@ def test_a_checkpoint_that_is_not_there_is_asked_of_the_backbone(root, cache, tm
 
 
 def test_a_checkpoint_of_another_size_is_a_traceback(root, cache, tmp_path):
-    run = tmp_path / "run"
-    assert run_command("train", run, *SMALL, f"corpus.root={root}", "loss=infonce").status == 0
+    run = trained(tmp_path / "run", root, "loss=infonce").run
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["encoder.table_VD"] = torch.zeros(11, 1024)
@@ -272,8 +271,7 @@ def test_a_tokeniser_of_another_model_is_an_index_error(root, cache, tmp_path):
 
 
 def test_embeddings_that_are_no_numbers_are_cached(root, cache, tmp_path):
-    run = tmp_path / "run"
-    assert run_command("train", run, *SMALL, f"corpus.root={root}", "loss=infonce").status == 0
+    run = trained(tmp_path / "run", root, "loss=infonce").run
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["encoder.table_VD"].fill_(float("nan"))
