@@ -31,6 +31,7 @@ from src.devices import load_state
 from src.errors import InputError, nearest
 from src.failures import explaining_memory
 from src.finite import STOP, Finite
+from src.launch import prepared
 from src.module import CodeSearchModule
 from src.resume import agreed
 from src.saving import KeepBest, SafeCheckpoints, SaveLast
@@ -124,6 +125,7 @@ def fit(
         enable_progress_bar=in_terminal,
         use_distributed_sampler=False,  # `data` gives every device its share
     )
+    prepared(trainer)
     with explaining_memory(cfg):
         trainer.fit(module, datamodule=data, ckpt_path=agreed(trainer, go_on_from))
     val_mrr = kept.best_model_score if cfg.keep == "best" else saving.val_mrr

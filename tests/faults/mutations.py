@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 from src import checkpoints
+from src.mined import Mined
 from tests.faults.harness import outcome, rows
+
+DEFAULT_RNG, COLUMNS = np.random.default_rng, Mined.columns
 
 
 def nothing(*arguments: Any, **options: Any) -> None:
@@ -38,6 +42,12 @@ def loaded_with_code(path: Any, **options: Any) -> Any:
     return load(path, map_location="cpu", weights_only=False)
 
 
+def columns_by_chance(mined: Mined, *arguments: Any) -> Any:
+    """Another draw in every process and every attempt."""
+    with mock.patch.object(np.random, "default_rng", lambda seed: DEFAULT_RNG()):
+        return COLUMNS(mined, *arguments)
+
+
 def interpreting(**options: Any) -> Any:
     from jinja2 import Environment
 
@@ -50,6 +60,8 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "an epoch that goes on begins at its first batch", "src.batching.EpochOrder.go_on", nothing),
     (1, "Lightning's counters are left as they are", "src.saving.step_back", nothing),
     (1, "metrics.csv begins anew", "src.metrics_csv.MetricsCSV.go_on", nothing),
+    (1, "mined columns are drawn without the batch", "src.mined.Mined.columns", columns_by_chance),
+    (1, "each process stops for itself", "src.saving.SaveLast._asked", lambda self, trainer: self.watch.asked),
     (2, "no run goes on", "src.resume.candidates", lambda wanted: []),
     (2, "files of killed processes are not tidied up", "src.checkpoints.tidy", nothing),
     (2, "checkpoints are written in place", "src.checkpoints.write", written_in_place),
