@@ -27,7 +27,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 from src.signals import held
 
 PARENT = os.getppid()
@@ -135,7 +135,7 @@ def probed(trainer: DictConfig) -> Any:
     except (InstantiationException, MisconfigurationException, TypeError, ValueError) as error:
         while isinstance(error, InstantiationException) and error.__cause__ is not None:
             error = error.__cause__
-        said = str(error).split("\n")[0].split(". ")[0].rstrip(".")
+        said = first_line(error).split(". ")[0].rstrip(".")
         named = [key for key in trainer if re.search(rf"\b{key}\b", said)]
         key = next(iter(named), "accelerator" if "backend" in said else "")
         value = trainer.get(key) if key else None
@@ -203,7 +203,7 @@ def _end_with_launcher(nowhere: str) -> None:
     os._exit(1)
 
 
-def prepared(trainer: Any) -> None:
+def prepare_launch(trainer: Any) -> None:
     """The trainer starts its processes so that no signal is lost on them, and leaves signals to `src.signals`.
 
     Lightning's own handlers, of SIGTERM above all, exchange tensors in the middle of whatever the process does.
