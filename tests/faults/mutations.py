@@ -74,7 +74,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "Lightning's counters are left as they are", "src.saving.step_back", nothing),
     (1, "metrics.csv begins anew", "src.metrics_csv.MetricsCSV.go_on", nothing),
     (1, "mined columns are drawn without the batch", "src.mined.Mined.columns", columns_by_chance),
-    (1, "each process stops for itself", "src.saving.SaveLast._asked", lambda self, trainer: self.watch.asked),
+    (1, "the second process has the first one's generators", "src.saving.of_all_devices", lambda one, n: [one] * n),
     (2, "no run goes on", "src.resume.candidates", lambda wanted: []),
     (2, "files of killed processes are not tidied up", "src.checkpoints.tidy", nothing),
     (2, "checkpoints are written in place", "src.checkpoints.write", written_in_place),
