@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from src.allocator import keep_freed_memory
 from src.config.arguments import arguments
 from src.config.targets import CONF, check_words, located
 from src.errors import InputError, Preempted, PrunedError, is_interrupt, nearest
-from src.sweeps import gpus
+from src.signals import SAVED_BEFORE, WATCH
+from src.sweeps import gpus, stopping
 from src.sweeps.cells import claimed
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,10 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
-            with claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+            with stopping.job(swept), claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
+        except stopping.Stopped:
+            return None
         except PrunedError as stop:
             print(f"pruned: {stop}", flush=True)
         except expected() as error:
@@ -92,7 +95,8 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             return
         if config_name in RESUMABLE and launch.is_first():
             sys.argv += resume.overrides(sys.argv[1:], lambda: composed(config_name, sys.argv[1:]))
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
+        with hearing() if config_name in RESUMABLE else nullcontext():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
     except expected() as error:
         if wants_traceback:
             raise
@@ -101,23 +105,38 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop):
             raise
-        if not launch.is_first():
-            sys.exit(stop.STATUS if isinstance(stop, Preempted) else 130)
-        kept = KEPT.get(config_name, "what was finished is kept, with the last checkpoint; the same command goes on")
         if isinstance(stop, Preempted):
-            print(f"{stop.message}; the same command goes on", file=sys.stderr)
-            sys.exit(stop.STATUS)
-        print(f"interrupted: {kept}", file=sys.stderr)
-        sys.exit(130)
+            sys.exit(given_back(stop))
+        if launch.is_first():
+            kept = KEPT.get(
+                config_name, "what was finished is kept, with the last checkpoint; the same command goes on"
+            )
+            print(f"interrupted: {kept}", file=sys.stderr)
+        sys.exit(launch.status(130))
     if failed:
         sys.exit(2)
+
+
+@contextmanager
+def hearing() -> Iterator[None]:
+    """Inside, whoever takes the machine back is heard, also while the main thread waits in C."""
+    with WATCH.heard(), WATCH.told(lambda: os._exit(given_back(Preempted(WATCH.by, SAVED_BEFORE)))):
+        yield
+
+
+def given_back(stop: Preempted) -> int:
+    """Says so; the exit status."""
+    if launch.is_first():
+        print(f"{stop.message}; the same command goes on", file=sys.stderr, flush=True)
+    return launch.status(stop.STATUS)
 
 
 def imported(module: str) -> Callable[[DictConfig], Any]:
     """The module's `main`, which is not imported before there is a job to run."""
 
     def task(cfg: DictConfig) -> Any:
-        main = importlib.import_module(module).main
+        with WATCH.undisturbed():
+            main = importlib.import_module(module).main
         quiet_libraries()  # Lightning sets the level of its messages when it is imported
         return main(cfg)
 

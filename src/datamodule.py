@@ -20,6 +20,7 @@ from src.errors import InputError, nearest
 from src.loading import PairBatch, copied, numbered, text_loader
 from src.mined import Mined, read_mined
 from src.parts import Cut, token_budget, whole_number
+from src.signals import only_of_parent
 from src.tokenised import tokenised
 from src.weights.base import Estimator
 
@@ -174,6 +175,7 @@ class CodeSearchData(L.LightningDataModule):
             collate_fn=self._pair_batch(pairs),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
+            worker_init_fn=only_of_parent,
             # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -24,6 +24,7 @@ from src.devices import load_state
 from src.errors import InputError, nearest
 from src.failures import explaining_memory
 from src.finite import STOP, Finite
+from src.launch import prepare_launch
 from src.module import CodeSearchModule
 from src.restoring import load_checkpoint, restore_encoder
 from src.resume import agreed
@@ -141,7 +142,7 @@ def _trainer(
         *([] if in_terminal else [EpochLines()]),
         *trial.callbacks(cfg),
     ]
-    return instantiate(
+    trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,
         plugins=[SafeCheckpoints()],
@@ -152,3 +153,5 @@ def _trainer(
         enable_progress_bar=in_terminal,
         use_distributed_sampler=False,  # `data` gives every device its share
     )
+    prepare_launch(trainer)
+    return trainer

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -27,8 +28,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import InputError, first_line, nearest
+from src.signals import held
 
 PARENT = os.getppid()
+STARTED_BY = "SOFT_INFONCE_STARTED_BY"  # the process whose command Lightning types again for the others
+ALIVE = 0.1  # seconds after which a process that is not the first looks whether its launcher is there
 GRACE = 5.0  # seconds in which a launcher ends the processes that are left; torchrun looks ten times a second
 # What tells a library that it is one of several processes.
 KEYS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK")
@@ -168,7 +172,55 @@ def stay_behind() -> list[str]:
     _SILENCED.append(open(os.devnull, "w"))  # noqa: SIM115 (as long as the process lives)
     sys.stdout = _SILENCED[-1]
     warnings.simplefilter("ignore")  # the first says them
+    threading.Thread(target=_end_with_launcher, args=(nowhere,), daemon=True, name="launcher").start()
     return [f"hydra.run.dir={nowhere}", f"hydra.sweep.dir={nowhere}"]
+
+
+def is_lightnings() -> bool:
+    """Whether Lightning's launcher started this process."""
+    return not is_first() and Launch.found() is None
+
+
+def status(of_command: int) -> int:
+    """The exit status of this process where the command, stopped from outside, ends with that one.
+
+    Lightning's launcher kills the first process, which is still writing, where another ends with any but 0.
+    """
+    return 0 if is_lightnings() else of_command
+
+
+def launcher() -> int:
+    """The process that started this one; it may be gone."""
+    return int(os.environ.get(STARTED_BY, PARENT)) if is_lightnings() else PARENT
+
+
+def _end_with_launcher(nowhere: str) -> None:
+    """Ends this process where its launcher was killed: it would wait for the others in C, for half an hour."""
+    expected = launcher() if is_lightnings() else os.getppid()
+    while os.getppid() == expected:
+        time.sleep(ALIVE)
+    shutil.rmtree(nowhere, ignore_errors=True)
+    os._exit(1)
+
+
+def prepare_launch(trainer: Any) -> None:
+    """The trainer starts its processes so that no signal is lost on them, and leaves signals to `src.signals`.
+
+    Lightning's own handlers, of SIGTERM above all, exchange tensors in the middle of whatever the process does.
+    """
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    if isinstance(own := trainer.strategy.launcher, _SubprocessScriptLauncher):
+        start = own._call_children_scripts
+
+        def start_held() -> None:
+            with held():
+                start()
+
+        own._call_children_scripts = start_held
+        if is_first():
+            os.environ[STARTED_BY] = str(os.getpid())
 
 
 def is_over() -> bool:
@@ -179,7 +231,7 @@ def is_over() -> bool:
     if is_first():
         return False
     until = time.monotonic() + GRACE
-    while os.getppid() == PARENT:  # Lightning's launcher is the first process
+    while os.getppid() == launcher():  # Lightning's is the first process
         if time.monotonic() > until:
             return False
         time.sleep(0.05)

@@ -16,6 +16,7 @@ from src.devices import Share
 from src.mined import Mined
 from src.parts import Cut, Unread
 from src.ragged import Ragged
+from src.signals import only_of_parent
 from src.tokenised import tokenised
 from src.weights.base import Estimator
 
@@ -49,6 +50,7 @@ def text_loader(
         batch_sampler=batches[share.rank :: share.world],
         collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
+        worker_init_fn=only_of_parent,
         generator=torch.Generator(),  # its own: workers are seeded from it
     )
 

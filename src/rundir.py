@@ -86,6 +86,11 @@ class RunDirectory:
             raise
         write("finished")
 
+    def interrupted(self) -> None:
+        """status.json of a process that ends without leaving `recording`."""
+        told = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        self.write_json("status.json", {**told, "status": "interrupted"})
+
     def write_config(self, cfg: DictConfig) -> None:
         replace_text(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 

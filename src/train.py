@@ -5,10 +5,13 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sys
 
-    from src import cli
+    from src.signals import WATCH
 
-    # What follows takes seconds to import, and a sweep may have nothing to run.
-    cli.run(cli.imported("src.train"), "train")
+    with WATCH.heard(until_exit=True):
+        from src import cli
+
+        # What follows takes seconds to import, and a sweep may have nothing to run.
+        cli.run(cli.imported("src.train"), "train")
     sys.exit()
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +100,7 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
         attempt = resume.attempt(cfg, run.path, swept)
-        with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
+        with run.recording(identity=resume.identity(cfg), attempts=attempt.number), WATCH.told(run.interrupted):
             yield attempt
 
 

@@ -45,7 +45,7 @@ class Cell:
         return self.path.name
 
     def status(self) -> dict[str, Any]:
-        """Its status.json; `missing` where nothing began, `unfinished` where what began was cut off.
+        """Its status.json; `missing` where no run began, `unfinished` where what began was cut off.
 
         `running` is only what a living process holds, such as a worker that outlived the sweep that started it.
         """
@@ -54,7 +54,9 @@ class Cell:
         found = recorded(self.path)
         if found.get("status") in ("finished", "failed", "pruned"):
             return found
-        return {**found, "status": "running" if is_held(self.path) else "unfinished"}
+        if is_held(self.path):
+            return {**found, "status": "running"}
+        return {**found, "status": "unfinished" if found else "missing"}
 
     def set_aside(self) -> None:
         """Moves what is there to the sweep's folder of replaced attempts; nothing is deleted or written over."""

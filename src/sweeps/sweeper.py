@@ -32,7 +32,7 @@ from omegaconf import open_dict, read_write
 from src import launch
 from src.errors import InputError, nearest
 from src.rundir import relative
-from src.sweeps import cells
+from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 
@@ -162,7 +162,8 @@ class Grid(BasicSweeper):
                 self.config.hydra.sweep.dir = str(todo[0].path.parent)  # which launchers make
         jobs = [[*cell.overrides, *where, f"hydra.sweep.subdir='{cell.name}'"] for cell in todo]
         for start in range(0, len(jobs), self.max_batch_size or len(jobs)):
-            results = self.launcher.launch(jobs[start:][: self.max_batch_size], initial_job_idx=start)
+            with stopping.jobs_elsewhere(self.launcher):
+                results = self.launcher.launch(jobs[start:][: self.max_batch_size], initial_job_idx=start)
             if elsewhere:
                 for result in results:
                     _ = result.return_value  # raises what the job raised

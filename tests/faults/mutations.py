@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 from src import checkpoints
 from src.cli import quiet_libraries
+from src.mined import Mined
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
+
+DEFAULT_RNG, COLUMNS = np.random.default_rng, Mined.columns
 
 
 def nothing(*arguments: Any, **options: Any) -> None:
@@ -45,6 +49,12 @@ def loaded_with_code(path: Any, **options: Any) -> Any:
     return load(path, map_location="cpu", weights_only=False)
 
 
+def columns_by_chance(mined: Mined, *arguments: Any) -> Any:
+    """Another draw in every process and every attempt."""
+    with mock.patch.object(np.random, "default_rng", return_value=DEFAULT_RNG()):
+        return COLUMNS(mined, *arguments)
+
+
 def interpreting(**options: Any) -> Any:
     from jinja2 import Environment
 
@@ -63,6 +73,8 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "an epoch that goes on begins at its first batch", "src.batching.EpochOrder.go_on", nothing),
     (1, "Lightning's counters are left as they are", "src.saving.step_back", nothing),
     (1, "metrics.csv begins anew", "src.metrics_csv.MetricsCSV.go_on", nothing),
+    (1, "mined columns are drawn without the batch", "src.mined.Mined.columns", columns_by_chance),
+    (1, "the second process has the first one's generators", "src.saving.of_all_devices", lambda one, n: [one] * n),
     (2, "no run goes on", "src.resume.candidates", lambda wanted: []),
     (2, "files of killed processes are not tidied up", "src.checkpoints.tidy", nothing),
     (2, "checkpoints are written in place", "src.checkpoints.write", written_in_place),

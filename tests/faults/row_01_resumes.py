@@ -1,8 +1,7 @@
-"""Trainings that end before a batch or within a validation, and the same command again."""
+"""Trainings that end before a batch or within a validation, or as two processes, and the same command again."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -10,12 +9,17 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from hydra.utils import instantiate
 
+from src.cli import composed
+from src.mined import write_mined
 from src.saving import SaveLast
+from tests.faults import several_processes
 from tests.faults.harness import Fault, scratch
-from tests.faults.training import STEPS, StoppedError, command, differences, recorded_batches, train
+from tests.faults.several_processes import CASES
+from tests.faults.training import STEPS, StoppedError, command, differences, logged, recorded_batches, train
 
-TITLE = "24 resumes: 4 losses x start, middle, end of an epoch x 0 and 2 loader workers"
+TITLE = "resumes: 4 losses x start, middle, end of an epoch x 0 and 2 loader workers; mined negatives; two processes"
 PROMISE = (
     "batches, weights, optimiser, schedule, RNG, logged rows and test_ranks.csv equal those of a run never stopped"
 )
@@ -28,23 +32,26 @@ LOSSES = {
     "kl_regularized": ("batching=similar",),
     "bce": ("trainer.accumulate_grad_batches=2",),
 }
+MINED = "mined negatives"  # with Soft-InfoNCE: further columns of every batch, which the batch alone decides
 PLACES = {"start": (1, 0), "middle": (1, 2), "end": (1, STEPS)}
 
 
 def run(full: bool) -> Iterator[Fault]:
-    chosen = list(product(LOSSES, (0, 2), PLACES))
+    chosen = list(product((*LOSSES, MINED), (0, 2), PLACES))
     if not full:
-        chosen = [("soft_infonce", 0, "middle"), ("kl_regularized", 0, "end")]
+        chosen = [("soft_infonce", 0, "middle"), ("kl_regularized", 0, "end"), (MINED, 0, "middle")]
     with scratch() as folder:
         whole: dict[tuple[str, int], tuple[Path, list]] = {}
         for loss, workers, place in chosen:
-            given = command(folder, f"loss={loss}", *LOSSES[loss], f"data.num_workers={workers}")
+            options = (f"loss={loss}", *LOSSES[loss]) if loss in LOSSES else with_mined(folder)
+            given = command(folder, *options, f"data.num_workers={workers}")
             if (loss, workers) not in whole:
                 path = folder / f"{loss}-{workers}"
                 with recorded_batches() as batches:
                     assert train(path, *given).status == 0
                 whole[loss, workers] = path, batches
             yield resumed(f"{loss}, {workers} workers, {place}", folder, given, PLACES[place], *whole[loss, workers])
+        yield from several_processes.go_on(folder, CASES if full else CASES[:1])
 
 
 def resumed(name: str, folder: Path, given: tuple[str, ...], place: tuple[int, int], whole: Path, all_: list) -> Fault:
@@ -90,7 +97,10 @@ def stopped(place: tuple[int, int]) -> Iterator[list]:
         yield batches
 
 
-def logged(run: Path) -> list[dict[str, str]]:
-    """Every row of metrics.csv, less what is a time."""
-    with (run / "metrics.csv").open(newline="") as file:
-        return [{key: row[key] for key in row if key != "train/pairs_per_second"} for row in csv.DictReader(file)]
+def with_mined(folder: Path) -> tuple[str, ...]:
+    """Overrides that choose negatives of every third pair of the corpus: the others' places are filled at random."""
+    train_split = instantiate(composed("train", command(folder)).corpus).split("train")
+    number = len(train_split)
+    negatives = {i: [(i + step) % number for step in (1, 5, 9, 13)] for i in range(0, number, 3)}
+    write_mined(folder / "negatives.jsonl", train_split, negatives.items())
+    return ("loss=soft_infonce", f"negatives.mined={folder / 'negatives.jsonl'}", "negatives.mined_per_query=2")

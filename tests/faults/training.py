@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import multiprocessing
 import os
 import signal
@@ -170,3 +171,9 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     if path.endswith(("/seconds", "/training_seconds", "Throughput/pairs")):
         return []
     return [] if one == other else [path]
+
+
+def logged(run: Path) -> list[dict[str, str]]:
+    """Every row of metrics.csv, less what is a time."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{key: row[key] for key in row if key != "train/pairs_per_second"} for row in csv.DictReader(file)]
