@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,13 +125,13 @@ def fit(
         enable_progress_bar=in_terminal,
         use_distributed_sampler=False,  # `data` gives every device its share
     )
-    with explaining_memory(cfg):
+    with explaining_memory(cfg), explaining_interval():
         trainer.fit(module, datamodule=data, ckpt_path=agreed(trainer, go_on_from))
     val_mrr = kept.best_model_score if cfg.keep == "best" else saving.val_mrr
     if not kept.best_model_path or val_mrr is None:
         raise InputError(
             "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
-            f"trainer.max_epochs={cfg.trainer.max_epochs}"
+            f"trainer.max_epochs={cfg.trainer.max_epochs}, and trainer.max_steps to an epoch's steps or more"
         )
     checkpoint = Path(kept.best_model_path)
     # The first device alone reads it: others need not see its disk.
@@ -141,3 +142,14 @@ def fit(
         if not keep_last:
             last.unlink(missing_ok=True)
     return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)
+
+
+@contextmanager
+def explaining_interval() -> Iterator[None]:
+    """Lightning compares trainer.val_check_interval with the batches of an epoch when it has them."""
+    try:
+        yield
+    except ValueError as error:
+        if "`val_check_interval`" not in str(error):
+            raise
+        raise InputError(f"trainer.val_check_interval:{str(error).split('. ')[0]}") from error
