@@ -69,6 +69,11 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
     (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
     (11, "contradictions are not looked for", "src.train.check_training", nothing),
+    (11, "the nearest name is not said", "src.config.overrides.nearest", lambda name, valid: ""),
+    (11, "the nearest word is not said", "src.config.types.nearest", lambda name, valid: ""),
+    (11, "words are Hydra's to understand", "src.cli.check_overrides", lambda words, name: list(words)),
+    (11, "what Hydra refuses is not explained", "src.cli.explained", lambda words, name: ""),
+    (11, "any value will do", "src.config.checks.check_value", nothing),
     (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
 )
 
