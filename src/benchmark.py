@@ -14,10 +14,11 @@ from rich.table import Table
 
 from src import cli
 from src.benchmarking import hub, local
-from src.build import load_checkpoint, restore_module
+from src.build import restore_module
 from src.config.checks import check
 from src.config.targets import from_outside
 from src.eval import checkpoint_path, with_data_of
+from src.restoring import load_checkpoint
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts
 

@@ -19,7 +19,7 @@ from src.errors import InputError, nearest
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
-from src.restoring import best_checkpoint, load_checkpoint, restore_encoder  # noqa: F401 - given on
+from src.restoring import restore_encoder
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
 
@@ -65,6 +65,7 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
 
 def trainer(
     grad_cache_chunk: Count | None = None,
+    auto_batch: bool = False,
     compile: bool | str = False,
     save_every_n_minutes: Positive | None = None,
     save_every_n_steps: Count | None = None,
@@ -75,6 +76,7 @@ def trainer(
 
     Args:
         grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        auto_batch: true makes a step that runs out of memory again with half that many texts, down to 1; one device.
         compile: true compiles the encoder with torch.compile, a name says with which backend.
         save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
         save_every_n_steps: the same, in steps.

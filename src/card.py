@@ -19,7 +19,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from src import card_sections as sections
 from src import launch
-from src.errors import InputError
+from src.errors import InputError, first_line
 from src.rundir import RunDirectory, run_name
 
 log = logging.getLogger(__name__)
@@ -110,8 +110,8 @@ def card(run_directory: str | Path, load: str = LOAD, library_name: str | None =
         ]
         return _join(_front_matter(cfg, metrics, library_name), parts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{folder} is not a whole run directory ({type(error).__name__}: {reason})") from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{folder} is not a whole run directory ({reason})") from error
 
 
 def _join(data: ModelCardData, parts: Sequence[str]) -> str:

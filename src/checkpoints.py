@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from src.errors import first_line
 from src.failures import PART, explaining_full_disk
 
 LABEL = b"SHA-256 "
@@ -65,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle with code in it, something else altogether
-        raise DamagedError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
+        raise DamagedError(first_line(error)) from error
 
 
 def check(path: Path) -> None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from src import cli
 from src.config.checks import check
-from src.errors import InputError
+from src.errors import InputError, first_line
 from src.loggers.forgiving import STEP
 from src.loggers.server import absence, has_key
 from src.summary import print_facts
@@ -87,9 +87,8 @@ def main(cfg: DictConfig) -> None:
             space.save()
             text.save()
         except Exception as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"W&B refused the views of {entity}/{cfg.project} ({line}): does it hold a run?"
+                f"W&B refused the views of {entity}/{cfg.project} ({first_line(error)}): does it hold a run?"
             ) from error
     print_facts({"workspace": space.url, "report": text.url})
 

@@ -18,6 +18,16 @@ class PrunedError(InputError):
     """A trial of a search was ended early, since it promised less than others; no failure."""
 
 
+def first_line(error: BaseException, otherwise: str = "") -> str:
+    """What an error says, cut to its first line that is not blank.
+
+    Args:
+        otherwise: what stands for an error that says nothing; by default the name of its class.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), otherwise or type(error).__name__)
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint such as `; did you mean 'bm25'?`, or the empty string when no valid name is near."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)

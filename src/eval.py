@@ -12,12 +12,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import cli
-from src.build import best_checkpoint, build_data, load_checkpoint, restore_module
+from src.build import build_data, restore_module
 from src.config.checks import check, check_part
 from src.config.targets import from_outside
 from src.corpora.base import Corpus, Split
 from src.errors import InputError
 from src.metrics.retrieval import summarize
+from src.restoring import best_checkpoint, load_checkpoint
 from src.rundir import RunDirectory, environment, read_ranks, relative
 from src.summary import by_language, lexical_baseline, pool_facts, prefixed, print_table
 

@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src import cli
-from src.build import best_checkpoint
 from src.card import card
 from src.config import checks
 from src.errors import InputError, nearest
 from src.exporting import graph, hub, plain, sentence
 from src.exporting.probes import check
 from src.module import CodeSearchModule
+from src.restoring import best_checkpoint
 from src.rundir import RunDirectory, relative
 from src.summary import print_facts
 from src.teachers import read_module

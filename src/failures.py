@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 PART = ".part"  # ends the name of a file that is being written, beside the one that it will replace
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,23 +50,36 @@ def _free(path: Path) -> int:
 
 
 @contextmanager
-def explaining_memory(cfg: DictConfig) -> Iterator[None]:
-    """Raises InputError, which names the three settings that reduce memory, where the device has no more."""
+def explaining_memory(cfg: DictConfig, chunk: int | None = None) -> Iterator[None]:
+    """Raises InputError, which names the three settings that reduce memory, where the device has no more.
+
+    Args:
+        chunk: texts of a batch that are encoded at once, as trainer.auto_batch may have left it; None: all.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one of the first
         if not is_out_of_memory(error):
             raise
-        batch, chunk, budget = (
-            OmegaConf.select(cfg, key) for key in ("data.batch_size", "trainer.grad_cache_chunk", "data.token_budget")
+        raise InputError(_what_needs_less(cfg, chunk, error)) from error
+
+
+def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -> str:
+    keys = ("data.batch_size", "data.token_budget", "trainer.auto_batch", "trainer.devices")
+    batch, budget, auto, devices = (OmegaConf.select(cfg, key) for key in keys)
+    smaller = f"data.batch_size={max(2, batch // 2)} (found {batch}; fewer negatives)"
+    if chunk == 1:
+        return (
+            f"the device is out of memory ({first_line(error)[:120]}), encoding one text at a time. "
+            f"Either of these needs less: {smaller}, trainer.precision=bf16-mixed (found {OmegaConf.select(cfg, 'trainer.precision')})"
         )
-        smaller = max(1, min(chunk or batch, batch) // 2)
-        raise InputError(
-            f"the device is out of memory ({_first(error)}). Any of these needs less: trainer.grad_cache_chunk="
-            f"{smaller} (found {'null' if chunk is None else chunk}; the same result), data.token_budget=4096 (found "
-            f"{'null' if budget is None else budget}; the same result), data.batch_size={max(2, batch // 2)} (found "
-            f"{batch}; fewer negatives)"
-        ) from error
+    found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true goes on with what fits"
+    return (
+        f"the device is out of memory ({first_line(error)[:120]}). Any of these needs less: trainer.grad_cache_chunk="
+        f"{max(1, min(chunk or batch, batch) // 2)} (found {'null' if chunk is None else chunk}; the same result"
+        f"{found_by}), data.token_budget=4096 (found {'null' if budget is None else budget}; the same result), "
+        f"{smaller}"
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -74,7 +87,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

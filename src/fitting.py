@@ -14,16 +14,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
+from src.auto_batch import AutoBatch, fits
 from src.backbones.base import Encoder
-from src.build import (
-    build_data,
-    build_loss,
-    build_module,
-    compile_encoder,
-    load_checkpoint,
-    load_weights,
-    restore_encoder,
-)
+from src.build import build_data, build_loss, build_module, compile_encoder, load_weights
 from src.callbacks import EpochLines, NegativeWeights, Throughput
 from src.checkpoints import previous
 from src.corpora.base import Corpus
@@ -33,6 +26,7 @@ from src.errors import InputError, nearest
 from src.failures import explaining_memory
 from src.finite import STOP, Finite
 from src.module import CodeSearchModule
+from src.restoring import load_checkpoint, restore_encoder
 from src.resume import agreed
 from src.saving import KeepBest, SafeCheckpoints, SaveLast
 from src.sweeps import trial
@@ -105,28 +99,15 @@ def fit(
         go_on_from: a checkpoint of the same training, which goes on where that was made.
     """
     last = folder / "checkpoints" / "last.ckpt"
-    kept = KeepBest(last.parent, "val/mrr" if cfg.keep == "best" else None)
-    saving = SaveLast(last, cfg.trainer.get("save_every_n_minutes"), cfg.trainer.get("save_every_n_steps"))
-    throughput = Throughput()
-    in_terminal = sys.stdout.isatty()
-    callbacks = [
-        *(Finite(cfg.trainer.get("on_nonfinite", STOP)), throughput, NegativeWeights(), kept, saving),
-        *([] if in_terminal else [EpochLines()]),
-        *trial.callbacks(cfg),
-    ]
-    trainer: L.Trainer = instantiate(
-        cfg.trainer,
-        callbacks=callbacks,
-        plugins=[SafeCheckpoints()],
-        logger=list(loggers),
-        default_root_dir=str(folder),
-        enable_model_summary=False,
-        log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
-        enable_progress_bar=in_terminal,
-        use_distributed_sampler=False,  # `data` gives every device its share
-    )
-    with explaining_memory(cfg), explaining_interval():
-        trainer.fit(module, datamodule=data, ckpt_path=agreed(trainer, go_on_from))
+    while True:
+        kept = KeepBest(last.parent, "val/mrr" if cfg.keep == "best" else None)
+        saving = SaveLast(last, cfg.trainer.get("save_every_n_minutes"), cfg.trainer.get("save_every_n_steps"))
+        throughput = Throughput()
+        trainer = _trainer(cfg, data, folder, loggers, throughput, kept, saving)
+        with explaining_memory(cfg, data.chunk), explaining_interval():
+            if fits(trainer, module, data, agreed(trainer, go_on_from)):
+                break
+        go_on_from = last
     val_mrr = kept.best_model_score if cfg.keep == "best" else saving.val_mrr
     if not kept.best_model_path or val_mrr is None:
         raise InputError(
@@ -142,6 +123,36 @@ def fit(
         if not keep_last:
             last.unlink(missing_ok=True)
     return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)
+
+
+def _trainer(
+    cfg: DictConfig,
+    data: CodeSearchData,
+    folder: Path,
+    loggers: Sequence[Logger],
+    throughput: Throughput,
+    kept: KeepBest,
+    saving: SaveLast,
+) -> L.Trainer:
+    """lightning.Trainer as a training needs it; `throughput`, `kept` and `saving` are read when it is over."""
+    in_terminal = sys.stdout.isatty()
+    callbacks = [
+        *(Finite(cfg.trainer.get("on_nonfinite", STOP)), throughput, NegativeWeights(), kept, saving),
+        AutoBatch(cfg.trainer.get("auto_batch", False), saving),
+        *([] if in_terminal else [EpochLines()]),
+        *trial.callbacks(cfg),
+    ]
+    return instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        plugins=[SafeCheckpoints()],
+        logger=list(loggers),
+        default_root_dir=str(folder),
+        enable_model_summary=False,
+        log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
+        enable_progress_bar=in_terminal,
+        use_distributed_sampler=False,  # `data` gives every device its share
+    )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 
 PARENT = os.getppid()
 GRACE = 5.0  # seconds in which a launcher ends the processes that are left; torchrun looks ten times a second
@@ -132,7 +132,7 @@ def probed(trainer: DictConfig) -> Any:
     except (InstantiationException, MisconfigurationException, TypeError, ValueError) as error:
         while isinstance(error, InstantiationException) and error.__cause__ is not None:
             error = error.__cause__
-        said = str(error).split("\n")[0].split(". ")[0].rstrip(".")
+        said = first_line(error).split(". ")[0].rstrip(".")
         raise InputError(_refused(trainer, said, registries)) from error
 
 

@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
-from src.build import load_checkpoint, restore_module
+from src.build import restore_module
 from src.config.checks import check
 from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
@@ -28,6 +28,7 @@ from src.eval import checkpoint_path, with_data_of
 from src.loading import numbered
 from src.metrics.search import top_k
 from src.mined import write_mined
+from src.restoring import load_checkpoint
 from src.rundir import RunDirectory, environment, relative
 from src.summary import print_facts
 from src.teachers import attach

@@ -155,6 +155,14 @@ class CodeSearchModule(L.LightningModule):
 
     # Evaluation: embed both loaders, then rank every query against the whole codebase
 
+    def forget(self) -> None:
+        """Lets go of what a step or an evaluation that failed has left."""
+        self.gradient_norm = None
+        self.zero_grad(set_to_none=True)
+        self.train()
+        for batches in self._embedded:
+            batches.clear()
+
     def _embed_batch(self, batch: dict[str, Any], loader: int) -> None:
         self._embedded[loader].append((batch["row"], self.embed(batch["features"])[batch["place"]]))
 

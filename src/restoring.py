@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbones.base import Encoder
 from src.checkpoints import DamagedError, check
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 # Of an encoder's configuration: what a model may go on with otherwise than it was trained.
 TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
@@ -44,7 +44,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # a damaged file, something else altogether
         raise InputError(
-            f"checkpoint {path} cannot be read: expected a checkpoint of this project ({_first(error)})"
+            f"checkpoint {path} cannot be read: expected a checkpoint of this project ({first_line(error)})"
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "encoder_assets", "run_config"} <= checkpoint.keys():
         raise InputError(
@@ -91,7 +91,3 @@ def _decisive(encoder: dict[str, Any]) -> dict[str, Any]:
     if "rank" not in kept.get("lora", {}):
         kept.pop("lora", None)
     return kept
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -114,11 +114,11 @@ def candidates(wanted: str) -> list[Path]:
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
-def attempt(cfg: DictConfig, folder: Path) -> Attempt:
-    """What the run in `folder` does; says so in one line where it goes on.
+def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
+    """What the run in `folder`, a cell of a sweep if `swept`, does; says so in one line where it goes on.
 
-    Raises InputError where the folder holds an unfinished run of another configuration, or `resume=` names a run that
-    has finished.
+    Raises InputError where the folder holds a finished run, or an unfinished one of another configuration, or `resume=`
+    names a run that has finished.
     """
     from src import checkpoints  # here, since a sweep may have nothing to run
 
@@ -129,7 +129,11 @@ def attempt(cfg: DictConfig, folder: Path) -> Attempt:
     if before.get("status") in DONE:
         if named != AUTO:
             raise InputError(f"resume={named} has finished: leave resume out to begin a new run")
-        return Attempt()
+        if swept:
+            return Attempt()  # that it runs again was asked for, by sweep.rerun
+        raise InputError(
+            f"{relative(folder)} holds a finished run: choose another hydra.run.dir, or write over it with resume=never"
+        )
     checkpoint, damaged = good(folder)
     if before.get("identity") != identity(cfg):
         if checkpoint is None:

@@ -28,7 +28,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import InputError, PrunedError, is_interrupt
+from src.errors import InputError, PrunedError, first_line, is_interrupt
 from src.failures import PART, explaining_full_disk
 
 PACKAGES = (
@@ -82,7 +82,7 @@ class RunDirectory:
             else:
                 status = "pruned" if isinstance(error, PrunedError) else "failed"
                 with suppress(OSError, InputError):  # where the disk is full, what happened is still to be heard of
-                    write(status, error=f"{type(error).__name__}: {error}".splitlines()[0])
+                    write(status, error=f"{type(error).__name__}: {first_line(error)}")
             raise
         write("finished")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ class SafeCheckpoints(TorchCheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stood when a step, or its validation, began."""
+
+    position: tuple[int, int]  # the epoch, and how many of its batches are done
+    validating: bool
+    randomness: dict[str, Any]
+    loops: dict[str, Any]  # Lightning's counters
+
+
 class SaveLast(Checkpoint):
     """Saves at the end of every epoch, every so often within one, and when the process is asked to stop.
 
@@ -67,7 +78,8 @@ class SaveLast(Checkpoint):
         self._saved_step = 0
         self._position = (0, 0)
         self._validating = False
-        self._randomness: list[dict[str, Any]] = []  # of each device
+        self._randomness: list[dict[str, Any]] = []  # of each device, where the training does not have it yet
+        self._loops: dict[str, Any] | None = None  # of a moment that has passed
 
     @property
     def seconds(self) -> float:
@@ -139,6 +151,11 @@ class SaveLast(Checkpoint):
         trainer.save_checkpoint(self.path)
         self._saved, self._saved_step = time.monotonic(), trainer.global_step
 
+    def save_as_of(self, trainer: L.Trainer, moment: Moment) -> None:
+        """Saves what was trained until that moment; weights, optimiser and schedule must not have changed since."""
+        self._randomness, self._validating, self._loops = [moment.randomness], moment.validating, moment.loops
+        self._save(trainer, moment.position)
+
     # What is in it beside what Lightning keeps
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,7 +165,9 @@ class SaveLast(Checkpoint):
         self.seconds_before, self.val_mrr = state["seconds"], state["val_mrr"]
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["randomness"] = of_all_devices(randomness(), trainer.world_size)
+        checkpoint["randomness"] = self._randomness or of_all_devices(randomness(), trainer.world_size)
+        if self._loops is not None:
+            checkpoint["loops"]["fit_loop"] = self._loops
         if self._position[1]:
             step_back(checkpoint["loops"]["fit_loop"], self._position[1], self._validating)
 

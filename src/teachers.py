@@ -19,27 +19,26 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
-from rich.progress import track
 from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.build import best_checkpoint, load_checkpoint, restore_module
+from src.build import restore_module
 from src.cache import Cache, code_version, key_of, sha256
 from src.cli import CONF, composed
 from src.config.targets import from_outside
 from src.corpora.base import fingerprint
 from src.devices import loader_workers
+from src.embed import embed_batches, placed
 from src.errors import InputError, nearest
 from src.fitting import fit, prepare
 from src.launch import alone
-from src.loading import text_loader
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
-from src.parts import Cut, token_budget
+from src.parts import Side
+from src.restoring import best_checkpoint, load_checkpoint
 from src.rundir import relative
 from src.summary import print_facts
 from src.weights.base import Estimator
@@ -64,7 +63,7 @@ MACHINE = (
 )
 INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
 INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
-INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps"}
+INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps", "auto_batch"}
 
 
 def attach(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -265,29 +264,27 @@ def write_embeddings(
     folder: Path, module: CodeSearchModule, texts: Sequence[str], side: str, cosine: bool, cfg: DictConfig, name: str
 ) -> Mapping[str, Any]:
     """embeddings.npy of all texts in order, float32; a batch at a time is in memory."""
-    device = torch.device(
-        "cuda" if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    )
-    module = module.to(device).eval()
-    budget = token_budget(cfg.data.token_budget, module.encoder, device.type)
-    workers = loader_workers(cfg.data.num_workers, device.type)
-    loader = text_loader(texts, side, Cut(module.encoder, budget), cfg.data.eval_batch_size, workers)
+
+    def embed(features: Side) -> torch.Tensor:
+        embeddings_BD = module.embed(features)
+        return F.normalize(embeddings_BD, dim=1) if cosine else embeddings_BD
+
+    cut = placed(module, cfg)
+    workers = loader_workers(cfg.data.num_workers, module.device.type)
     mapped_ND = None
-    with torch.inference_mode():
-        for batch in track(loader, f" {name}", transient=True, disable=not sys.stdout.isatty()):
-            embeddings_BD = module.embed(move_data_to_device(batch["features"], device))
-            if cosine:
-                embeddings_BD = F.normalize(embeddings_BD, dim=1)
-            if mapped_ND is None:
-                shape = (len(texts), embeddings_BD.shape[1])
-                mapped_ND = np.lib.format.open_memmap(folder / EMBEDDINGS, "w+", np.float32, shape)
-            rows_ND = embeddings_BD.cpu().numpy()[batch["place"].numpy()]
-            if not np.isfinite(rows_ND).all():
-                bad = int(batch["row"][~np.isfinite(rows_ND).all(axis=1)][0])
-                raise InputError(
-                    f"weights={name}: its model gives embeddings that are no numbers, such as for training text {bad} "
-                    f"({texts[bad][:60]!r}); nothing was cached, take another weights.checkpoint"
-                )
-            mapped_ND[batch["row"].numpy()] = rows_ND
+    for rows_R, embeddings_RD in embed_batches(
+        embed, texts, side, cut, cfg.data.eval_batch_size, num_workers=workers, what=name
+    ):
+        if mapped_ND is None:
+            shape = (len(texts), embeddings_RD.shape[1])
+            mapped_ND = np.lib.format.open_memmap(folder / EMBEDDINGS, "w+", np.float32, shape)
+        finite_R = embeddings_RD.isfinite().all(dim=1)
+        if not finite_R.all():
+            bad = int(rows_R[~finite_R][0])
+            raise InputError(
+                f"weights={name}: its model gives embeddings that are no numbers, such as for training text {bad} "
+                f"({texts[bad][:60]!r}); nothing was cached, take another weights.checkpoint"
+            )
+        mapped_ND[rows_R.numpy()] = embeddings_RD.numpy()
     mapped_ND.flush()
     return {"score_scale": module.score_scale, "similarity": "cosine" if cosine else module.similarity}

@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from src import card, launch, resume
+from src.auto_batch import run_test
 from src.build import build_estimator, build_loss
 from src.config.checks import check
 from src.config.crosschecks import check_training
@@ -32,7 +33,7 @@ from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
 from src.errors import InputError
 from src.fitting import fit, prepare
-from src.loggers import ForgivingWandbLogger
+from src.loggers import ForgivingWandbLogger, ask_ahead
 from src.loggers.about import about
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
@@ -62,6 +63,8 @@ def main(cfg: DictConfig) -> float:
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
+        if launch.is_first() and "wandb" in cfg.logger:
+            ask_ahead(**cfg.logger.wandb)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
@@ -93,7 +96,7 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
         return
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
-        attempt = resume.attempt(cfg, run.path)
+        attempt = resume.attempt(cfg, run.path, swept)
         with run.recording(identity=resume.identity(cfg), attempts=attempt.number):
             yield attempt
 
@@ -124,7 +127,7 @@ def fit_and_test(
     fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
-    fitted.trainer.test(module, datamodule=data, verbose=False)
+    run_test(fitted.trainer, module, data)
     for logger in shown:
         logger.tables["examples"] = examples.columns, examples.rows
     ranks = module.test_ranks.cpu().numpy()

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.loopback import Silent, running
+
 
 class Mirror(http.server.ThreadingHTTPServer):
     """Serves `files` by path; `breaks[path]` are the numbers of bytes after which the next answers break off."""
@@ -28,7 +30,7 @@ class Mirror(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}{path}"
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(Silent):
     server: Mirror
 
     def do_GET(self) -> None:
@@ -58,18 +60,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if self.path in server.hangs:
             server.hangs[self.path].wait(20)
 
-    def log_message(self, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def mirror_on_loopback() -> Iterator[Mirror]:
     server = Mirror()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -36,6 +36,21 @@ def test_a_device_without_memory_names_no_setting():
     ):
         assert words in str(found.value)
     assert "\n" not in str(found.value)
+    assert "trainer.auto_batch" not in str(found.value)  # it is not said how many devices there are
+
+
+def test_what_cannot_help_is_offered():
+    cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": None}, "trainer": {"devices": 1}})
+    offered = pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on")
+    with offered, explaining_memory(cfg, 16):
+        raise MemoryError
+    cfg.trainer.auto_batch = True
+    with pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result\)"), explaining_memory(cfg, 16):
+        raise MemoryError
+    with pytest.raises(InputError, match="one text at a time") as found, explaining_memory(cfg, 1):
+        raise MemoryError
+    assert "grad_cache_chunk" not in str(found.value)
+    assert "data.batch_size=128" in str(found.value)
 
 
 def test_an_error_that_is_not_memorys_is_hidden():

@@ -85,7 +85,7 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if name == "bench":
         pytest.skip("takes a minute: tests/bench runs it on less")
     if "trainer.devices=2" in command:
-        pytest.skip("starts processes: tests/test_launch.py does")
+        pytest.skip("starts processes: tests/test_launched.py does")
     if name == "download":
         pytest.skip("needs the network: tests/test_download.py runs it against a stand-in")
     # The command's own words, on data and for a time that a test can afford.

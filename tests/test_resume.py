@@ -133,7 +133,11 @@ def test_a_run_begins_in_another_ones_directory():
     with pytest.raises(InputError, match="unfinished run of another configuration"):
         resume.attempt(CFG, folder)
     assert resume.attempt(with_(resume="never"), folder) == resume.Attempt()
-    assert resume.attempt(CFG, run("b", "finished")) == resume.Attempt()
+    finished = run("b", "finished")
+    with pytest.raises(InputError, match="holds a finished run: choose another"):
+        resume.attempt(CFG, finished)  # what it left would be written over
+    assert resume.attempt(with_(resume="never"), finished) == resume.Attempt()
+    assert resume.attempt(CFG, finished, swept=True) == resume.Attempt()  # as sweep.rerun asks
     with pytest.raises(InputError, match="has finished"):
         resume.attempt(with_(resume=str(folder)), run("c", "finished"))
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.loopback import Silent, running
+
 KEY = "k" * 40
 
 
@@ -103,7 +105,7 @@ class Server(http.server.ThreadingHTTPServer):
         }
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(Silent):
     server: Server
     protocol_version = "HTTP/1.1"
 
@@ -117,17 +119,17 @@ class Answers(http.server.BaseHTTPRequestHandler):
             return None
         if self.path == "/graphql":
             given = json.loads(body)
-            return self._say({"data": self.server.answer(operation, given.get("variables") or {})})
+            return self.say({"data": self.server.answer(operation, given.get("variables") or {})})
         if self.path.endswith("/file_stream"):
             self._streamed(json.loads(body))
-        return self._say({})
+        return self.say({})
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append(self.path)
         if not self._failed():
             self.server.files[self.path.removeprefix("/put/")] = body
-            self._say({})
+            self.say({})
 
     do_GET = do_PUT
 
@@ -139,10 +141,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return True
         if fails:
-            self._say({"errors": [{"message": "no"}]}, int(fails))
+            self.say({"errors": [{"message": "no"}]}, int(fails))
             return True
         if self.path == "/graphql" and self.headers.get("Authorization") != expected:
-            self._say({"errors": [{"message": "unauthorised"}]}, 401)
+            self.say({"errors": [{"message": "unauthorised"}]}, 401)
             return True
         return False
 
@@ -156,27 +158,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
             elif name == "wandb-summary.json":
                 run["summary"] = lines[-1]
 
-    def _say(self, value: Any, status: int = 200) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def wandb_on_loopback() -> Iterator[Server]:
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        try:
+            yield server
+        finally:
+            server.over.set()  # who hangs is let go

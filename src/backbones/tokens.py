@@ -1,11 +1,13 @@
-"""What every pretrained tokenizer must do here: be fast, know padding, end texts as asked, cut them."""
+"""What every pretrained tokenizer must do here: be fast, know padding, end texts as asked, cut them, be kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tokenizers
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -71,3 +73,28 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerFast) -> str:
     backend.no_truncation()  # that of the last batch
     settings = (tokenizer.truncation_side, tokenizer.pad_token, *tokenizer.model_input_names)
     return fingerprint([backend.to_str(), *map(str, settings), tokenizers.__version__])
+
+
+def tokenizer_assets(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """Its own JSON, its special tokens and settings: plain values, enough to rebuild it anywhere."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend["truncation"] = backend["padding"] = None  # left over from the last batch
+    special = {role: str(token) for role, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    return {
+        "tokenizer": json.dumps(backend),
+        "tokenizer_arguments": {
+            **special,
+            "model_max_length": tokenizer.model_max_length,
+            "truncation_side": tokenizer.truncation_side,
+            "model_input_names": list(tokenizer.model_input_names),
+        },
+    }
+
+
+def rebuilt(assets: Mapping[str, Any], **others: Any) -> PreTrainedTokenizerFast:
+    """The tokenizer of `tokenizer_assets()`, with `others` of its settings.
+
+    It is of the general class: a model's own one would build its template again, without what was put into it.
+    """
+    arguments = {**assets["tokenizer_arguments"], **others}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **arguments)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -24,11 +23,11 @@ from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, posi
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
-from src.backbones.tokens import encode, prepared, readable, tokenizer_identity
+from src.backbones.tokens import encode, prepared, readable, rebuilt, tokenizer_assets, tokenizer_identity
 from src.cache import sha256
 from src.config.types import Count, Share
 from src.corpora.base import Pair, fingerprint
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 from src.ragged import Ragged, within
 
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
@@ -207,10 +206,10 @@ class TransformerEncoder(Encoder):
         except InputError:
             raise
         except Exception as error:  # transformers raises anything from OSError to KeyError over a broken checkpoint
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"backbone.name={self.name!r} is not a checkpoint that transformers can read ({reason[:300]}); set it "
-                "to a folder written by save_pretrained (model and fast tokenizer) or to another hub name"
+                f"backbone.name={self.name!r} is not a checkpoint that transformers can read "
+                f"({first_line(error)[:300]}); set it to a folder written by save_pretrained (model and fast "
+                "tokenizer) or to another hub name"
             ) from error
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
@@ -280,30 +279,13 @@ class TransformerEncoder(Encoder):
 
     def assets(self) -> dict[str, Any]:
         """The configuration, the tokenizer's own JSON and its special tokens: enough to rebuild both anywhere."""
-        tokenizer = self.tokenizer
-        special = {role: str(token) for role, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
         config = json.loads(self.config.to_json_string(use_diff=False))
         config.pop("_name_or_path", None)  # where the folder lay on this machine
-        backend = json.loads(tokenizer.backend_tokenizer.to_str())
-        backend["truncation"] = backend["padding"] = None  # left over from the last batch
-        return {
-            "config": config,
-            "tokenizer": json.dumps(backend),
-            "tokenizer_arguments": {
-                **special,
-                "model_max_length": tokenizer.model_max_length,
-                "truncation_side": tokenizer.truncation_side,
-                "model_input_names": list(tokenizer.model_input_names),
-            },
-        }
+        return {"config": config, **tokenizer_assets(self.tokenizer)}
 
     def load_assets(self, assets: dict[str, Any]) -> None:
         """Rebuilds tokenizer and model from `assets()`; the weights are random until a state dict is loaded."""
         self.config = self._suited(AutoConfig.for_model(**assets["config"]))
-        self.tokenizer = self._prepared(
-            PreTrainedTokenizerFast(
-                tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **assets["tokenizer_arguments"]
-            )
-        )
+        self.tokenizer = self._prepared(rebuilt(assets))
         with quiet():
             self.model = self._checked(encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))

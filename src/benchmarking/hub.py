@@ -14,7 +14,7 @@ import httpx
 from huggingface_hub import constants
 
 from src.backbones.hub import quiet
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 from src.exporting import sentence
 from src.exporting.probes import check
 from src.module import CodeSearchModule
@@ -31,9 +31,8 @@ def reachable() -> str:
     try:
         httpx.head(endpoint, timeout=WAIT, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"mteb's tasks come from the hub, and {endpoint} does not answer ({reason}); {INSTEAD}"
+            f"mteb's tasks come from the hub, and {endpoint} does not answer ({first_line(error)}); {INSTEAD}"
         ) from error
     return endpoint
 

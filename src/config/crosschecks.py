@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.build import build_estimator, build_loss, compile_encoder
 from src.config.targets import CONF
@@ -88,6 +88,25 @@ def check_trainer(cfg: DictConfig) -> None:
         raise InputError(
             f"no checkpoint would be chosen, since no validation runs: found trainer.{found}; set "
             f"trainer.check_val_every_n_epoch to at most trainer.max_epochs={epochs}, and limit no validation"
+        )
+    if trainer.get("auto_batch"):
+        check_one_device(trainer)
+
+
+def check_one_device(trainer: DictConfig) -> None:
+    """What is known of this before Lightning has counted the devices."""
+    found = {key: trainer.get(key, 1) for key in ("devices", "num_nodes")} | {
+        "strategy": trainer.get("strategy", "auto")
+    }
+    devices = found["devices"]
+    alone = len(devices) == 1 if OmegaConf.is_list(devices) else devices in (1, "1")
+    if not alone or found["num_nodes"] != 1 or found["strategy"] != "auto":
+        strategy = found["strategy"]
+        found["strategy"] = strategy["_target_"].split(".")[-1] if OmegaConf.is_dict(strategy) else strategy
+        raise InputError(
+            "trainer.auto_batch=true: expected one device (devices=1, num_nodes=1, strategy=auto), found "
+            f"{', '.join(f'{key}={value}' for key, value in found.items())}; several would have to agree on a chunk: "
+            "give them one with trainer.grad_cache_chunk=N"
         )
 
 

@@ -17,7 +17,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import InputError, nearest
+from src.errors import InputError, first_line, nearest
 
 CONF = Path(__file__).parents[2] / "conf"
 OPEN = re.compile(
@@ -108,9 +108,7 @@ def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
     try:
         plain = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:
-        raise InputError(
-            f"{source} has a configuration that does not resolve ({str(error).splitlines()[0]})"
-        ) from error
+        raise InputError(f"{source} has a configuration that does not resolve ({first_line(error)})") from error
     check_targets(plain, source)
     if (left := next(_interpolations(plain), None)) is not None:
         raise InputError(

@@ -25,7 +25,7 @@ from filelock import FileLock
 from huggingface_hub import hf_hub_url
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,8 @@ class Fetcher:
             except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
                 # Not a connection that broke, but an address or redirects that lead nowhere.
                 final = (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL)
-                failure = MirrorError(f"{type(error).__name__}: {_first_line(error)}", not isinstance(error, final))
+                reason = f"{type(error).__name__}: {first_line(error, 'no answer')}"
+                failure = MirrorError(reason, not isinstance(error, final))
             if not failure.passing or attempt == self.attempts:
                 raise failure
             arrived = part.stat().st_size if part.exists() else 0
@@ -245,7 +246,3 @@ def _start(response: httpx.Response) -> int | None:
 def _progress() -> Progress:
     columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     return Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no answer"])[0]

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 
 def check_name(repository: str) -> str:
@@ -33,9 +33,8 @@ def push(folder: Path, repository: str, private: bool) -> str:
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of a training run")
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise InputError(
-            f"the export in {folder} is whole, but push={repository} failed ({lines[0]}): once the hub answers and "
-            f"`hf auth login` has been done, `hf upload {repository} {folder}` does the rest"
+            f"the export in {folder} is whole, but push={repository} failed ({first_line(error)}): once the hub "
+            f"answers and `hf auth login` has been done, `hf upload {repository} {folder}` does the rest"
         ) from error
     return f"{api.endpoint}/{repository}"

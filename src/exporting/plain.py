@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer
 from torch.nn import functional as F
-from transformers import MODEL_MAPPING, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import MODEL_MAPPING, AutoTokenizer, PreTrainedModel
 
 from src.backbones.base import Encoder
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.hub import quiet
 from src.backbones.pooling import pool
+from src.backbones.tokens import rebuilt, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.errors import InputError
 from src.exporting.probes import Embed
@@ -44,15 +44,10 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
     model = standing_alone(encoder)
     with quiet():
         model.save_pretrained(folder)
-    assets = encoder.assets()
-    # Of the general class: a model's own one would build its template again, without what an encoder has put into it.
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(assets["tokenizer"]),
-        **{
-            **assets["tokenizer_arguments"],
-            "model_max_length": max(encoder.max_query_tokens, encoder.max_code_tokens),
-            "padding_side": "right",  # as here; absolute positions count from the left
-        },
+    tokenizer = rebuilt(
+        tokenizer_assets(encoder.tokenizer),
+        model_max_length=max(encoder.max_query_tokens, encoder.max_code_tokens),
+        padding_side="right",  # as here; absolute positions count from the left
     )
     tokenizer.save_pretrained(folder)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from src.embed import embed_batches
 from src.errors import InputError
 from src.indexing.model import Model
-from src.loading import text_loader
 from src.parts import Cut, token_budget
 
 
@@ -29,11 +29,11 @@ class Embedder:
     def __call__(self, codes: Sequence[str]) -> np.ndarray:
         """float16 (M, D) of codes, in their order. Raises InputError for an embedding that is no number."""
         vectors_MD: np.ndarray | None = None
-        for batch in text_loader(codes, "code", self.cut, self.batch_size):
-            embeddings_BD = self.model.embed(batch["features"]).half().cpu().numpy()
+        batches = embed_batches(lambda side: self.model.embed(side).half(), codes, "code", self.cut, self.batch_size)
+        for rows_R, embeddings_RD in batches:
             if vectors_MD is None:
-                vectors_MD = np.empty((len(codes), embeddings_BD.shape[1]), np.float16)
-            vectors_MD[batch["row"].numpy()] = embeddings_BD[batch["place"].numpy()]
+                vectors_MD = np.empty((len(codes), embeddings_RD.shape[1]), np.float16)
+            vectors_MD[rows_R.numpy()] = embeddings_RD.numpy()
         if not np.isfinite(vectors_MD).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors_MD).all(axis=1))[0])
             raise InputError(

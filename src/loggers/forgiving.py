@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,13 +20,16 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.config.types import Positive
-from src.errors import InputError, nearest
-from src.loggers.server import absence, has_key
+from src.errors import InputError, first_line, nearest
+from src.loggers.server import Question, has_key
 from src.rundir import relative
 
 MODES = ("auto", "online", "offline")
 ARTIFACTS = ("checkpoint", "pages")
 ID = "wandb_id.txt"  # of the W&B run, in the run directory
+FRESH = 60.0  # seconds that an answer of the server is believed
+# Shares of `timeout`: for a server to say anything at all, when a run starts and when it ends, and for the last upload.
+FIRST, AGAIN, LAST = 0.5, 0.2, 0.5
 UPLOAD = 600  # seconds that an artifact, asked for and begun, may take
 STEP = "trainer/global_step"
 # What of a metric's history stands in the table of runs; of all others the last value.
@@ -40,7 +45,7 @@ class ForgivingWandbLogger(WandbLogger):
         save_dir: the run directory; W&B's own files go below it, and the id of its run: what goes on in the same
             directory is the same run there.
         mode: `auto` is online where a key is found and offline elsewhere; WANDB_MODE overrides it.
-        timeout: seconds that a server which hangs may cost at the start of a run, and again at its end.
+        timeout: patience with a server that hangs, in seconds; see FIRST, AGAIN and LAST.
         artifacts: what is uploaded at the end beside numbers and tables: `checkpoint`, the best one; `pages`, the HTML
             pages in the run directory.
         project, entity, name, group, job_type, tags, config: as in `wandb.init`.
@@ -66,6 +71,8 @@ class ForgivingWandbLogger(WandbLogger):
         self._folder, self._timeout, self._asked = Path(save_dir), float(timeout), artifacts
         self._init = {**init, "id": _run_id(self._folder)}
         self._lost = False
+        self._seen = 0.0  # when the server last answered
+        self._looking: threading.Thread | None = None
         run, self._mode = self._start(os.environ.get("WANDB_MODE") or mode)
         super().__init__(save_dir=str(save_dir), experiment=run)
 
@@ -84,14 +91,24 @@ class ForgivingWandbLogger(WandbLogger):
         self._try(super().log_metrics, {name: histogram}, step)
 
     @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Lightning's, where a training or a test ends: beside what follows, whether the server is still there."""
+        super().finalize(status)
+        if status == "success" and self._mode == "online" and self._looking is None:
+            self._looking = threading.Thread(target=self._look, args=(Question(AGAIN * self._timeout),), daemon=True)
+            self._looking.start()
+
+    @rank_zero_only
     def finish(self, metrics: Mapping[str, float]) -> None:
         """Writes the final numbers, the tables and what artifacts were asked for, and closes the run.
 
         Where the server has gone in the meantime, all that goes into an offline part of the same run.
         """
         online = self._mode == "online"
-        if online and not self._lost and (why := absence(self._timeout / 2)):
-            self._lose(why)
+        if self._looking is not None:
+            self._looking.join()
+        if online and not self._lost and time.monotonic() - self._seen > FRESH:
+            self._look(Question(AGAIN * self._timeout))
         self._try(self._conclude, metrics)
         complete = self._close()
         if self._lost and online:
@@ -101,6 +118,14 @@ class ForgivingWandbLogger(WandbLogger):
             complete = self._close() and complete
         if online and (self._mode != "online" or not complete):
             _say(f"not all was uploaded; for the rest: {self._sync('--include-online ', '*run-*')}")
+
+    def _look(self, asked: Question) -> None:
+        """Closes the run where the server has gone, which takes as long as W&B's client is patient."""
+        if why := asked.absence():
+            self._lose(why)
+            self._close()
+        else:
+            self._seen = time.monotonic()
 
     def _conclude(self, metrics: Mapping[str, float]) -> None:
         run = self.experiment
@@ -135,26 +160,29 @@ class ForgivingWandbLogger(WandbLogger):
         try:
             call(*args)
         except Exception as error:  # whatever the network or the client does, the run goes on
-            self._lose(_first_line(error))
+            self._lose(first_line(error))
 
     def _lose(self, why: str) -> None:
+        if self._lost:
+            return
         self._lost = True
         _say(f"logging stopped ({why}); the run goes on, metrics.csv is complete")
 
     def _start(self, mode: str, tell: bool = True) -> tuple[Any, str]:
         """A wandb run and its mode: online, else offline, else disabled."""
-        os.environ.setdefault("WANDB_SILENT", "true")  # what matters is said here, in one line
+        _quieten()
         _stage_in(self._folder)
         if mode == "auto":
             mode = "online" if has_key() else "offline"
-        if mode == "online" and (why := absence(self._timeout / 2)):
+        asked, _ahead[0] = _ahead[0], None
+        if mode == "online" and (why := (asked or Question(FIRST * self._timeout)).absence()):
             _say(f"online logging did not start ({why})")
             mode = "offline"
         for attempt in dict.fromkeys((mode, "offline", "disabled")):
             try:
                 run = self._begun(attempt)
             except Exception as error:  # unauthorised, a full disk: all cost the dashboard only
-                _say(f"{attempt} logging did not start ({_first_line(error)})")
+                _say(f"{attempt} logging did not start ({first_line(error)})")
                 with suppress(Exception):
                     wandb.teardown()  # whose process would say that the run's id is in use
                 continue
@@ -172,7 +200,7 @@ class ForgivingWandbLogger(WandbLogger):
             disable_git=True,
             finish_timeout_raises=True,
             # What is offline waits for this machine alone, however busy it is.
-            **({"init_timeout": self._timeout / 2, "finish_timeout": self._timeout / 2} if mode == "online" else {}),
+            **({"init_timeout": self._timeout, "finish_timeout": LAST * self._timeout} if mode == "online" else {}),
         )
         start = partial(wandb.init, dir=str(self._folder), mode=mode, settings=settings, reinit="finish_previous")
         run = start(resume="allow", **self._init)
@@ -184,6 +212,17 @@ class ForgivingWandbLogger(WandbLogger):
 
     def _sync(self, option: str, parts: str) -> str:
         return f"wandb sync {option}{relative(self._folder)}/wandb/{parts}"
+
+
+_ahead: list[Question | None] = [None]
+
+
+def ask_ahead(mode: str = "auto", timeout: float = 10.0, **other: Any) -> None:
+    """Asks the server whether it is there, for the next logger of these arguments, while its run is prepared."""
+    _quieten()
+    mode = os.environ.get("WANDB_MODE") or mode
+    if mode == "online" or (mode == "auto" and has_key()):
+        _ahead[0] = Question(FIRST * timeout)
 
 
 def _run_id(folder: Path) -> str:
@@ -200,7 +239,7 @@ def _run_id(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(made + "\n", encoding="utf-8")
     except OSError as error:
-        _say(f"its run cannot be continued later ({_first_line(error)})")
+        _say(f"its run cannot be continued later ({first_line(error)})")
     return made
 
 
@@ -216,10 +255,14 @@ def _stage_in(folder: Path) -> None:
         _staged[0] = os.environ["WANDB_DATA_DIR"] = str(folder.absolute() / "wandb" / "staged")
 
 
+def _quieten() -> None:
+    """What matters is said here, in one line; and W&B's client does not report on itself.
+
+    Its reports go to the same server, for ten seconds at the end of the process where that hangs.
+    """
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
 def _say(message: str) -> None:
     print(f"W&B: {message}", flush=True)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

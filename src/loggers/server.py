@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import httpx
 import wandb
@@ -16,20 +17,35 @@ def has_key() -> bool:
         return False
 
 
-def absence(patience: float) -> str | None:
-    """Why the configured server cannot be used, found out within `patience` seconds; None where it answers.
+class Question:
+    """Whether the configured server answers; asked beside whatever else is done.
 
     Without the key, so that nothing secret leaves before W&B's client has checked the certificate. Any answer but a
     server's error will do: what is wrong with the key, the client says itself, and at once.
+
+    Args:
+        patience: seconds from now, after which no answer is one.
     """
-    settings = wandb.setup().settings
-    proxy = settings.https_proxy if settings.base_url.startswith("https") else settings.http_proxy
-    said = [f"no answer from {settings.base_url} within {patience:g} s"]
-    # In a thread, since looking up a name can take longer than any timeout of a connection.
-    asking = threading.Thread(target=_ask, args=(settings.base_url, proxy, patience, said), daemon=True)
-    asking.start()
-    asking.join(patience)
-    return said[-1]
+
+    def __init__(self, patience: float) -> None:
+        settings = wandb.setup().settings
+        url = settings.base_url
+        proxy = settings.https_proxy if url.startswith("https") else settings.http_proxy
+        self._said: list[str | None] = [f"no answer from {url} within {patience:g} s"]
+        self._until = time.monotonic() + patience
+        # In a thread, also since looking up a name can take longer than any timeout of a connection.
+        self._asking = threading.Thread(target=_ask, args=(url, proxy, patience, self._said), daemon=True)
+        self._asking.start()
+
+    def absence(self) -> str | None:
+        """Why the server cannot be used; None where it answers. Waits for what is left of the patience."""
+        self._asking.join(max(0.0, self._until - time.monotonic()))
+        return self._said[-1]
+
+
+def absence(patience: float) -> str | None:
+    """Why the configured server cannot be used, found out within `patience` seconds; None where it answers."""
+    return Question(patience).absence()
 
 
 def _ask(url: str, proxy: str | None, patience: float, said: list[str | None]) -> None:

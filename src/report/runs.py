@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 from src.rundir import read_ranks, run_name
 from src.sweeps.cells import SET_ASIDE
 
@@ -131,5 +131,5 @@ def read_run(folder: Path) -> Run:
             raise ValueError("test_ranks.csv holds no ranks, or some below 1")
         return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics, masked, cfg, environment)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(f"{folder} is not a whole run directory ({type(error).__name__}: {reason})") from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{folder} is not a whole run directory ({reason})") from error

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
 from src.corpora.duplicates import alike_pairs
+from src.errors import first_line
 from src.report.compare import Comparison, Row
 from src.report.runs import Run
 from src.survey.measure import words
@@ -61,7 +62,7 @@ def read_texts(comparison: Comparison) -> Texts | str:
     except Exception as error:  # whatever a missing folder or an option of another version raises, ids are left
         while error.__cause__ is not None:
             error = error.__cause__
-        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return first_line(error)
     finally:
         logging.disable(logging.NOTSET)
     ordered = [pairs[query] for query in comparison.queries]

@@ -23,8 +23,10 @@ from omegaconf import DictConfig, OmegaConf
 from src.errors import InputError
 
 IDLE_GROUPS = ("hydra", "sweep", "logger", "resume")
-# At any depth: paths of caches, processes that read, how often is saved, and the comparison that a sweep never makes.
-IDLE_KEYS = ("cache", "workers", "num_workers", "save_every_n_minutes", "save_every_n_steps", "compare_infonce")
+# At any depth: paths of caches, processes that read, how often is saved, what is done where memory ends, and the
+# comparison that a sweep never makes.
+IDLE_KEYS = ("cache", "workers", "num_workers", "save_every_n_minutes", "save_every_n_steps", "auto_batch")
+IDLE_KEYS += ("compare_infonce",)
 LOCK = ".lock"
 SET_ASIDE = "replaced"  # the folder of a sweep's attempts that another has taken the place of, and their status
 # What a name may hold: nothing that a shell or Hydra reads otherwise when the directory is typed as run=DIR.

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.errors import InputError
+from src.errors import InputError, first_line
 
 
 class RayJobs(Launcher):
@@ -51,7 +51,7 @@ class RayJobs(Launcher):
             try:
                 ray.init(**self.init)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                raise InputError(f"hydra.launcher.init: ray did not start ({str(error).splitlines()[0]})") from error
+                raise InputError(f"hydra.launcher.init: ray did not start ({first_line(error)})") from error
         try:
             options = dict(self.remote)
             if options.get("num_gpus") == "auto":

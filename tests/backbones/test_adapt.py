@@ -17,8 +17,8 @@ from src.backbones import adapt
 from src.backbones.architecture import layers
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.transformer import TransformerEncoder
-from src.build import restore_encoder
 from src.errors import InputError
+from src.restoring import restore_encoder
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import LAYERS, TEXTS
 from tests.backbones.test_configs import composed

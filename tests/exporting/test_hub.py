@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import http.server
 import json
-import threading
 
 import pytest
 
 from src.errors import InputError
 from src.exporting.hub import check_name, push
+from tests.loopback import Silent, running
 
 
-class StandIn(http.server.BaseHTTPRequestHandler):
+class StandIn(Silent):
     """Creates repositories, wants every file inline, and keeps what was committed."""
 
     def do_POST(self) -> None:
@@ -24,16 +24,16 @@ class StandIn(http.server.BaseHTTPRequestHandler):
             return self.send_error(503)
         if self.path == "/api/repos/create":
             server.created.append(json.loads(body))
-            return self.answer({"url": f"{server.url}/me/model", "id": "me/model", "name": "me/model"})
+            return self.say({"url": f"{server.url}/me/model", "id": "me/model", "name": "me/model"})
         if "/preupload/" in self.path:
             files = json.loads(body)["files"]
             modes = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]
-            return self.answer({"files": modes, "commitOid": "0" * 40})
+            return self.say({"files": modes, "commitOid": "0" * 40})
         if "/commit/" in self.path:
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     server.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            return self.answer(
+            return self.say(
                 {
                     "success": True,
                     "commitOid": "1" * 40,
@@ -41,38 +41,23 @@ class StandIn(http.server.BaseHTTPRequestHandler):
                     "hookOutput": "",
                 }
             )
-        return self.answer({"errors": [], "warnings": []})  # validate-yaml
+        return self.say({"errors": [], "warnings": []})  # validate-yaml
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
-        self.answer({"id": "me/model", "sha": "0" * 40, "siblings": [], "tags": [], "private": True})
-
-    def answer(self, value: object) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
+        self.say({"id": "me/model", "sha": "0" * 40, "siblings": [], "tags": [], "private": True})
 
 
 @pytest.fixture
 def stand_in(monkeypatch, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
     server.asked, server.created, server.files, server.broken = [], [], {}, False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     server.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setenv("HF_TOKEN", "hf_not_a_token")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(server):
+        yield server
 
 
 @pytest.fixture

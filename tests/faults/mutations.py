@@ -15,6 +15,8 @@ from unittest import mock
 import torch
 
 from src import checkpoints
+from src.cli import quiet_libraries
+from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
 
 
@@ -31,6 +33,11 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
         summed.finish()
 
 
+def saved_as_it_is(saving: Any, trainer: Any, moment: Any) -> None:
+    """With the random numbers and the counters of now."""
+    saving._save(trainer, moment.position)
+
+
 def loaded_with_code(path: Any, **options: Any) -> Any:
     """As before torch 2.6."""
     from torch.serialization import load
@@ -44,6 +51,12 @@ def interpreting(**options: Any) -> Any:
     return Environment(**{**options, "autoescape": False})
 
 
+# Said at the beginning of each of row 8's processes, which no patch reaches.
+OWN_LOCKS = """
+import os, src.cache
+theirs = src.cache._lock
+src.cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
+"""
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "the generators are not restored", "src.saving.set_randomness", nothing),
@@ -64,6 +77,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
     (7, "links in the cache are followed", "src.cache.removed", nothing),
     (7, "pages interpret what they show", "src.pages.Environment", interpreting),
+    (8, "each process takes a lock of its own", "tests.faults.row_08_shared_cache.ASKS", OWN_LOCKS + row_8.ASKS),
     (9, "bad lines are left out without end", "src.corpora.jsonl.BadLines.add", nothing),
     (9, "nobody counts them", "src.corpora.jsonl.BadLines.count", nothing),
     (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
@@ -74,6 +88,8 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (11, "words are Hydra's to understand", "src.cli.check_overrides", lambda words, name: list(words)),
     (11, "what Hydra refuses is not explained", "src.cli.explained", lambda words, name: ""),
     (11, "any value will do", "src.config.checks.check_value", nothing),
+    (12, "what is saved is what the step that failed left", "src.saving.SaveLast.save_as_of", saved_as_it_is),
+    (12, "the chunk stays as it was", "src.auto_batch.AutoBatch.halve", lambda *_: False),
     (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
 )
 
@@ -81,6 +97,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
 def main(arguments: list[str]) -> int:
     asked = {int(argument) for argument in arguments}
     known = {row.number: row for row in rows()}
+    quiet_libraries()
     unseen = 0
     for number, what, target, instead in BREAKAGES:
         if number not in known or (asked and number not in asked):

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.build import load_checkpoint
 from src.cache import Cache, key_of
 from src.config.targets import check_words, from_outside
 from src.corpora.archives import members
@@ -26,6 +25,7 @@ from src.errors import InputError
 from src.harvester.languages import language_of
 from src.harvester.trees import find_trees, source_files
 from src.report.runs import read_run
+from src.restoring import load_checkpoint
 from src.teachers import read_module
 from src.weights.embedding import Embeddings
 from tests.commands import QUICK, run_command

@@ -38,17 +38,16 @@ def run(full: bool) -> Iterator[Fault]:
 
 def outage(folder: Path, root: Path, kind: str) -> Fault:
     """Survived: status 0, every loss of metrics.csv in W&B's files, and one run on a server that is there again."""
-    with wandb_on_loopback() as server, surroundings(server, kind):
+    with wandb_on_loopback() as server, failing(server, kind, folder / "metrics.csv") as happened:
         start = time.monotonic()
         result = run_command(
             "train", folder, *QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16",
             "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "logger=wandb", f"logger.wandb.timeout={PATIENCE}",
         )  # fmt: skip
         seconds = time.monotonic() - start
-        if result.status:
-            return Fault(kind, False, f"status {result.status}: {result.errors}")
-        with (folder / "metrics.csv").open(newline="") as file:
-            losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+        if result.status or not happened.is_set():
+            return Fault(kind, False, f"status {result.status}, outage {happened.is_set()}: {result.errors}")
+        losses = logged(folder / "metrics.csv")
         parts = sorted(folder.glob("wandb/*run-*/run-*.wandb"))
         kept = [loss for part in parts for loss in history(finished(part), "train/loss")]
         server.fails = None
@@ -69,30 +68,43 @@ def outage(folder: Path, root: Path, kind: str) -> Fault:
     return Fault(kind, good, f"{detail} {synced.stderr[-200:] if synced.returncode else ''}")
 
 
+def logged(path: Path) -> list[float]:
+    """The training's losses in a metrics.csv; none where it is not there yet."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [float(row["train/loss"]) for row in csv.DictReader(file) if row.get("train/loss")]
+
+
 def rounded(losses: list[float]) -> list[float]:
     return [round(loss, 5) for loss in losses]
 
 
 @contextlib.contextmanager
-def surroundings(server: Server, kind: str) -> Iterator[None]:
-    """The environment of a run whose server fails as asked; as it was afterwards."""
+def failing(server: Server, kind: str, metrics: Path | None = None) -> Iterator[threading.Event]:
+    """The environment of a run whose server fails as asked, and whether it did; as it was afterwards.
+
+    In mid-run: once `metrics`, the run's metrics.csv, has losses.
+    """
     urls = {"refused": f"http://127.0.0.1:{free_port()}", "unknown host": "http://nobody.invalid"}
     given = {"WANDB_BASE_URL": urls.get(kind, server.url), "WANDB_API_KEY": KEY, "WANDB_MODE": "online"}
-    if kind in ("hang", "401", "500"):
-        server.fails = kind
+    happened = threading.Event()
     if kind.endswith("in mid-run"):
-        threading.Thread(target=fail_later, args=(server, kind.split()[0]), daemon=True).start()
+        threading.Thread(target=fail_later, args=(server, kind.split()[0], metrics, happened), daemon=True).start()
+    else:
+        server.fails = kind if kind in ("hang", "401", "500") else None
+        happened.set()
     wandb.teardown()
     with mock.patch.dict(os.environ, given):
         try:
-            yield
+            yield happened
         finally:
             server.over.set()
             wandb.teardown()
 
 
-def fail_later(server: Server, how: str) -> None:
-    """Fails once the run has begun to upload its history."""
-    while not any(run["history"] for run in server.runs.values()) and not server.over.wait(0.05):
-        pass
-    server.fails = how
+def fail_later(server: Server, how: str, metrics: Path, happened: threading.Event) -> None:
+    while not server.over.wait(0.02):
+        if logged(metrics):
+            server.fails = how
+            return happened.set()

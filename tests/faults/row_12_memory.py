@@ -10,12 +10,17 @@ import torch
 
 from src.module import CodeSearchModule
 from tests.faults.harness import Fault, scratch
-from tests.faults.training import command, ended, start
+from tests.faults.row_01_resumes import logged
+from tests.faults.training import command, differences, ended, start
 
-TITLE = "out of memory: a GPU's error, the CPU allocator's, and in the backward pass"
-PROMISE = "one line with the three settings that reduce memory: data.batch_size, grad_cache_chunk, token_budget"
-FULL = 3
+TITLE = "out of memory: a GPU's error, the CPU allocator's, in the backward pass; and 4 with trainer.auto_batch"
+PROMISE = (
+    "one line with the three settings that reduce memory: data.batch_size, grad_cache_chunk, token_budget; with "
+    "auto_batch a run that is bit-equal to one with the chunk it found"
+)
+FULL = 7
 SETTINGS = ("data.batch_size=8", "trainer.grad_cache_chunk=8", "data.token_budget=4096")
+ACCUMULATED = "trainer.accumulate_grad_batches=2"
 
 
 def run(full: bool) -> Iterator[Fault]:
@@ -36,6 +41,57 @@ def run(full: bool) -> Iterator[Fault]:
                 errors = [line for line in started.text().splitlines() if line.startswith("error:")]
                 said = len(errors) == 1 and all(setting in errors[0] for setting in SETTINGS)
                 yield Fault(name, status == 2 and said and "Traceback" not in started.text(), started.text())
+        automatic = {
+            "auto_batch, from the first step": (),
+            "auto_batch, accumulated gradients": (ACCUMULATED,),
+            "auto_batch, 2 loader workers": ("data.num_workers=2",),
+        }
+        for name, options in automatic.items():
+            if full or not options:
+                yield made_again(name, folder / name.replace(" ", ""), (*given, *options))
+        if full:
+            yield nothing_fits(folder / "nothing", given)
+
+
+def made_again(name: str, folder: Path, given: tuple[str, ...]) -> Fault:
+    """No more than 4 texts fit: the run must be as if trainer.grad_cache_chunk=4 had been typed."""
+    runs = []
+    for option, fault in (("auto_batch=true", lambda: room_for(4)), ("grad_cache_chunk=4", None)):
+        work = folder / option
+        started = start(work, folder / f"{option}.txt", (*given, f"trainer.{option}"), fault)
+        if ended(started):
+            return Fault(name, False, started.text())
+        runs.append((next(work.glob("outputs/*/*/status.json")).parent, started.text()))
+    (found, said), (typed, _) = runs
+    states = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (found, typed)]
+    for state in states:
+        del state["run_config"], state["auto_batch"]
+    wrong = differences(*states)
+    ranks = [(run / "test_ranks.csv").read_bytes() for run in (found, typed)]
+    wrong += ["test_ranks.csv"] * (ranks[0] != ranks[1])
+    wrong += ["metrics.csv"] * (logged(found) != logged(typed))
+    wrong += ["what was said"] * (said.count("trainer.auto_batch: the device is out of memory at step 1 ") != 2)
+    return Fault(name, not wrong, ", ".join(wrong[:5]))
+
+
+def nothing_fits(folder: Path, given: tuple[str, ...]) -> Fault:
+    started = start(folder, folder / "it.txt", (*given, "trainer.auto_batch=true"), lambda: room_for(0))
+    status, lines = ended(started), started.text().splitlines()
+    errors = [line for line in lines if line.startswith("error:")]
+    said = len(errors) == 1 and "one text at a time" in errors[0] and "Traceback" not in started.text()
+    return Fault("auto_batch, not even one text fits", status == 2 and said, started.text())
+
+
+def room_for(texts: int) -> None:
+    """Training, the device encodes no more texts at once."""
+    original = CodeSearchModule._encode
+
+    def encode(self: CodeSearchModule, features: dict) -> torch.Tensor:
+        if self.training and len(features["rows"]) > texts:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried ...")
+        return original(self, features)
+
+    CodeSearchModule._encode = encode
 
 
 def failing(method: str, error: Exception) -> None:

@@ -11,7 +11,7 @@ import torch
 import wandb
 
 from src.errors import InputError
-from src.loggers import ForgivingWandbLogger
+from src.loggers import ForgivingWandbLogger, ask_ahead
 from src.loggers.forgiving import ID
 from tests.transactions import finished, history, plain
 
@@ -44,6 +44,19 @@ class FakeRun:
         return call
 
 
+class Answered:
+    """A question that was answered at once."""
+
+    def __init__(self, why: str | None = None) -> None:
+        self.why = why
+
+    def absence(self) -> str | None:
+        return self.why
+
+
+PRESENT = Answered()
+
+
 @pytest.fixture
 def wandb_init(monkeypatch):
     """Replaces wandb.init: fails for the modes in `refused`, records the modes asked for."""
@@ -58,7 +71,7 @@ def wandb_init(monkeypatch):
 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
-    monkeypatch.setattr("src.loggers.forgiving.absence", lambda patience: None)
+    monkeypatch.setattr("src.loggers.forgiving.Question", lambda patience: PRESENT)
     return asked, refused, run
 
 
@@ -99,6 +112,42 @@ def test_a_connection_lost_in_mid_run_ends_the_run_or_is_said_every_step(wandb_i
     logger.finish({"test/mrr": 0.5})
     assert wandb_init[2].calls.count("log") == 1
     assert capsys.readouterr().out.count("logging stopped (refused)") == 1
+
+
+def test_an_answer_that_was_asked_for_ahead_is_asked_for_again_or_believed_twice(wandb_init, monkeypatch, tmp_path):
+    monkeypatch.setattr(wandb, "login", lambda **options: True)
+    said = [PRESENT, Answered("gone")]
+    monkeypatch.setattr("src.loggers.forgiving.Question", lambda patience: said.pop())
+    monkeypatch.setattr("src.loggers.forgiving._ahead", [None])
+    ask_ahead(timeout=10.0, project="p")
+    ForgivingWandbLogger(tmp_path)
+    assert wandb_init[0] == ["offline"]
+    ForgivingWandbLogger(tmp_path)
+    assert wandb_init[0] == ["offline", "online"]
+
+
+def test_an_offline_run_asks_a_server(wandb_init, monkeypatch, tmp_path):
+    monkeypatch.setattr("src.loggers.forgiving.Question", lambda patience: pytest.fail("it asked"))
+    monkeypatch.setattr(wandb, "login", lambda **options: False)
+    ask_ahead()
+    ask_ahead(mode="offline")
+    logger = ForgivingWandbLogger(tmp_path, mode="offline")
+    logger.finalize("success")
+    logger.finish({})
+
+
+def test_a_server_that_went_away_is_noticed_at_the_end_alone(wandb_init, monkeypatch, tmp_path, capsys):
+    logger = ForgivingWandbLogger(tmp_path, mode="online")
+    monkeypatch.setattr("src.loggers.forgiving.Question", lambda patience: Answered("gone"))
+    logger.finalize("failed")  # there is no end to come
+    assert logger._looking is None
+    logger.finalize("success")
+    logger._looking.join()
+    assert wandb_init[2].calls[-1] == "finish"  # beside the test that follows
+    logger.log_metrics({"test/mrr": 1.0}, 3)
+    logger.finish({"test/mrr": 0.5})
+    assert wandb_init[0] == ["online", "offline"]
+    assert capsys.readouterr().out.count("logging stopped (gone)") == 1
 
 
 def test_an_unknown_mode_is_accepted(tmp_path):

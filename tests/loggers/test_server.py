@@ -113,6 +113,13 @@ def test_a_refused_connection_is_waited_for(server, monkeypatch):
     assert time.monotonic() - start < 30
 
 
+def test_the_client_reports_on_itself_to_a_server_that_hangs(server, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_ERROR_REPORTING", raising=False)
+    assert wandb.env.error_reporting_enabled()
+    trained(tmp_path)
+    assert not wandb.env.error_reporting_enabled()
+
+
 def test_the_key_leaves_before_the_certificate_was_checked(server):
     absence(30)
     assert (server.asked, server.keys) == (["Absence"], [None])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from src.light import configured
 from src.serve import opened
 from src.serving.server import Server
 from tests.harvest.trees import write
+from tests.loopback import running
 
 EVIL = "<script>hacked()</script><img src=x onerror=hacked()>"
 
@@ -28,14 +28,8 @@ def evil_tree(root: Path) -> Path:
 def serving(*overrides: str) -> Iterator[Server]:
     """`python -m src.serve <overrides>` on a port of its own."""
     server = opened(configured("serve", ["port=0", *overrides]))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:

@@ -1,0 +1,24 @@
+"""A tokenizer as a checkpoint carries it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from src.backbones.tokens import encode, rebuilt, tokenizer_assets
+from tests.backbones import checkpoints
+from tests.backbones.checkpoints import TEXTS
+
+
+def test_the_last_batch_is_left_in_what_is_kept_or_a_setting_is_lost(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints.gpt2(tmp_path / "left", truncation_side="left"))
+    encode(tokenizer, TEXTS, 2)
+    kept = json.loads(json.dumps(tokenizer_assets(tokenizer)))  # plain values
+    again = rebuilt(kept, model_max_length=7)
+    assert again.backend_tokenizer.truncation is None
+    assert (again.model_max_length, again.truncation_side) == (7, "left")
+    assert again.model_input_names == tokenizer.model_input_names
+    assert again.special_tokens_map == tokenizer.special_tokens_map
+    assert [text.ids for text in encode(again, TEXTS, 3)] == [text.ids for text in encode(tokenizer, TEXTS, 3)]
