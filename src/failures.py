@@ -65,17 +65,16 @@ def explaining_memory(cfg: DictConfig, chunk: int | None = None) -> Iterator[Non
 
 
 def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -> str:
-    keys = ("data.batch_size", "data.token_budget", "trainer.auto_batch", "trainer.devices")
-    batch, budget, auto, devices = (OmegaConf.select(cfg, key) for key in keys)
+    keys = ("data.batch_size", "data.token_budget", "trainer.auto_batch", "trainer.devices", "trainer.precision")
+    batch, budget, auto, devices, precision = (OmegaConf.select(cfg, key) for key in keys)
     smaller = f"data.batch_size={max(2, batch // 2)} (found {batch}; fewer negatives)"
+    without = f"the device is out of memory ({first_line(error)[:120]})"
     if chunk == 1:
-        return (
-            f"the device is out of memory ({first_line(error)[:120]}), encoding one text at a time. "
-            f"Either of these needs less: {smaller}, trainer.precision=bf16-mixed (found {OmegaConf.select(cfg, 'trainer.precision')})"
-        )
+        less = f"{smaller}, trainer.precision=bf16-mixed (found {precision})"
+        return f"{without}, encoding one text at a time. Either of these needs less: {less}"
     found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true goes on with what fits"
     return (
-        f"the device is out of memory ({first_line(error)[:120]}). Any of these needs less: trainer.grad_cache_chunk="
+        f"{without}. Any of these needs less: trainer.grad_cache_chunk="
         f"{max(1, min(chunk or batch, batch) // 2)} (found {'null' if chunk is None else chunk}; the same result"
         f"{found_by}), data.token_budget=4096 (found {'null' if budget is None else budget}; the same result), "
         f"{smaller}"

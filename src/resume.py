@@ -74,7 +74,8 @@ def identity(cfg: DictConfig) -> str:
 def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> list[str]:
     """What to add to the command line, so that Hydra takes the directory of the run that goes on; claims it.
 
-    Raises InputError where `resume=` names what is not there, or what another process has.
+    Raises InputError where `resume=` names what is not there, or what another process has, and where `hydra.run.dir=`
+    names the directory of a finished run.
     """
     if any(argument.startswith("-") for argument in arguments):  # a sweep, or a question such as --help
         return []
@@ -82,7 +83,10 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     named = given.get("resume", AUTO).strip("'\"")
     if named == "null":
         raise InputError("resume=null: expected auto, never, a run directory or a checkpoint in one; never begins anew")
-    if named == NEVER or ("hydra.run.dir" in given and named == AUTO):
+    if named == NEVER:
+        return []
+    if named == AUTO and "hydra.run.dir" in given:
+        _keep_finished(Path(given["hydra.run.dir"].strip("'\"")))  # here, before Hydra writes its own files there
         return []
     if named != AUTO:
         folder = _folder(Path(named))
@@ -131,9 +135,7 @@ def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
             raise InputError(f"resume={named} has finished: leave resume out to begin a new run")
         if swept:
             return Attempt()  # that it runs again was asked for, by sweep.rerun
-        raise InputError(
-            f"{relative(folder)} holds a finished run: choose another hydra.run.dir, or write over it with resume=never"
-        )
+        _keep_finished(folder)
     checkpoint, damaged = good(folder)
     if before.get("identity") != identity(cfg):
         if checkpoint is None:
@@ -214,6 +216,14 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         release(folder)
+
+
+def _keep_finished(folder: Path) -> None:
+    """Raises InputError where a run would be written over a finished one."""
+    if recorded(folder).get("status") in DONE:
+        raise InputError(
+            f"{relative(folder)} holds a finished run: choose another hydra.run.dir, or write over it with resume=never"
+        )
 
 
 def _folder(named: Path) -> Path:

@@ -136,7 +136,7 @@ def test_a_failed_run_keeps_the_card_of_an_earlier_one(root, tmp_path):
     options = ("train", tmp_path, *SMALL, f"corpus.root={root}", "trainer.max_epochs=1")
     assert run_command(*options).status == 0
     assert "## Results" in text_of(tmp_path)
-    assert run_command(*options, "data.batch_size=999").status == 2
+    assert run_command(*options, "data.batch_size=999", "resume=never").status == 2
     assert (tmp_path / "metrics.json").exists()  # the earlier one's
     text = text_of(tmp_path)
     assert "This run failed" in text

@@ -157,6 +157,7 @@ def test_a_damaged_cache_ends_or_poisons_the_run(root, tmp_path):
         *SMALL,
         f"corpus.root={root}",
         "weights=trained_model",
+        "resume=never",
         f"cache={tmp_path / 'c'}",
     )
     assert run_command(*command).status == 0

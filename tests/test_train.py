@@ -134,6 +134,14 @@ def test_a_checkpoint_needs_pickled_code(finished):
     assert checkpoint["run_config"]["choices"]["loss"] == "soft_infonce"
 
 
+def test_a_finished_run_is_written_over_without_being_asked(root, finished):
+    before = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file() and path.suffix != ".log"}
+    again = run_command("train", finished.run, *SMALL, f"corpus.root={root}", "compare_infonce=true", "seed=5")
+    assert (again.status, len(again.errors.splitlines())) == (2, 1)
+    assert "holds a finished run: choose another hydra.run.dir, or write over it with resume=never" in again.errors
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_training_does_not_start_from_the_given_checkpoint(root, finished, tmp_path):
     best = finished.run / "checkpoints" / "best.ckpt"
     result = run_command(
