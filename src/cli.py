@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src import launch, resume
 from src.allocator import keep_freed_memory
-from src.config.arguments import arguments
-from src.config.targets import CONF, check_words, located
-from src.errors import InputError, Preempted, PrunedError, is_interrupt, nearest
+from src.config.overrides import check_overrides, composed, explained
+from src.config.targets import CONF, check_words
+from src.errors import InputError, Preempted, PrunedError, is_interrupt
 from src.signals import SAVED_BEFORE, WATCH
 from src.sweeps import gpus, stopping
 from src.sweeps.cells import claimed
@@ -90,8 +88,11 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if config_name not in SEVERAL and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         check_words(words)
-        if {"--help", "-h"} & set(words) and (text := help_text(config_name, words)):
-            print(text)
+        asked = {"--help", "-h"} & set(words)  # beside which beginnings of keys may stand
+        read = [word for word in words if not asked or "=" in word or word[:1] == "-"]
+        sys.argv[1:] = check_overrides(read, config_name)
+        if asked:
+            show(help_text(config_name, words))
             return
         if config_name in RESUMABLE and launch.is_first():
             sys.argv += resume.overrides(sys.argv[1:], lambda: composed(config_name, sys.argv[1:]))
@@ -115,6 +116,14 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         sys.exit(launch.status(130))
     if failed:
         sys.exit(2)
+
+
+def show(text: str) -> None:
+    """Prints it; a reader such as `head` may have had enough before its end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = None  # or python says at its end that it cannot flush
 
 
 @contextmanager
@@ -164,59 +173,18 @@ def one_line(error: BaseException, config_name: str) -> str:
         return " ".join(lines)
     message = lines[0].rstrip(".")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        if message.startswith("Ambiguous value"):
-            return f"{message}: to run one job per value add -m"
-        return message + _hint(sys.argv[1:], config_name)
+        key = getattr(error, "full_key", None)
+        return explained(sys.argv[1:], config_name) or (f"{key}: {message}" if key else message)
     return f"{message}; is the path right and writable?" if isinstance(error, OSError) else message
 
 
-def _hint(overrides: list[str], config_name: str) -> str:
-    """`; did you mean ...?` for the first override whose group, option or key does not exist."""
-    groups = {path.relative_to(CONF).as_posix(): path for path in CONF.rglob("*") if path.is_dir()}
-    for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
-        if override.startswith("-") or not key or key.startswith("hydra."):
-            continue
-        if key in groups:
-            options = sorted(p.relative_to(groups[key]).with_suffix("").as_posix() for p in groups[key].rglob("*.yaml"))
-            for choice in value.split(","):
-                if choice and choice not in options:
-                    return nearest(choice, options) + f" (options of {key}: {', '.join(options)})"
-            continue
-        cfg = _composed(overrides, groups, config_name)
-        keys = list(_keys(cfg))
-        if key not in keys:
-            if _is_taken(cfg, key):
-                return f"; conf/ does not set it, so type +{override}"
-            return (
-                nearest(key, [*keys, *groups])
-                + f" ({key} is no option; `python -m src.{config_name} --cfg job` lists them)"
-            )
-    return ""
-
-
-def composed(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration of `python -m src.<config_name> <overrides>`, inside a run or outside of one."""
-    if GlobalHydra.instance().is_initialized():
-        return compose(config_name, overrides=list(overrides))
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return compose(config_name, overrides=list(overrides))
-
-
 def help_text(config_name: str, words: Sequence[str]) -> str:
-    """What `--help` prints beside overrides and beginnings of keys; empty where Hydra's own help has to do.
+    """What `--help` prints beside overrides and beginnings of keys. Raises what composing the overrides raises."""
+    from src.config.help import text  # the libraries behind the types take seconds to import
 
-    Raises what composing the overrides raises.
-    """
-    from src.config.commands import COMMANDS  # the libraries behind the types take seconds to import
-    from src.config.help import text
-
-    if config_name not in COMMANDS:
-        return ""
     words = [word for word in words if not word.startswith("-")]
 
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        cfg = compose(config_name, overrides=[word for word in words if "=" in word], return_hydra_config=True)
+    cfg = composed(config_name, [word for word in words if "=" in word], hydra=True)
     choices = {
         group: chosen
         for group, chosen in cfg.hydra.runtime.choices.items()
@@ -226,33 +194,6 @@ def help_text(config_name: str, words: Sequence[str]) -> str:
     with open_dict(cfg):
         del cfg["hydra"]
     return text(config_name, cfg, choices, only=[word for word in words if "=" not in word])
-
-
-def _composed(overrides: list[str], groups: dict[str, Path], config_name: str) -> DictConfig:
-    """The configuration with only the valid choices of groups applied: its keys are those that exist."""
-    choices = [
-        override
-        for override in overrides
-        if (key := override.partition("=")[0]) in groups
-        and (groups[key] / f"{override.partition('=')[2]}.yaml").exists()
-    ]
-    GlobalHydra.instance().clear()
-    return composed(config_name, choices)
-
-
-def _is_taken(cfg: DictConfig, key: str) -> bool:
-    """Whether a key that conf/ does not set is an argument of what is built, such as one of lightning.Trainer's."""
-    above, _, name = key.rpartition(".")
-    node = OmegaConf.select(cfg, above) if above else None
-    target = node.get("_target_") if OmegaConf.is_dict(node) else None
-    return target is not None and name in arguments(located(target))
-
-
-def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in cfg:
-        yield f"{prefix}{key}"
-        if not OmegaConf.is_interpolation(cfg, key) and OmegaConf.is_dict(cfg[key]):
-            yield from _keys(cfg[key], f"{prefix}{key}.")
 
 
 def quiet_libraries() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def fit(
         saving = SaveLast(last, cfg.trainer.get("save_every_n_minutes"), cfg.trainer.get("save_every_n_steps"))
         throughput = Throughput()
         trainer = _trainer(cfg, data, folder, loggers, throughput, kept, saving)
-        with explaining_memory(cfg, data.chunk):
+        with explaining_memory(cfg, data.chunk), explaining_interval():
             if fits(trainer, module, data, agreed(trainer, go_on_from)):
                 break
         go_on_from = last
@@ -112,7 +113,7 @@ def fit(
     if not kept.best_model_path or val_mrr is None:
         raise InputError(
             "no checkpoint was chosen, since no validation ran: set trainer.check_val_every_n_epoch to at most "
-            f"trainer.max_epochs={cfg.trainer.max_epochs}"
+            f"trainer.max_epochs={cfg.trainer.max_epochs}, and trainer.max_steps to an epoch's steps or more"
         )
     checkpoint = Path(kept.best_model_path)
     # The first device alone reads it: others need not see its disk.
@@ -155,3 +156,14 @@ def _trainer(
     )
     prepare_launch(trainer)
     return trainer
+
+
+@contextmanager
+def explaining_interval() -> Iterator[None]:
+    """Lightning compares trainer.val_check_interval with the batches of an epoch when it has them."""
+    try:
+        yield
+    except ValueError as error:
+        if "`val_check_interval`" not in str(error):
+            raise
+        raise InputError(f"trainer.val_check_interval:{str(error).split('. ')[0]}") from error

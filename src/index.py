@@ -12,31 +12,19 @@ if TYPE_CHECKING:
 
 def main(cfg: DictConfig) -> None:
     """Harvests, embeds what is new, switches to the new state, and says what that was."""
+    from src.config.checks import check
     from src.harvest import as_list
-    from src.indexing.build import build
+    from src.indexing.build import Options, build
     from src.indexing.model import Model
     from src.indexing.summary import show
 
-    options = checked(cfg)
+    check(cfg, "index")
+    if cfg.out is None:
+        raise InputError("expected the index's folder in out=INDEX, found none")
+    options = Options(tuple(as_list(cfg.skip)), cfg.workers, cfg.batch_size, cfg.exact_below, cfg.rebuild)
     model = Model.load(*source_of_model(cfg))
     report = build(as_list(cfg.roots), cfg.out, model, options)
     show(report, cfg.out)
-
-
-def checked(cfg: DictConfig):
-    """The options of the build. Raises InputError for a key that is missing or out of range."""
-    from src.harvest import as_list
-    from src.indexing.build import Options
-
-    if cfg.out is None:
-        raise InputError("expected the index's folder in out=INDEX, found none")
-    for key, least in (("workers", 0), ("batch_size", 1), ("exact_below", 0)):
-        value = cfg[key]
-        if not (value is None and key == "workers") and (type(value) is not int or value < least):
-            raise InputError(f"expected {key}={least} or more, found {value!r}")
-    if type(cfg.rebuild) is not bool:
-        raise InputError(f"expected rebuild=true or false, found {cfg.rebuild!r}")
-    return Options(tuple(as_list(cfg.skip)), cfg.workers, cfg.batch_size, cfg.exact_below, cfg.rebuild)
 
 
 def source_of_model(cfg: DictConfig) -> tuple[str | None, str | None]:

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -114,9 +114,10 @@ def settle(cfg: DictConfig) -> int:
         )
     if cfg.data.batch_size % world:
         below = cfg.data.batch_size - cfg.data.batch_size % world
+        near = [size for size in (below, below + world) if size]
         raise InputError(
             f"data.batch_size is the pairs of a step on all devices together: expected a multiple of the {world} "
-            f"devices, found {cfg.data.batch_size}; set data.batch_size={below or world} or {below + world}"
+            f"devices, found {cfg.data.batch_size}; set data.batch_size={' or '.join(map(str, near))}"
         )
     if "data_parallel_size" in (OmegaConf.select(trainer, "strategy") or ()):
         trainer.strategy.data_parallel_size = world
@@ -136,11 +137,24 @@ def probed(trainer: DictConfig) -> Any:
         while isinstance(error, InstantiationException) and error.__cause__ is not None:
             error = error.__cause__
         said = first_line(error).split(". ")[0].rstrip(".")
-        named = [key for key in trainer if re.search(rf"\b{key}\b", said)]
-        key = next(iter(named), "accelerator" if "backend" in said else "")
-        value = trainer.get(key) if key else None
-        hint = nearest(value, [*registries[key], "auto", "gpu"]) if isinstance(value, str) and key in registries else ""
-        raise InputError(f"trainer.{key}={value!r}: {said}{hint}" if key else f"trainer: {said}") from error
+        raise InputError(_refused(trainer, said, registries)) from error
+
+
+def _refused(trainer: DictConfig, said: str, registries: Mapping[str, Collection[str]]) -> str:
+    """What Lightning said of conf/trainer, with the key that it is about and what to set instead."""
+    if "devices" in said and "requested" not in said and "strategy" not in said:
+        return (
+            f"trainer.devices={trainer.get('devices')}: expected a number of devices of 1 or more, a list of their "
+            f"numbers or auto ({said})"
+        )
+    named = [key for key in trainer if re.search(rf"\b{key}\b", said)]
+    key = next(iter(named), "accelerator" if "backend" in said or "Requirement" in said else "")
+    value = trainer.get(key) if key else None
+    hint = ""
+    if isinstance(value, str) and key in registries:
+        known = [*registries[key], "auto", "gpu"]
+        hint = "; auto takes what this machine has" if value in known else nearest(value, known)
+    return f"trainer.{key}={value!r}: {said}{hint}" if key else f"trainer: {said}"
 
 
 @contextmanager

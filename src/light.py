@@ -54,7 +54,7 @@ def configured(config_name: str, arguments: Sequence[str], words: str | None = N
     while given:
         argument = given.pop(0)
         if argument in ("--help", "-h"):
-            print(_help(config_name, path))
+            print(_help(config_name, cfg, flags, words))
             return None
         if argument in ("--cfg", "-c"):
             print(OmegaConf.to_yaml(cfg), end="")
@@ -75,6 +75,8 @@ def configured(config_name: str, arguments: Sequence[str], words: str | None = N
                     continue
                 keys = list(cfg)
                 raise InputError(f"no key {key!r}: expected one of {', '.join(keys)}{nearest(key, keys)}")
+            if not value and key != words:
+                raise InputError(f"{key}=: expected a value after =, found nothing; type {key}=null for none")
             cfg[key] = value if key == words else _value(value)
         else:
             free.append(argument)
@@ -103,7 +105,10 @@ def _value(text: str) -> Any:
     return text
 
 
-def _help(config_name: str, path: Path) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    about = [line.removeprefix("# ") for line in lines if line.startswith("#")]
-    return "\n".join([*about, "", *(line for line in lines if not line.startswith("#"))])
+def _help(config_name: str, cfg: DictConfig, flags: Sequence[str], words: str | None) -> str:
+    from src.config.help import text
+
+    free = [f"[{words.upper()} ...]"] if words else []
+    options = [f"[--{flag}]" for flag in flags]
+    usage = " ".join([f"usage: python -m src.{config_name}", *free, "[KEY=VALUE ...]", *options])
+    return text(config_name, cfg, {}, usage=usage)

@@ -20,7 +20,7 @@ import numpy as np
 from src.corpora.base import Split
 from src.corpora.jsonl import Row, read_rows
 from src.devices import Share
-from src.errors import InputError
+from src.errors import InputError, nearest
 from src.ragged import Ragged
 
 
@@ -85,16 +85,30 @@ def share_of(rank: int, share: Share, total: int) -> slice:
     return Share(rank, share.world).rows(total)
 
 
+def check_mined(path: str | Path) -> Path:
+    """The path without ~. Raises InputError where there is no file, or one that begins as src.mine writes none."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        what = f"is a folder: give the file in it that src.mine wrote{nearest('negatives.jsonl', _names(path))}"
+        absent = f"does not exist: make it with python -m src.mine run=DIR out={path}"
+        raise InputError(f"negatives.mined={path} {what if path.is_dir() else absent}")
+    if (first := next(read_rows(path), None)) is not None:
+        first.text("train")
+    return path
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
 def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> Mined:
     """The negatives of a file that src.mine wrote for this training split.
 
     Raises InputError, naming file and line: no such file, no such pair, a query twice, or another training split.
     """
-    path = Path(path).expanduser()
     if isinstance(per_query, bool) or not isinstance(per_query, int) or per_query < 1:
         raise InputError(f"negatives.mined_per_query must be a whole number from 1, found {per_query!r}")
-    if not path.is_file():
-        raise InputError(f"negatives.mined={path} does not exist: make it with python -m src.mine run=DIR out={path}")
+    path = check_mined(path)
     place = {pair.id: i for i, pair in enumerate(train.pairs)}
     items: list[Sequence[int]] = [()] * len(place)
     seen: set[int] = set()

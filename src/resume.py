@@ -81,6 +81,8 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
         return []
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     named = given.get("resume", AUTO).strip("'\"")
+    if named == "null":
+        raise InputError("resume=null: expected auto, never, a run directory or a checkpoint in one; never begins anew")
     if named == NEVER:
         return []
     if named == AUTO and "hydra.run.dir" in given:

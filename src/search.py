@@ -28,17 +28,12 @@ def main(cfg: DictConfig) -> None:
 
 def check(cfg: DictConfig) -> None:
     """Raises InputError for what cannot work, before anything is loaded."""
-    from src.indexing.options import check_options, checked_query
-    from src.light import texts
+    from src.config import checks
+    from src.indexing.options import checked_query
 
+    checks.check(cfg, "search")
     if cfg.index is None:
         raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
-    check_options(cfg.top, texts(cfg.lang), cfg.fusion)
-    if type(cfg.lines) is not int or cfg.lines < 0:
-        raise InputError(f"expected lines=0 (all) or more, found {cfg.lines!r}")
-    for key in ("exact", "json"):
-        if type(cfg[key]) is not bool:
-            raise InputError(f"expected {key}=true or false, found {cfg[key]!r}")
     if cfg.query is not None:
         checked_query(cfg.query)
     elif cfg.json:

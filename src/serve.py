@@ -21,6 +21,9 @@ def main(cfg: DictConfig) -> None:
 
 def opened(cfg: DictConfig) -> Server:
     """The server on its port, not yet serving. Raises InputError for everything that is wrong with the request."""
+    from src.config.checks import check
+
+    check(cfg, "serve")
     if cfg.index is None:
         raise InputError("expected the index to serve in index=INDEX, found none: make one with python -m src.index")
     from src.indexing.searcher import Searcher

@@ -51,7 +51,7 @@ def test_folders_that_cannot_be_listed_are_silent(tmp_path, monkeypatch) -> None
         (("run=RUN", "roots=[TREE,TREE/net]"), "net lies inside"),
         (("run=RUN", "roots=[RUN]"), "expected sources (*.py"),
         (("run=RUN", "roots=[TREE]", "skip=[test]"), "did you mean 'tests'"),
-        (("run=RUN", "roots=[TREE]", "workers=-1"), "expected workers=0 or more"),
+        (("run=RUN", "roots=[TREE]", "workers=-1"), "workers: expected a whole number of 0 or more"),
         (("run=FAILED", "roots=[TREE]"), "did not finish (failed)"),
         (("run=RUN", "root=TREE"), "did you mean 'roots'"),
     ],

@@ -56,8 +56,8 @@ def test_filters_that_leave_nothing_are_silent(folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("",), "expected a query in words, found ''"), (("file", "top=x"), "expected top=1 to 1,000, found 'x'"),
-        (("file", "lang=rust"), "expected lang=python|java"), (("file", "lines=-1"), "expected lines=0 (all) or more"),
+        (("",), "expected a query in words, found ''"), (("file", "top=1001"), "1 or more and up to 1000, found"),
+        (("file", "lang=pyhton"), "did you mean 'python'"), (("file", "lines=-1"), "a whole number of 0 or more"),
         (("--json",), "expected a query beside --json"), (("file", "run=nowhere"), "run directory nowhere does not"),
         (("file", "index=nowhere"), "index nowhere does not exist"), (("file", "index=null"), "expected the index to"),
     ],

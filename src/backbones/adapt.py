@@ -120,11 +120,16 @@ def freeze(model: PreTrainedModel, first: int, name: str) -> None:
     if stack is None:
         raise InputError(f"backbone.encoder.frozen_layers={first}, but the layers of {name!r} were not found; set 0")
     if first > len(stack):
-        raise InputError(f"backbone.encoder.frozen_layers={first}, but {name!r} has {len(stack)} layers")
+        raise InputError(too_many(first, name, len(stack)))
     for module in (*embeddings(model), *stack[:first]):
         module.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(f"backbone.encoder.frozen_layers={first} leaves nothing of {name!r} to train: set a lower one")
+
+
+def too_many(first: int, name: str, layers: int) -> str:
+    """The line for more frozen layers than there are."""
+    return f"backbone.encoder.frozen_layers={first}, but {name!r} has {layers} layers"
 
 
 def checkpoint_gradients(model: PreTrainedModel, name: str) -> None:

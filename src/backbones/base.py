@@ -26,6 +26,9 @@ class Encoder(nn.Module):
     tokenises_in_threads = False  # True: `tokenise` uses all processors by itself
     costs_padding = True  # False: padding costs next to nothing, so that batches need not be cut by length
 
+    def check(self) -> None:
+        """Raises InputError for what can be known of the encoder before any weight or data is read."""
+
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learns what must be learnt from the training split before training (tokeniser, IDF). Pretrained: nothing."""
 

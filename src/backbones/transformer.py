@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from src.backbones.adapt import Adaptation, merged
+from src.backbones.adapt import Adaptation, merged, too_many
 from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, positions
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
@@ -148,6 +148,12 @@ class TransformerEncoder(Encoder):
         return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
 
     # What is read from the checkpoint
+
+    def check(self) -> None:
+        """The checkpoint is there, with a configuration that fits the keys; from the hub it is downloaded now."""
+        most = getattr(self.config, "num_hidden_layers", None)
+        if most is not None and self.adaptation.frozen_layers > most:
+            raise InputError(too_many(self.adaptation.frozen_layers, self.name, most))
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Reads the pretrained weights, once; `pairs` are not looked at."""

@@ -39,6 +39,10 @@ class TwoTowers(Encoder):
         self.tokenises_in_threads = query.tokenises_in_threads and code.tokenises_in_threads
         self.costs_padding = query.costs_padding or code.costs_padding
 
+    def check(self) -> None:
+        for tower in TOWERS:
+            self._tower(tower).check()
+
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """As the side's tower does; the columns' names say which tower they are for."""
         items = self._tower(side).tokenise(texts, side)

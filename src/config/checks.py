@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -71,11 +71,19 @@ def _check(key: str, value: Any, kind: Any) -> None:
         check_keys(f"{key}.", value, located(value["_target_"]))
     elif isinstance(value, Mapping) and (of := section(kind)):
         check_keys(f"{key}.", value, of)
+    elif isinstance(value, Mapping) and (inside := _each(kind)) is not Any:
+        for name, item in value.items():
+            _check(f"{key}.{name}", item, inside)
     elif _builds(value):
         for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             _check(f"{key}.{name}", item, Any)
     else:
         check_value(key, value, kind)
+
+
+def _each(kind: Any) -> Any:
+    """What each value of a mapping is; Any for what is none."""
+    return get_args(kind)[1] if get_origin(kind) is Mapping and get_args(kind) else Any
 
 
 def _builds(value: Any) -> bool:

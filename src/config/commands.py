@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from src.config.indexes import Index, Search, Serve
 from src.config.schema import Lang, Seed, Train
 from src.config.types import Count, Jaccard, Node, NotNegative, Positive, Whole
 
@@ -217,4 +218,7 @@ COMMANDS = {
     "mine": Mine,
     "benchmark": Benchmark,
     "export": Export,
+    "index": Index,
+    "search": Search,
+    "serve": Serve,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra.utils import instantiate
@@ -11,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.build import build_estimator, build_loss, compile_encoder
 from src.config.targets import CONF
-from src.config.types import Count, NotNegative, Whole, check_value
+from src.config.types import Count, NotNegative, Positive, Whole, check_value
 from src.errors import InputError, nearest
+from src.mined import check_mined
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator
 
@@ -24,6 +26,10 @@ NARROWER: dict[str, Any] = {
     "log_every_n_steps": Count,
     "gradient_clip_val": NotNegative | None,
     "reload_dataloaders_every_n_epochs": Whole,
+    "max_steps": Literal[-1] | Count,
+    "limit_train_batches": Positive | None,
+    "limit_test_batches": Positive | None,
+    "val_check_interval": Positive | str | None,
 }
 # What the code tells Lightning itself, and where it is chosen if it can be.
 SET_ELSEWHERE = {
@@ -47,6 +53,8 @@ def check_training(cfg: DictConfig) -> None:
     check_estimator(cfg, build_estimator(cfg, loss))
     with torch.device("meta"):  # an encoder without its weights: constructors read nothing
         encoder = instantiate(cfg.backbone.encoder)
+    if cfg.checkpoint is None:  # which brings what its encoder needs
+        encoder.check()
     compile_encoder(encoder, cfg.trainer.get("compile", False))
     if cfg.data.positives == "query" and getattr(encoder, "dropout", None) == 0:
         raise InputError(
@@ -71,6 +79,8 @@ def check_trainer(cfg: DictConfig) -> None:
                 f"trainer.{key}={str(trainer[key]).lower()} leaves no checkpoint to test: leave it out, and take "
                 "experiment=smoke for a quick trial"
             )
+    if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1 and trainer.get("max_time") is None:
+        raise InputError("nothing would end the training: found trainer.max_epochs=null; set a number of 1 or more")
     epochs, every = trainer.get("max_epochs"), trainer.get("check_val_every_n_epoch")
     unseen = epochs is not None and every is not None and every > epochs
     if unseen or trainer.get("limit_val_batches") == 0:
@@ -102,15 +112,20 @@ def check_one_device(trainer: DictConfig) -> None:
 
 def check_paths(cfg: DictConfig) -> None:
     """The files and folders that are named are there, or can be made."""
-    if cfg.checkpoint is not None and not Path(cfg.checkpoint).is_file():
-        raise InputError(
-            f"checkpoint {cfg.checkpoint} does not exist: give the path of a .ckpt file (see DIR/checkpoints of a run)"
-        )
-    mined = cfg.negatives.get("mined")
-    if mined is not None and not Path(mined).expanduser().is_file():
-        raise InputError(f"negatives.mined={mined} does not exist: make it with python -m src.mine run=DIR out={mined}")
-    if cfg.cache is not None and Path(cfg.cache).expanduser().exists() and not Path(cfg.cache).expanduser().is_dir():
-        raise InputError(f"cache={cfg.cache}: expected a folder or nothing there yet, found a file; choose another")
+    if cfg.checkpoint is not None:
+        path = Path(cfg.checkpoint)
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise InputError(f"checkpoint {path} {what}: give the path of a .ckpt file (see DIR/checkpoints of a run)")
+        if not zipfile.is_zipfile(path):  # what torch.save writes
+            raise InputError(f"checkpoint {path} is no checkpoint of this project: give a .ckpt file of src.train")
+    if (mined := cfg.negatives.get("mined")) is not None:
+        check_mined(mined)
+    if cfg.cache is not None:
+        folder = Path(cfg.cache).expanduser()
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"cache={cfg.cache}: expected a folder or nothing there yet, found a file; choose another")
 
 
 def check_batching(cfg: DictConfig) -> None:
@@ -141,7 +156,8 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
             )
         given = Path(part.checkpoint).expanduser() if part.checkpoint else None
         # Neither there nor what a name on the hub looks like.
-        if given and not given.exists() and (given.suffix == ".ckpt" or given.is_absolute() or len(given.parts) > 2):
+        is_path = given and (given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/")
+        if given and not given.exists() and (is_path or given.suffix == ".ckpt"):
             raise InputError(
                 f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
                 "sentence encoder (a folder or a hub name)"

@@ -16,26 +16,34 @@ from src.config.commands import COMMANDS
 from src.config.targets import CONF, located
 from src.config.types import described, section, shown
 
-USAGE = """\
-usage: python -m src.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
-
---help with options shows their keys, as in loss=bce --help; --help loss data shows those of loss and data alone.
+USAGE = "usage: python -m src.{command} [GROUP=OPTION ...] [KEY=VALUE ...]"
+MORE = """
+--help with options shows their keys, as in {option} --help; --help {group} shows the keys of {group} alone.
 --cfg job prints the configuration; -m KEY=A,B runs a grid."""
+KEYS_ALONE = "usage: python -m src.{command} [KEY=VALUE ...]"
 COLUMN = 52  # where types begin
 EXTRA = {"experiment": "a complete recipe", "sweep": "a grid of runs, with -m"}
 
 
-def text(command: str, cfg: DictConfig, choices: Mapping[str, str | None], only: Sequence[str] = ()) -> str:
+def text(
+    command: str, cfg: DictConfig, choices: Mapping[str, str | None], only: Sequence[str] = (), usage: str = ""
+) -> str:
     """The help of a command, for the configuration that its command line composes.
 
     Args:
         choices: the option of each group that the configuration has.
         only: the beginnings of keys to show; none: all.
+        usage: how it is typed, where that is not as everywhere.
     """
     of = COMMANDS[command]
     width = min(120, max(80, shutil.get_terminal_size((120, 40)).columns))
     about = {key: item.about for key, item in arguments(of).items()} | EXTRA
-    lines = [of.__doc__.splitlines()[0], "", USAGE.format(command=command), "", "Groups (*: the option in use)"]
+    usage = usage or (f"{USAGE}\n{MORE}" if choices else KEYS_ALONE)
+    group = next(iter(sorted(choices, key=[*about].index)), "")
+    option = f"{group}={_options(group, None).split()[0]}" if group else ""
+    usage = usage.format(command=command, group=group, option=option)
+    lines = [of.__doc__.splitlines()[0], "", usage, *_examples(command)]
+    lines += ["", "Groups (*: the option in use)"] if choices else []
     for group in sorted(choices, key=[*about].index):
         lines += [f"  {group:<12}{about[group]}", *_wrapped(_options(group, choices[group]), width, 14)]
     first = ""
@@ -49,6 +57,13 @@ def text(command: str, cfg: DictConfig, choices: Mapping[str, str | None], only:
         lines += [f"  {f'{key}={value}':<{COLUMN - 3}} {kind[0].strip()}", *kind[1:]]
         lines += _wrapped(item.about, width, 6)
     return "\n".join(lines)
+
+
+def _examples(command: str) -> list[str]:
+    """Of the comment that its yaml begins with."""
+    said = (CONF / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    typed = [line.removeprefix("# ") for line in said if line.startswith("# python -m")]
+    return ["", *(f"  {line}" for line in typed)] if typed else []
 
 
 def keys(prefix: str, node: DictConfig, of: Callable[..., Any]) -> Iterator[tuple[str, str, Argument]]:

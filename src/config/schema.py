@@ -6,6 +6,7 @@ field here, and a sentence under `Args:`; an option of a group needs nothing her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -199,7 +200,7 @@ class Train:
     corpus: Node
     batching: Node
     trainer: Node
-    logger: Node
+    logger: Mapping[str, Node]
     sweep: Annotated[Node, Sweep]
     model: Annotated[Node, Model]
     optimizer: Annotated[Node, Optimizer]

@@ -25,6 +25,7 @@ Node = Mapping[
 ]  # keys below a key: arguments of its `_target_`, or of the class that Annotated[Node, ...] names
 
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "text", type(None): "null"}
+OBJECT = "what a _target_ builds"
 # true is no 1, "1" is no 1, and 1 is a number
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
@@ -47,7 +48,9 @@ def check_value(key: str, value: Any, kind: Any) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError:
-        hint = nearest(value, choices(kind)) if isinstance(value, str) else ""
+        valid = choices(kind)
+        wrong = [item for item in (value if isinstance(value, list) else [value]) if item not in valid]
+        hint = nearest(wrong[0], valid) if wrong and isinstance(wrong[0], str) else ""
         raise InputError(f"{key}: expected {described(kind)}, found {shown(value)}{hint}") from None
 
 
@@ -69,8 +72,11 @@ def described(kind: Any) -> str:
 def _words(kind: Any) -> Iterator[str]:
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        plain = [word for member in get_args(kind) for word in _words(member) if word != "an object"]
-        yield from sorted(plain or ["an object"], key="null".__eq__)  # null last
+        members = get_args(kind)
+        lists = [member for member in members if any(inside in members for inside in get_args(member))]
+        plain = [word for member in members if member not in lists for word in _words(member) if word != OBJECT]
+        plain += ["a list of these"] if lists else []
+        yield from sorted(plain or [OBJECT], key="null".__eq__)  # null last
     elif origin is Annotated:
         yield described(get_args(kind)[0]) + _range(kind.__metadata__)
     elif origin is Literal:
@@ -86,7 +92,7 @@ def _words(kind: Any) -> Iterator[str]:
         inside = [item for item in get_args(kind) if item is not ...]
         yield f"a list of {described(inside[0])}" if inside else "a list"
     else:
-        yield "an object"  # which a `_target_` gives
+        yield OBJECT
 
 
 def _range(bounds: tuple[Any, ...]) -> str:

@@ -1,3 +1,8 @@
-"""The languages that can be harvested, by name alone: their grammars take a while to import."""
+"""Languages that can be harvested, and files that can be left out, by name alone: grammars take a while to import."""
 
-NAMES = ("python", "java", "javascript", "php", "ruby", "go")
+from typing import Literal, get_args
+
+Language = Literal["python", "java", "javascript", "php", "ruby", "go"]
+NAMES: tuple[str, ...] = get_args(Language)
+Skipped = Literal["vendored", "tests", "generated", "minified"]
+REASONS: tuple[str, ...] = get_args(Skipped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from src.errors import InputError, nearest
 from src.harvester.names import NAMES
@@ -11,7 +11,8 @@ from src.harvester.names import NAMES
 if TYPE_CHECKING:
     from src.indexing.model import Model
 
-FUSIONS = ("none", "rrf")
+Fusion = Literal["none", "rrf"]
+FUSIONS: tuple[str, ...] = get_args(Fusion)
 MOST = 1000  # answers to a query
 LONGEST_QUERY = 10_000  # characters
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from src.errors import InputError, nearest
 from src.harvester.languages import LANGUAGES
+from src.harvester.names import REASONS
 from src.harvester.trees import SourceFile, Tree, find_trees, reason_to_skip, walk
 
-REASONS = ("vendored", "tests", "generated", "minified")
 LANGUAGE_OF = {suffix: language for language in LANGUAGES.values() for suffix in language.suffixes}
 
 

@@ -9,12 +9,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
 from src.cli import quiet_libraries
-from src.errors import InputError
+from src.errors import InputError, nearest
 from src.inspection.tables import print_tables
 from src.report.cells import CHOICES, cells
 from src.report.compare import Comparison, compare
@@ -32,7 +33,7 @@ WIDTH = 160  # of a table in a file or a pipe
 
 def main(arguments: list[str] | None = None) -> int:
     description, _, epilog = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(prog="python -m src.report", description=description, epilog=epilog)
+    parser = Parser(prog="python -m src.report", description=description, epilog=epilog)
     parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders that hold some")
     parser.add_argument("--to", type=Path, metavar="DIR", help="where the files go (default: report in the first one)")
     parser.add_argument(
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--choose",
-        choices=CHOICES,
+        metavar=f"{{{','.join(CHOICES)}}}",
         default=CHOICES[0],
         help="hyper-parameters of a row: those with the best val/mrr (valid, the default), or each in a row of its own",
     )
@@ -52,9 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the differences (.png, .svg, .pdf)")
-    given = parser.parse_args(arguments)
     quiet_libraries()
     try:
+        given = parser.parsed(arguments)
+        check(given)
         runs, left_out = find_runs(given.runs)
         if not runs:
             also = "".join(f"; {run.path} is not: {run.why}" for run in left_out[:1])
@@ -69,6 +71,34 @@ def main(arguments: list[str] | None = None) -> int:
     show(comparisons, left_out, given.markdown)
     print(f"page: {relative(folder.resolve() / 'report.html')}", file=sys.stderr)
     return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Whose mistakes are one line as everywhere, with the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+    def parsed(self, arguments: list[str] | None) -> argparse.Namespace:
+        given, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            near = nearest(unknown[0].partition("=")[0], flags) or f"; there are {', '.join(flags)}"
+            raise InputError(f"{unknown[0]} is no flag{near}")
+        return given
+
+
+def check(given: argparse.Namespace) -> None:
+    """Raises InputError for what can be known before a run is read."""
+    if given.choose not in CHOICES:
+        near = nearest(given.choose, CHOICES)
+        raise InputError(f"--choose: expected {' or '.join(CHOICES)}, found {given.choose!r}{near}")
+    for path in given.runs:
+        if not path.exists():
+            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError(
+                f"{path} does not exist: give run directories, or folders of them{nearest(path.name, beside)}"
+            )
 
 
 def write(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], to: Path, no_texts: bool = False) -> Path:

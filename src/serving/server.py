@@ -9,9 +9,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import AF_INET, AF_INET6
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl, urlsplit
 
+from src.config.indexes import Host
 from src.errors import InputError
 from src.pages import render
 from src.serving.answers import Answers
@@ -22,7 +23,7 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-HOSTS = ("127.0.0.1", "localhost", "::1")
+HOSTS: tuple[str, ...] = get_args(Host)
 HEADERS = {
     # Scripts and styles are the files above; what was indexed is text to the page, and nothing else would be run.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -35,15 +36,11 @@ HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Raises InputError where the port is taken or the address is not this machine's own."""
+    """Raises InputError where the port is taken. `host` is one of HOSTS, which the configuration's check sees to."""
 
     daemon_threads = True
 
     def __init__(self, answers: Answers, host: str, port: int) -> None:
-        if host not in HOSTS:
-            raise InputError(f"expected host={'|'.join(HOSTS)}, found {host!r}: the page is for this machine alone")
-        if type(port) is not int or not 0 <= port < 2**16:
-            raise InputError(f"expected port=0 to 65535, found {port!r}")
         self.answers = answers
         self.address_family = AF_INET6 if host == "::1" else AF_INET
         try:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from src import launch
 from src.errors import InputError, nearest
@@ -118,11 +118,26 @@ class Grid(BasicSweeper):
     def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
         """Named by those of the job's overrides that decide something, and the hash of all that does."""
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        self._check(cfg, job)
         told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
         if not cells.reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
         return f"{said}_{cells.fingerprint(cells.decisive(cfg))}"
+
+    @staticmethod
+    def _check(cfg: DictConfig, job: Sequence[str]) -> None:
+        """Raises InputError, before the first cell runs, for keys and values that no cell could run with."""
+        from src.config.checks import check  # here, since a sweep may have nothing to run
+
+        command = cfg.hydra.job.config_name
+        cfg = cfg.copy()
+        with open_dict(cfg):
+            del cfg["hydra"]
+        try:
+            check(cfg, command)
+        except InputError as error:
+            raise InputError(f"{error} (in the cell {' '.join(job)})") from None
 
     def _folder(self, chosen: Sequence[Override], axes: set[str]) -> Path:
         """The sweep's directory: hydra.sweep.dir where it was given, else named by the grid and what is fixed."""

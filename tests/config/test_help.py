@@ -28,5 +28,7 @@ def test_the_options_of_another_group_are_shown():
 
 def test_keys_that_were_not_asked_for_are_shown():
     text = help_text("train", ["optimizer"])
-    keys = [line.split("=")[0].strip() for line in text.splitlines() if line.startswith("  ") and "=" in line]
+    keys = [
+        line.split("=")[0].strip() for line in text.splitlines() if line.startswith("  ") and "=" in line.split()[0]
+    ]
     assert keys == ["optimizer.learning_rate", "optimizer.weight_decay", "optimizer.warmup"]

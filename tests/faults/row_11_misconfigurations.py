@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from src.report import __main__ as report
 from tests.commands import QUICK, run_command
 from tests.doubles import write_corpus
 from tests.faults.harness import Fault, scratch
+from tests.indexing import light_commands
 
-TITLE = "40 misconfigurations: typos, wrong types, contradictions, over every group"
+TITLE = "100 misconfigurations: typos, wrong types, contradictions, over every group"
 PROMISE = "one line with key, value and the nearest valid name, before any data is read"
-FULL = 40
+FULL = 100
 
 # overrides of src.train on a small corpus, and what the one line must hold
 TRAIN = [
@@ -68,6 +71,37 @@ TRAIN = [
     ("+trainer.fast_dev_run=true", ("trainer.fast_dev_run=true", "experiment=smoke")),
     ("data.positives=query loss=infonce", ("data.positives=query", "backbone.encoder.dropout")),
     ("corpus.batches=mixd lang=all", ("corpus.batches", "'mixed'")),
+    # words that are no KEY=VALUE, or say something else than was meant
+    ("seed", ("'seed'", "KEY=VALUE")),
+    ("=3", ("'=3'", "no key")),
+    ("cache=", ("cache=", "cache=null")),
+    ("seed=1,2", ("seed=1,2", "add -m")),
+    ("loss=null", ("loss=null", "soft_infonce")),
+    ("lang=[python,go]", ("lang=[python,go]", "-m lang=python,go")),
+    ("loss=bce.yaml", ("loss=bce.yaml", "'bce'")),
+    ("corpus.root=~/data", ("corpus.root=~/data", "quoted")),
+    ("loss.alpha=[1", ("loss.alpha=[1", "a bracket is never closed")),
+    ("--mutlirun", ("--mutlirun", "'--multirun'")),
+    ("--config-name=eval", ("--config-name", "conf/train.yaml")),
+    ("batching.group=4", ("batching.group", "batching=similar", "batching=random")),
+    ("+seed=3", ("+seed=3", "type seed=3")),
+    ("~loss", ("~loss", "soft_infonce")),
+    ("backbone=two_towers backbone.query=codebert", ("backbone.query", "backbone@backbone.query=codebert")),
+    ("seed=${sed}", ("seed", "'sed'")),
+    ("-m seed=1,a", ("seed", "a whole number", "'a'", "seed=a")),
+    # parts that are nothing, and paths that lead elsewhere
+    ("weights=mixture weights.parts.simcse=null", ("weights.parts.simcse", "null")),
+    ("logger.csv=null", ("logger.csv", "null")),
+    ("checkpoint=ROOT", ("checkpoint", "is a folder")),
+    ("checkpoint=ROOT/python/train.jsonl", ("checkpoint", "no checkpoint of this project")),
+    ("negatives.mined=ROOT/python/train.jsonl", ("train.jsonl:1", "'train'")),
+    ("cache=ROOT/python/train.jsonl/below", ("cache=", "found a file")),
+    ("backbone=hf backbone.name=nowhere/at/all", ("backbone.name='nowhere/at/all'", "no such folder")),
+    ("trainer.devices=0", ("trainer.devices=0", "1 or more")),
+    ("trainer.accelerator=tpu", ("trainer.accelerator='tpu'", "auto")),
+    ("trainer.max_steps=0", ("trainer.max_steps", "1 or more", "0")),
+    ("trainer.max_epochs=null", ("trainer.max_epochs=null", "1 or more")),
+    ("+trainer.limit_test_batches=0", ("trainer.limit_test_batches", "above 0", "0")),
 ]
 OTHERS = [
     ("eval", "run=nowhere", ("nowhere", "does not exist")),
@@ -76,6 +110,32 @@ OTHERS = [
     ("harvest", "lang=go out=x workers=-1", ("workers", "0 or more", "-1")),
     ("corpus_report", "near=1.5", ("near", "up to 1", "1.5")),
     ("inspect_weights", "estimators=[bm52]", ("estimators", "'bm25'")),
+    ("index", "root=x", ("root", "'roots'")),
+    ("index", "batch_size=0", ("batch_size", "1 or more", "0")),
+    ("index", "skip=[test]", ("skip", "'tests'")),
+    ("export", "fromat=hf", ("fromat", "'format'")),
+    ("export", "private=maybe", ("private", "true or false", "'maybe'")),
+    ("export", "run=nowhere", ("nowhere", "does not exist")),
+    ("mine", "per_qery=3", ("per_qery", "'per_query'")),
+    ("mine", "depth=0", ("depth", "1 or more", "0")),
+    ("mine", "weights=bm52", ("bm52", "'bm25'")),
+    ("benchmark", "corpus.rot=x", ("corpus.rot", "'corpus.root'")),
+    ("benchmark", "corpus.text=token", ("corpus.text", "'tokens'")),
+    ("dashboard", "projct=x", ("projct", "'project'")),
+    ("dashboard", "timeout=soon", ("timeout", "a number above 0", "'soon'")),
+]
+# entry points without Hydra
+LIGHT = [
+    ("search", "file indx=x", ("indx", "'index'")),
+    ("search", "file index=x top=0", ("top", "1 or more", "0")),
+    ("search", "file index=x fusion=rff", ("fusion", "'rrf'")),
+    ("search", "file --jsn", ("--jsn", "'--json'")),
+    ("serve", "inde=x", ("inde", "'index'")),
+    ("serve", "index=x port=70000", ("port", "below 65536", "70000")),
+    ("serve", "index=x host=0.0.0.0", ("host", "127.0.0.1", "'0.0.0.0'")),
+    ("report", "--choose vaild nowhere", ("vaild", "'valid'")),
+    ("report", "nowhere", ("nowhere",)),
+    ("report", "--basline bm25 nowhere", ("--basline", "'--baseline'")),
 ]
 
 
@@ -84,9 +144,12 @@ def run(full: bool) -> Iterator[Fault]:
         root = write_corpus(folder / "corpus")
         small = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
         for typed, words in TRAIN if full else TRAIN[::7]:
-            yield fault(folder, "train", [*small, *typed.split()], typed, words)
+            given = [word.replace("ROOT", str(root)) for word in typed.split()]
+            yield fault(folder, "train", [*small, *given], typed, words)
         for command, typed, words in OTHERS if full else OTHERS[::3]:
             yield fault(folder, command, typed.split(), f"{command} {typed}", words)
+        for command, typed, words in LIGHT if full else LIGHT[::3]:
+            yield light_fault(command, typed, words)
 
 
 def fault(folder: Path, command: str, overrides: list[str], name: str, words: tuple[str, ...]) -> Fault:
@@ -100,6 +163,37 @@ def fault(folder: Path, command: str, overrides: list[str], name: str, words: tu
             result = run_command(command, folder / "run", *overrides)
         except Exception as error:  # a traceback is no line
             return Fault(name, False, f"{type(error).__name__}: {error}")
-    said = result.errors.strip()
-    good = result.status == 2 and len(said.splitlines()) == 1 and all(word in said for word in words)
-    return Fault(name, good and not any(reader.called for reader in readers), f"status {result.status}: {said}")
+    read = any(reader.called for reader in readers)
+    return judged(name, result.status, result.errors, words, read)
+
+
+def light_fault(command: str, typed: str, words: tuple[str, ...]) -> Fault:
+    """The same, of an entry point that is not Hydra's."""
+    try:
+        if command == "report":
+            status, said = reported(typed.split())
+        else:
+            status, _, said = light_commands.typed(
+                command, *typed.split(), words="query" if command == "search" else None
+            )
+    except Exception as error:
+        return Fault(f"{command} {typed}", False, f"{type(error).__name__}: {error}")
+    return judged(f"{command} {typed}", status, said, words)
+
+
+def reported(arguments: list[str]) -> tuple[int, str]:
+    """Status and errors of python -m src.report."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        try:
+            status = report.main(arguments)
+        except SystemExit as stop:
+            status = stop.code
+    return status, errors.getvalue()
+
+
+def judged(name: str, status: int, errors: str, words: tuple[str, ...], read: bool = False) -> Fault:
+    """Survived: exit status 2, and nothing but one line that holds all the words."""
+    said = errors.strip()
+    good = status == 2 and len(said.splitlines()) == 1 and all(word in said for word in words) and not read
+    return Fault(name, good, f"status {status}{', and data was read' if read else ''}: {said}")

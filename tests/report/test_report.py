@@ -18,6 +18,23 @@ def test_a_folder_without_runs_is_an_empty_page(tmp_path, capsys):
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--choose", "vaild"], "--choose: expected valid or each, found 'vaild'; did you mean 'valid'?"),
+        (["--basline", "bm25"], "--basline is no flag; did you mean '--baseline'?"),
+        (["--baseline", "infonec"], "--baseline: expected one of the rows"),
+        (["nowhere"], "nowhere does not exist: give run directories, or folders of them"),
+        (["--to"], "argument --to: expected one argument"),
+    ],
+)
+def test_a_mistake_takes_more_than_a_line(root, arguments, message, capsys):
+    assert main([str(root), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {message}")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("options", [[], ["--markdown"]])
 def test_the_table_leaves_out_the_pool(root, options, capsys):
     assert main([str(root), *options]) == 0

@@ -181,6 +181,13 @@ def test_a_word_that_means_nothing_runs_something(sweep, word):
     assert sweep.executed() == []
 
 
+def test_a_value_that_no_cell_could_run_with_is_found_in_the_last_one(sweep):
+    result = sweep.type("data.batch_size=16,32,many")
+    assert result.status == 2
+    assert "data.batch_size: expected a whole number of 2 or more, found 'many' (in the cell" in result.errors
+    assert sweep.executed() == []
+
+
 def test_a_grid_without_m_is_one_run(tmp_path):
     result = run_command("train", tmp_path, "sweep=losses_by_estimators", "logger=csv")
     assert result.status == 2
