@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gc
 import multiprocessing
 import os
 import signal
@@ -69,6 +70,7 @@ def start(work: Path, said: Path, overrides: tuple[str, ...], before: Callable[[
         os._exit(status)
 
     work.mkdir(parents=True, exist_ok=True)
+    gc.collect()  # a loader of this process that is found dead in the other one complains there
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     return Started(process, said)
