@@ -9,35 +9,37 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from src.loggers.forgiving import ID
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train, wait_for
 
-TITLE = "10 SIGTERM / SIGUSR1 to a run, in its steps, validations, preparations and test"
-PROMISE = (
-    "saved at a step boundary within 30 s, exit status 75, status interrupted; the same command goes on, same ranks"
-)
-FULL = 10
+TITLE = "12 SIGTERM / SIGUSR1 to a run, in its steps, validations, preparations and test"
+PROMISE = "saved at a step boundary within 30 s, status 75; the same command goes on: same ranks, directory and W&B run"
+FULL = 12
 SECONDS = 30.0
 
 
 def run(full: bool) -> Iterator[Fault]:
-    cases = [(number, place) for place in PLACES for number in (signal.SIGTERM, signal.SIGUSR1)]
+    cases = [(number, place, "csv") for place in PLACES for number in (signal.SIGTERM, signal.SIGUSR1)]
+    cases += [(signal.SIGTERM, "in a step", "wandb"), (signal.SIGUSR1, "in the test", "wandb")]
     if not full:
         cases = cases[:1]
     with scratch() as folder:
         given = command(folder)
         assert train(folder / "whole", *given).status == 0
         ranks = (folder / "whole" / "test_ranks.csv").read_bytes()
-        for i, (number, place) in enumerate(cases):
-            name = f"{number.name} {place}"
+        for i, (number, place, logger) in enumerate(cases):
+            name = f"{number.name} {place}" + (", with W&B" if logger == "wandb" else "")
             try:
-                stopped(folder / str(i), given, number, place, ranks)
+                run = stopped(folder / str(i), (*given, f"logger={logger}"), number, place, ranks)
+                check_continued(run, logger)
                 yield Fault(name, True)
             except AssertionError as error:
                 yield Fault(name, False, str(error))
 
 
-def stopped(work: Path, given: tuple[str, ...], number: signal.Signals, place: str, ranks: bytes) -> None:
+def stopped(work: Path, given: tuple[str, ...], number: signal.Signals, place: str, ranks: bytes) -> Path:
+    """The run directory of a command that was stopped there and typed again."""
     mark = work.parent / f"{work.name}.mark"
     attempt = start(work, work.parent / f"{work.name}.txt", given, lambda: wait_at(place, mark))
     assert wait_for(mark.exists, attempt), f"never got there: {attempt.text()}"
@@ -57,6 +59,15 @@ def stopped(work: Path, given: tuple[str, ...], number: signal.Signals, place: s
     assert saved is None or f"after step {saved:,}" in said, f"saved after step {saved}, then: {said}"
     assert len(list(work.glob("outputs/*/*/status.json"))) == 1
     assert (run / "test_ranks.csv").read_bytes() == ranks, "other ranks"
+    return run
+
+
+def check_continued(run: Path, logger: str) -> None:
+    """Both attempts are parts of the same run of W&B, which was offline."""
+    if logger != "wandb":
+        return
+    ids = [part.name.rpartition("-")[2] for part in sorted(run.glob("wandb/offline-run-*"))]
+    assert ids == [(run / ID).read_text().strip()] * 2, f"W&B's runs are {ids}"
 
 
 def check_saved(run: Path, attempt: Started, place: str) -> int | None:
