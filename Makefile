@@ -20,9 +20,10 @@ test-slow: .venv/dev.done  ## the slow tests too
 faults: .venv/dev.done  ## injects faults, prints which were survived: make faults ARGS="2 5" (rows)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-lint: .venv/dev.done  ## ruff: lint and format
+lint: .venv/dev.done  ## style (ruff), the layers of src/ (import-linter) and types (mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 format: .venv/dev.done  ## ruff: mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from src import cli
-from src.benchmarking import hub, local
-from src.build import restore_module
+from src.analysis.benchmarks import local, mteb
 from src.config.checks import check
 from src.config.targets import from_outside
-from src.eval import checkpoint_path, with_data_of
-from src.restoring import load_checkpoint
-from src.rundir import RunDirectory, environment, relative
-from src.summary import print_facts
+from src.runs.directory import RunDirectory, environment, relative
+from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
+from src.training.build import restore_module
+from src.utils.console import print_facts
 
 WIDTH = 120  # of a table in a file or a pipe
 
@@ -36,8 +35,8 @@ def main(cfg: DictConfig) -> None:
     text = local.text_of(cfg.corpus.text, trained)
     there = []
     if not here:
-        hub.reachable()
-        there = hub.chosen(cfg.tasks)
+        mteb.reachable()
+        there = mteb.chosen(cfg.tasks)
     own = RunDirectory(HydraConfig.get().runtime.output_dir)
     with own.recording():
         module = restore_module(trained, checkpoint, path).eval()
@@ -48,7 +47,7 @@ def main(cfg: DictConfig) -> None:
             own.write_json("benchmark.json", {result.task.name: result.flat() for result in results})
             show(results)
         else:
-            scores = hub.evaluate(module, there, own.path / "mteb", trained.data.eval_batch_size)
+            scores = mteb.evaluate(module, there, own.path / "mteb", trained.data.eval_batch_size)
             own.write_json("benchmark.json", scores)
             print_facts({name: f"{found['main_score']:.4f} (mteb's main score)" for name, found in scores.items()})
         print_facts({"checkpoint": str(relative(Path(path))), "run": str(relative(own.path))})

@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,14 +18,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src import launch, resume
-from src.allocator import keep_freed_memory
 from src.config.overrides import check_overrides, composed, explained
 from src.config.targets import CONF, check_words
-from src.errors import InputError, Preempted, PrunedError, is_interrupt
-from src.signals import SAVED_BEFORE, WATCH
-from src.sweeps import gpus, stopping
-from src.sweeps.cells import claimed
+from src.runs import resume
+from src.runs.identity import claimed
+from src.runtime import gpu_slots, launch
+from src.runtime.allocator import keep_freed_memory
+from src.runtime.quiet import quiet_libraries
+from src.runtime.signals import SAVED_BEFORE, WATCH
+from src.sweeps import stopping
+from src.utils.errors import InputError, Preempted, PrunedError, is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         swept = job.mode == RunMode.MULTIRUN
         if swept:
             quiet_libraries()  # a launcher may have started this process
-            if gpu := gpus.take_one(job.launcher):
+            if gpu := gpu_slots.take_one(job.launcher):
                 log.info("GPU %s of this machine is this process's", gpu)
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
@@ -194,20 +195,3 @@ def help_text(config_name: str, words: Sequence[str]) -> str:
     with open_dict(cfg):
         del cfg["hydra"]
     return text(config_name, cfg, choices, only=[word for word in words if "=" not in word])
-
-
-def quiet_libraries() -> None:
-    """Silences advice that does not apply here; errors and real warnings pass."""
-    for name in ("lightning.pytorch", "lightning.fabric"):  # devices found, tips
-        logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # tokenisers run in loader workers
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # num_workers is a measured choice
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # limit_train_batches
-    # The module gathers before it measures, so that every device logs the same.
-    warnings.filterwarnings("ignore", message=".*It is recommended to use .*sync_dist=True.*")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory .* exists.*")  # it is the run directory
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
-    warnings.filterwarnings(
-        "ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*"
-    )  # lightning's own
-    warnings.filterwarnings("ignore", message=".*lr_scheduler.step\\(\\).*optimizer.step\\(\\).*")

@@ -7,14 +7,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from src import cli
+from src.analysis.corpus.measure import survey, together
+from src.analysis.corpus.page import page
+from src.analysis.corpus.tables import print_survey
 from src.config.checks import check
 from src.corpora.base import Corpus
 from src.corpora.multilanguage import MultiLanguageCorpus
-from src.rundir import RunDirectory, environment, relative
-from src.summary import pool_facts, print_facts
-from src.survey.measure import survey, together
-from src.survey.page import page
-from src.survey.tables import print_survey
+from src.metrics.summary import pool_facts
+from src.runs.directory import RunDirectory, environment, relative
+from src.utils.console import print_facts
 
 
 def main(cfg: DictConfig) -> None:

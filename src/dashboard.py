@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 
 from src import cli
 from src.config.checks import check
-from src.errors import InputError, first_line
-from src.loggers.forgiving import STEP
-from src.loggers.server import absence, has_key
-from src.summary import print_facts
+from src.loggers.server_probe import absence, has_key
+from src.loggers.wandb import STEP
+from src.utils.console import print_facts
+from src.utils.errors import InputError, first_line
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
-from src.batching import Batching, EpochOrder, OneLanguageOrder, RandomBatches, TrainLoader
-from src.by_rows import matrix
 from src.corpora.base import Corpus, Pair, Split
-from src.devices import LeadersOrder, Share, is_sharded, loader_workers
-from src.errors import InputError, nearest
-from src.loading import PairBatch, copied, numbered, text_loader
-from src.mined import Mined, read_mined
-from src.parts import Cut, token_budget, whole_number
-from src.signals import only_of_parent
-from src.tokenised import tokenised
+from src.data.collate import PairBatch, copied, numbered, text_loader
+from src.data.length_buckets import Cut, token_budget, whole_number
+from src.data.mined_negatives import Mined, read_mined
+from src.data.samplers import Batching, EpochOrder, LeadersOrder, OneLanguageOrder, RandomBatches, TrainLoader
+from src.data.token_cache import tokenised
+from src.runtime.distributed import Share, is_sharded, loader_workers
+from src.runtime.signals import only_of_parent
+from src.utils.errors import InputError, nearest
+from src.utils.lazy_matrix import matrix
 from src.weights.base import Estimator
 
 POSITIVES = ("code", "query")

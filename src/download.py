@@ -19,8 +19,8 @@ from src.config.checks import check
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.fetch import Fetcher, Remote
 from src.corpora.sources import Source, read_url_lists
-from src.errors import InputError
-from src.summary import print_facts
+from src.utils.console import print_facts
+from src.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 

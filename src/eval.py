@@ -9,18 +9,17 @@ import lightning as L
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from src import cli
-from src.build import build_data, restore_module
-from src.config.checks import check, check_part
+from src.config.checks import check
 from src.config.targets import from_outside
 from src.corpora.base import Corpus, Split
-from src.errors import InputError
 from src.metrics.retrieval import summarize
-from src.restoring import best_checkpoint, load_checkpoint
-from src.rundir import RunDirectory, environment, read_ranks, relative
-from src.summary import by_language, lexical_baseline, pool_facts, prefixed, print_table
+from src.metrics.summary import by_language, lexical_baseline, pool_facts, prefixed, print_table
+from src.runs.directory import RunDirectory, environment, read_ranks, relative
+from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
+from src.training.build import build_data, restore_module
 
 
 def main(cfg: DictConfig) -> float:
@@ -56,42 +55,6 @@ def main(cfg: DictConfig) -> float:
         }
         print_table(rows, {}, facts, relative(out.path))
     return metrics["test/mrr"]
-
-
-def checkpoint_path(cfg: DictConfig) -> Path:
-    """checkpoint=FILE, else the best checkpoint of run=DIR."""
-    if cfg.checkpoint is not None:
-        return Path(cfg.checkpoint)
-    if cfg.run is None:
-        raise InputError("nothing to evaluate: expected run=DIR (a finished run's directory) or checkpoint=FILE")
-    run = Path(cfg.run)
-    if not run.is_dir():
-        raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
-    return best_checkpoint(run)
-
-
-def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:
-    """The run's configuration, with the corpus, language, cache and accelerator that the command line names."""
-    merged = trained.copy()
-    with open_dict(merged):
-        merged.trainer.update(devices=1, num_nodes=1, strategy="auto")  # however many trained it
-        if cfg.accelerator is not None:
-            merged.trainer.accelerator = cfg.accelerator
-        if cfg.get("lang"):
-            merged.lang, merged.choices.lang = cfg.lang, cfg.lang.name
-            merged.corpus.language = cfg.lang.name
-        if cfg.cache is not None:
-            merged.cache = cfg.cache
-            if "cache" in merged.corpus:
-                merged.corpus.cache = cfg.cache
-        if cfg.get("corpus"):
-            corpus = OmegaConf.to_container(cfg.corpus, resolve=False)
-            chosen = OmegaConf.create({"lang": merged.lang, "cache": merged.cache, "corpus": corpus})
-            OmegaConf.resolve(chosen)
-            check_part("corpus", chosen.corpus)
-            merged.corpus = chosen.corpus
-            merged.choices.corpus = HydraConfig.get().runtime.choices["corpus"]
-    return merged
 
 
 def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: RunDirectory) -> np.ndarray:

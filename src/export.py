@@ -11,16 +11,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src import cli
-from src.card import card
 from src.config import checks
-from src.errors import InputError, nearest
-from src.exporting import graph, hub, plain, sentence
-from src.exporting.probes import check
+from src.deploy.export import hf_format, hub, onnx_format, st_format
+from src.deploy.export.parity import check
 from src.module import CodeSearchModule
-from src.restoring import best_checkpoint
-from src.rundir import RunDirectory, relative
-from src.summary import print_facts
-from src.teachers import read_module
+from src.runs.directory import RunDirectory, relative
+from src.runs.model_card import card
+from src.runs.restore import best_checkpoint
+from src.training.build import read_module
+from src.utils.console import print_facts
+from src.utils.errors import InputError, nearest
 
 # What each format needs beside the project's own requirements, and what the hub calls its reader.
 FORMATS = {
@@ -101,29 +101,29 @@ def write(format: str, module: CodeSearchModule, folder: Path) -> float:
     """Writes the folder and reads it back; the largest difference to our embeddings. Raises InputError above 1e-5."""
     what = f"format={format}"
     if format == "hf":
-        encoder = plain.transformer_of(module.encoder, format)
-        plain.write_model(encoder, folder)
-        return check(module, plain.reading(folder, encoder, module.similarity == "cosine"), what)
+        encoder = hf_format.transformer_of(module.encoder, format)
+        hf_format.write_model(encoder, folder)
+        return check(module, hf_format.reading(folder, encoder, module.similarity == "cosine"), what)
     if format == "onnx":
-        graph.write(module, folder)
-        return check(module, graph.reading(module, folder), what)
-    sentence.write(module, folder)
-    return check(module, sentence.reading(folder, sentence.needs_trust(module.encoder)), what)
+        onnx_format.write(module, folder)
+        return check(module, onnx_format.reading(module, folder), what)
+    st_format.write(module, folder)
+    return check(module, st_format.reading(folder, st_format.needs_trust(module.encoder)), what)
 
 
 def described(cfg: DictConfig, run: Path, module: CodeSearchModule, library: str) -> str:
     """The run's model card, with how to load this format."""
     name = cfg.push or "."
     if cfg.format == "hf":
-        encoder = plain.transformer_of(module.encoder, cfg.format)
-        code = plain.snippet(encoder, module.similarity == "cosine", name)
+        encoder = hf_format.transformer_of(module.encoder, cfg.format)
+        code = hf_format.snippet(encoder, module.similarity == "cosine", name)
     elif cfg.format == "onnx":
-        code = graph.snippet(module)
+        code = onnx_format.snippet(module)
     else:
-        code = sentence.snippet(module, name)
+        code = st_format.snippet(module, name)
     where = "" if cfg.push and cfg.format != "onnx" else "In this folder:\n\n"
     tail = ""
-    if cfg.format == "sentence_transformers" and sentence.needs_trust(module.encoder):
+    if cfg.format == "sentence_transformers" and st_format.needs_trust(module.encoder):
         tail = "\n\n`trust_remote_code` runs `tiny_bag.py` of this folder: no module of the library computes this bag."
     return card(run, f"{where}```python\n{code}\n```{tail}", library)
 

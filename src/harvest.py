@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from src.errors import InputError
+from src.utils.console import as_list
+from src.utils.errors import InputError
 
 if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
     from omegaconf import DictConfig
@@ -13,8 +14,8 @@ if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
 def main(cfg: DictConfig) -> None:
     """Plans, harvests, and says what was kept and what was dropped."""
     from src.config import checks
-    from src.harvester.pipeline import harvest, plan
-    from src.harvester.summary import show
+    from src.corpora.harvester.pipeline import harvest, plan
+    from src.corpora.harvester.summary import show
 
     checks.check(cfg, "harvest")
     check(cfg)
@@ -29,11 +30,6 @@ def check(cfg: DictConfig) -> None:
         raise InputError("expected lang=python|java|javascript|php|ruby|go, found none")
     if cfg.out is None:
         raise InputError("expected the folder to write to in out=DIR, found none")
-
-
-def as_list(roots: Any) -> list[str]:
-    """roots=DIR means the same as roots=[DIR]."""
-    return [roots] if isinstance(roots, str) else list(roots or ())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def main(cfg: DictConfig) -> None:
     """Harvests, embeds what is new, switches to the new state, and says what that was."""
     from src.config.checks import check
-    from src.harvest import as_list
-    from src.indexing.build import Options, build
-    from src.indexing.model import Model
-    from src.indexing.summary import show
+    from src.deploy.encoder import Model
+    from src.deploy.index.build import Options, build
+    from src.deploy.index.summary import show
+    from src.utils.console import as_list
 
     check(cfg, "index")
     if cfg.out is None:
@@ -31,7 +31,7 @@ def source_of_model(cfg: DictConfig) -> tuple[str | None, str | None]:
     """run and checkpoint as given, else the checkpoint that made the index."""
     from pathlib import Path
 
-    from src.indexing.store import read_manifest
+    from src.deploy.index.store import read_manifest
 
     if cfg.run is None and cfg.checkpoint is None and (manifest := read_manifest(Path(cfg.out).expanduser())):
         return None, manifest["model"]["checkpoint"]

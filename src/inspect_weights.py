@@ -8,17 +8,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
+from src.analysis.estimators.inspection import Inspection, inspect
+from src.analysis.estimators.known import known_false_negatives
+from src.analysis.estimators.page import page
+from src.analysis.estimators.tables import print_found
 from src.cli import CONF, composed
-from src.errors import InputError, nearest
-from src.inspection.inspection import Inspection, inspect
-from src.inspection.known import known_false_negatives
-from src.inspection.page import page
-from src.inspection.tables import print_found
 from src.losses.base import Loss
-from src.rundir import RunDirectory, environment, relative
-from src.summary import print_facts
-from src.teachers import attach
-from src.train import complete, dashboards, start_loggers
+from src.runs.directory import RunDirectory, environment, relative
+from src.training.guide_models import attach
+from src.training.setup import complete, dashboards, start_loggers
+from src.utils.console import print_facts
+from src.utils.errors import InputError, nearest
 from src.weights.base import Estimator
 
 

@@ -12,16 +12,16 @@ from torch.nn.utils import clip_grads_with_norm_
 from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder, Features
-from src.by_rows import some_rows
-from src.devices import Share, all_columns, all_rows, own_randomness, shard
-from src.errors import InputError, nearest
+from src.data.length_buckets import Side, embed_parts
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, check_block, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
-from src.parts import Side, embed_parts
-from src.products import LinearLayers
+from src.runtime.distributed import Share, all_columns, all_rows, own_randomness, shard
+from src.utils.errors import InputError, nearest
+from src.utils.lazy_matrix import some_rows
+from src.utils.matmul import LinearLayers
 
 SIMILARITIES = ("dot", "cosine")
 QUERIES, CODES = 0, 1  # the two evaluation loaders
@@ -146,7 +146,7 @@ class CodeSearchModule(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As Lightning does it, by the norm that `src.finite` has taken: one pass over the gradients is spared."""
+        """As Lightning does it, by the norm that `src.training.nonfinite` has taken: that saves a pass over them."""
         norm, self.gradient_norm = self.gradient_norm, None
         if norm is None or not gradient_clip_val or gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

@@ -6,18 +6,18 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from src.indexing.searcher import Hit, Searcher
+    from src.deploy.index.searcher import Hit, Searcher
 
 
 def main(cfg: DictConfig) -> None:
     """Answers the query, or one after the other where none is given."""
     check(cfg)
-    from src.indexing.searcher import Searcher
+    from src.deploy.index.searcher import Searcher
 
     searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
     if cfg.query is not None:
@@ -29,7 +29,7 @@ def main(cfg: DictConfig) -> None:
 def check(cfg: DictConfig) -> None:
     """Raises InputError for what cannot work, before anything is loaded."""
     from src.config import checks
-    from src.indexing.options import checked_query
+    from src.deploy.index.query_options import checked_query
 
     checks.check(cfg, "search")
     if cfg.index is None:
@@ -42,9 +42,9 @@ def check(cfg: DictConfig) -> None:
 
 def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
     """Prints the answers to one query."""
-    from src.indexing.options import unread_words
-    from src.indexing.terminal import show
-    from src.light import texts
+    from src.deploy.index.query_options import unread_words
+    from src.deploy.index.terminal import show
+    from src.utils.console import texts
 
     hits = searcher.search(query, cfg.top, texts(cfg.lang), texts(cfg.path), cfg.fusion, cfg.exact)
     if note := unread_words(searcher.model, query):
@@ -80,6 +80,6 @@ def converse(searcher: Searcher, cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    from src import light
+    from src.config import direct_cli
 
-    light.run(main, "search", words="query")
+    direct_cli.run(main, "search", words="query")

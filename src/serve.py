@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from src.serving.server import Server
+    from src.deploy.server.server import Server
 
 
 def main(cfg: DictConfig) -> None:
@@ -26,9 +26,9 @@ def opened(cfg: DictConfig) -> Server:
     check(cfg, "serve")
     if cfg.index is None:
         raise InputError("expected the index to serve in index=INDEX, found none: make one with python -m src.index")
-    from src.indexing.searcher import Searcher
-    from src.serving.answers import Answers
-    from src.serving.server import Server
+    from src.deploy.index.searcher import Searcher
+    from src.deploy.server.answers import Answers
+    from src.deploy.server.server import Server
 
     asked = [(cfg.index, cfg.run), (cfg.index2, cfg.run2)]
     server = Server(Answers([]), cfg.host, cfg.port)  # before the models: a port is taken or not at once
@@ -43,6 +43,6 @@ def opened(cfg: DictConfig) -> Server:
 
 
 if __name__ == "__main__":
-    from src import light
+    from src.config import direct_cli
 
-    light.run(main, "serve")
+    direct_cli.run(main, "serve")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from src.training.setup import complete, dashboards, start_loggers
+
 if __name__ == "__main__":
     import sys
 
-    from src.signals import WATCH
+    from src.runtime.signals import WATCH
 
     with WATCH.heard(until_exit=True):
         from src import cli
@@ -26,29 +28,25 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
-from src import card, launch, resume
-from src.auto_batch import run_test
-from src.build import build_estimator, build_loss
-from src.config.checks import check
-from src.config.crosschecks import check_training
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
-from src.errors import InputError
-from src.fitting import fit, prepare
-from src.loggers import ForgivingWandbLogger, ask_ahead
-from src.loggers.about import about
+from src.loggers import ask_ahead
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
+from src.metrics.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
-from src.resume import Attempt, claimed
-from src.rundir import RunDirectory, environment, relative, run_name
-from src.signals import WATCH
-from src.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_facts, print_table
-from src.teachers import attach
+from src.runs import model_card, resume
+from src.runs.directory import RunDirectory, environment, relative, run_name
+from src.runs.resume import Attempt, claimed
+from src.runtime import launch
+from src.runtime.signals import WATCH
+from src.training.auto_batch import run_test
+from src.training.build import build_estimator, build_loss
+from src.training.fit import fit, prepare
+from src.training.guide_models import attach
+from src.utils.console import print_facts
 from src.weights.base import Estimator
-
-GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with WATCH.heard(), card.kept(run), taking_up(cfg, run) as attempt:
+    with WATCH.heard(), model_card.kept(run), taking_up(cfg, run) as attempt:
         complete(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
@@ -102,20 +100,6 @@ def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
         attempt = resume.attempt(cfg, run.path, swept)
         with run.recording(identity=resume.identity(cfg), attempts=attempt.number), WATCH.told(run.interrupted):
             yield attempt
-
-
-def complete(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
-    hydra = HydraConfig.get()
-    check(cfg, hydra.job.config_name)
-    names = {group: hydra.runtime.choices[group] for group in GROUPS}
-    swept = hydra.mode == RunMode.MULTIRUN
-    if cfg.sweep.grid and not swept:
-        raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
-    check_training(cfg)
-    with open_dict(cfg):
-        cfg.choices = names
-        cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
 
 
 def fit_and_test(
@@ -160,21 +144,6 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
             **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),
         }
     )
-
-
-def start_loggers(
-    cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None, **other: str
-) -> list[Logger]:
-    """The loggers of conf/logger; a dashboard is told what it slices by (`about`), less what `other` says otherwise."""
-    told = {"wandb": lambda: {**about(cfg, run.path, data), **other}}
-    return [
-        instantiate(node, save_dir=str(run.path), _partial_=True)(**told[name]() if name in told else {})
-        for name, node in cfg.logger.items()
-    ]
-
-
-def dashboards(loggers: Sequence[Logger]) -> list[ForgivingWandbLogger]:
-    return [logger for logger in loggers if isinstance(logger, ForgivingWandbLogger)]
 
 
 def train_plain(

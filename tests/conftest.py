@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.wandb_server import KEY, Server, wandb_on_loopback
+from tests.support.wandb_server import KEY, Server, wandb_on_loopback
 
 # Nothing in a test may ask the network, a terminal or a key file.
 os.environ["WANDB_MODE"] = "offline"

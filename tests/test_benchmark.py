@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from src.benchmarking import hub, local
-from src.errors import InputError
-from tests.commands import run_command, trained
-from tests.doubles import write_corpus
+from src.analysis.benchmarks import local, mteb
+from src.utils.errors import InputError
+from tests.support.commands import run_command, trained
+from tests.support.doubles import write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_mteb_measures_something_else(finished, tmp_path, monkeypatch):
     from mteb.abstasks.task_metadata import TaskMetadata
 
     from src.corpora.codesearchnet import CodeSearchNetCorpus
-    from src.teachers import read_module
+    from src.training.build import read_module
 
     root, run = finished
     test = CodeSearchNetCorpus(root, "ruby").split("test")
@@ -76,7 +76,7 @@ def test_mteb_measures_something_else(finished, tmp_path, monkeypatch):
     assert mteb
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     module = read_module(run / "checkpoints" / "best.ckpt")
-    scores = hub.evaluate(module, [Local()], tmp_path / "mteb", 32)["LocalRetrieval"]
+    scores = mteb.evaluate(module, [Local()], tmp_path / "mteb", 32)["LocalRetrieval"]
     ours = run_command("benchmark", tmp_path / "ours", f"run={run}", f"corpus.root={root}", "languages=ruby")
     assert ours.status == 0, ours.errors
     (own,) = json.loads((tmp_path / "ours" / "benchmark.json").read_text()).values()
@@ -104,7 +104,7 @@ def test_a_hub_that_does_not_answer_is_waited_for(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nothing listens
     with pytest.raises(InputError, match=r"http://127.0.0.1:9 does not answer .*; corpus.root=DIR") as told:
-        hub.reachable()
+        mteb.reachable()
     assert len(str(told.value).splitlines()) == 1
 
 
@@ -112,8 +112,8 @@ def test_a_hub_that_does_not_answer_is_waited_for(monkeypatch):
 def test_a_task_that_mteb_does_not_have_is_downloaded():
     pytest.importorskip("mteb")
     with pytest.raises(InputError, match=r"tasks: mteb has no retrieval task 'CosQa'; did you mean 'CosQA'"):
-        hub.chosen(["CosQa"])
-    assert [task.metadata.name for task in hub.chosen(["CosQA"])] == ["CosQA"]
+        mteb.chosen(["CosQa"])
+    assert [task.metadata.name for task in mteb.chosen(["CosQA"])] == ["CosQA"]
 
 
 def test_real_corpora_of_this_layout_cannot_be_read(shared):

@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from src import cli
-from tests.commands import QUICK, run_command, trained
-from tests.doubles import write_corpus
+from tests.support.commands import QUICK, run_command, trained
+from tests.support.doubles import write_corpus
 
 
 @pytest.fixture(scope="module")

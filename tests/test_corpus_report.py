@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 EVIL = "<script>alert('query')</script> открывает"
 BODY = """(path, mode, size, encoding, errors):
@@ -113,7 +113,7 @@ def test_a_missing_grammar_ends_the_report(options, tmp_path, monkeypatch):
     def missing(code, language):
         raise ImportError("no module named tree_sitter_python")
 
-    monkeypatch.setattr("src.survey.measure.parses", missing)
+    monkeypatch.setattr("src.analysis.corpus.measure.parses", missing)
     result = run_command("corpus_report", tmp_path, *options)
     assert result.status == 0, result.errors
     assert "Codes were not parsed: no module named tree_sitter_python" in " ".join(result.output.split())

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from src.dashboard import COLUMNS, PANELS
-from tests.commands import run_command
 from tests.conftest import PROJECT
+from tests.support.commands import run_command
 
 TITLES = [panel.title for panels in PANELS.values() for panel in panels]
 KEYS = {key for panels in PANELS.values() for panel in panels for key in panel.keys}

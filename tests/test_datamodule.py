@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from src.batching import RandomBatches, SimilarBatches
 from src.corpora.base import Split
+from src.data.samplers import RandomBatches, SimilarBatches
 from src.datamodule import CodeSearchData
-from src.errors import InputError
+from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
-from tests.doubles import BagEncoder, ListCorpus
+from tests.support.doubles import BagEncoder, ListCorpus
 
 
 def data(**options) -> CodeSearchData:
@@ -150,7 +150,7 @@ def test_a_large_batch_has_matrices_that_nobody_asked_for(monkeypatch):
     collate = made._pair_batch(made.corpus.split("train").pairs)
     items = [3, 1, 5, 7, 2]
     expected = made.on_after_batch_transfer(collate(items), 0)
-    for module in ("src.by_rows.SMALL", "src.weights.base.HELD"):
+    for module in ("src.utils.lazy_matrix.SMALL", "src.weights.base.HELD"):
         monkeypatch.setattr(module, 20)
     batch = collate(items)
     shapes = [value.shape for value in [*batch["gathered"].values(), *batch["copies"]]]

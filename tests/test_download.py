@@ -11,9 +11,9 @@ import zipfile
 import pytest
 
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.corpora.filters import parses, query_problem
-from tests.commands import run_command
-from tests.mirror import mirror_on_loopback
+from src.corpora.harvester.filters import parses, query_problem
+from tests.support.commands import run_command
+from tests.support.mirror import mirror_on_loopback
 
 
 @pytest.fixture

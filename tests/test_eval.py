@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from tests.commands import run_command, trained
-from tests.doubles import write_corpus
+from tests.support.commands import run_command, trained
+from tests.support.doubles import write_corpus
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.commands import run_command, trained
-from tests.doubles import write_corpus
+from tests.support.commands import run_command, trained
+from tests.support.doubles import write_corpus
 
 pytest.importorskip("sentence_transformers")
 

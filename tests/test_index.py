@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands import run_command
-from tests.harvest.trees import write
-from tests.indexing.runs import write_run, write_tree
+from tests.corpora.harvester.trees import write
+from tests.deploy.index.runs import write_run, write_tree
+from tests.support.commands import run_command
 
 
 def index(folder, *overrides: str):

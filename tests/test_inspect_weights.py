@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import QUICK, run_command
-from tests.doubles import sentences, write_corpus
-from tests.transactions import finished
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import sentences, write_corpus
+from tests.support.transactions import finished
 
 EVIL = "<script>alert('query')</script>"
 

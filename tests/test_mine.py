@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from src.corpora.base import Pair, Split
-from src.errors import InputError
-from src.mine import Guards, mine
+from src.training.mining import Guards, mine
+from src.utils.errors import InputError
 from src.weights.base import Estimator
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 
 class Told(Estimator):

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from src.datamodule import CodeSearchData
-from src.errors import InputError
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
+from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
-from tests.doubles import BagEncoder, ListCorpus
+from tests.support.doubles import BagEncoder, ListCorpus
 
 
 def trainer(tmp_path, **options) -> L.Trainer:
@@ -136,7 +136,7 @@ def test_training_does_not_lower_the_loss(tmp_path):
 
 def test_blocks_of_rows_train_another_model(tmp_path, monkeypatch):
     def trained(loss_block, small: int) -> dict[str, torch.Tensor]:
-        monkeypatch.setattr("src.by_rows.SMALL", small)
+        monkeypatch.setattr("src.utils.lazy_matrix.SMALL", small)
         torch.manual_seed(0)
         loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=0.5)
         m = CodeSearchModule(BagEncoder().double(), loss, "cosine", 10.0, loss_block, learning_rate=0.05)

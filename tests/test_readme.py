@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 
-from src.cache_list import main as cache
+from src.cache import main as cache
 from src.report.__main__ import main as report
-from tests.commands import QUICK, run_command
 from tests.conftest import PROJECT
-from tests.doubles import write_corpus
-from tests.harvest.trees import go_tree
+from tests.corpora.harvester.trees import go_tree
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -85,7 +85,7 @@ def test_a_command_of_the_readme_fails(command, root, finished, tmp_path, monkey
     if name == "bench":
         pytest.skip("takes a minute: tests/bench runs it on less")
     if "trainer.devices=2" in command:
-        pytest.skip("starts processes: tests/test_launched.py does")
+        pytest.skip("starts processes: tests/runtime/test_launched.py does")
     if name == "download":
         pytest.skip("needs the network: tests/test_download.py runs it against a stand-in")
     # The command's own words, on data and for a time that a test can afford.
@@ -107,20 +107,16 @@ def test_a_make_target_of_the_readme_is_missing(command):
     assert shown.returncode == 0, shown.stderr
 
 
-def test_the_tree_of_the_readme_names_a_file_that_is_not_there():
-    tree = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL).group(1)
+def test_the_tree_of_the_readme_names_rooms_and_commands_that_are_there():
+    tree = re.search(r"```text\n(conf/.*?)```", README, flags=re.DOTALL).group(1)
     folder = Path()
     for line in tree.splitlines():
-        entry = re.match(r"(\s*)(\S+)", line)
-        if not entry:
-            continue
-        indent, name = len(entry.group(1)), entry.group(2)
-        if indent == 0:
-            folder = Path(name) if name.endswith("/") else Path()
-            path = Path(name)
-        else:
-            path = folder / name
-        assert (PROJECT / path).exists(), path
+        indent, names = re.fullmatch(r"( *)(.+?)(?:  .*)?", line).groups()
+        if not indent:
+            folder = Path(names) if names == "src/" else Path()
+        for name in names.replace("|", " ").split():
+            path = Path(name) if not indent else folder / (name if name.endswith(("/", ".py")) else f"{name}.py")
+            assert (PROJECT / path).exists(), path
 
 
 def test_a_link_of_the_readme_leads_nowhere():

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests.harvest.trees import write
-from tests.indexing.light_commands import typed
-from tests.indexing.runs import indexed
+from tests.corpora.harvester.trees import write
+from tests.deploy.index.light_commands import typed
+from tests.deploy.index.runs import indexed
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger
 
-from src.rundir import read_ranks
-from tests.commands import QUICK, run_command, trained
+from src.runs.directory import read_ranks
 from tests.conftest import PROJECT
-from tests.doubles import write_corpus
+from tests.support.commands import QUICK, run_command, trained
+from tests.support.doubles import write_corpus
 
 SMALL = (*QUICK, "corpus=codesearchnet", "data.batch_size=16", "trainer.max_epochs=2")
 

@@ -16,7 +16,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embeddings, layers
 from src.config.types import Count, Positive, Share, Whole
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from src.corpora.base import Pair
-from src.ragged import Ragged
+from src.utils.ragged import Ragged
 
 Features = dict[str, torch.Tensor]  # every tensor has the batch as its first dimension
 

@@ -18,12 +18,12 @@ from transformers import PreTrainedModel
 from src.backbones.adapt import Adaptation
 from src.backbones.architecture import position_table
 from src.backbones.base import Features
-from src.backbones.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
 from src.backbones.tokens import encode, readable
 from src.backbones.transformer import TransformerEncoder
 from src.config.types import Count, Share, Whole
-from src.errors import InputError, nearest
-from src.ragged import Ragged, counted, within
+from src.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
+from src.utils.errors import InputError, nearest
+from src.utils.ragged import Ragged, counted, within
 
 NODE, PADDING, FIRST = 0, 1, 2  # positions: of every node, of padding, and of the first token, as in RoBERTa
 HIDDEN = -1e4  # added to the attention scores that the graph forbids; float16 holds it, and exp() of it is 0

@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from transformers.utils import logging as chatter
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 def checkpoint_folder(name: str) -> str:

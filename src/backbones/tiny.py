@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from src.backbones.base import Encoder, Features
 from src.config.types import Count, Share
 from src.corpora.base import Pair
-from src.ragged import Ragged
-from src.text import subtokens
+from src.utils.ragged import Ragged
+from src.utils.subtokens import subtokens
 
 PADDING = 0  # row 0 of the table; pieces are hashed to rows 1 to buckets
 NEAR = 6  # each of the first sub-tokens of a code has a weight of its own: they hold the function's name

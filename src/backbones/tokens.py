@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from src.corpora.base import fingerprint
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 def prepared(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | None) -> PreTrainedTokenizerFast:

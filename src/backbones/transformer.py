@@ -24,11 +24,11 @@ from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
 from src.backbones.tokens import encode, prepared, readable, rebuilt, tokenizer_assets, tokenizer_identity
-from src.cache import sha256
 from src.config.types import Count, Share
 from src.corpora.base import Pair, fingerprint
-from src.errors import InputError, first_line, nearest
-from src.ragged import Ragged, within
+from src.utils.disk_cache import sha256
+from src.utils.errors import InputError, first_line, nearest
+from src.utils.ragged import Ragged, within
 
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
 

@@ -12,8 +12,8 @@ import torch
 from src.backbones.base import Encoder, Features
 from src.config.types import Share
 from src.corpora.base import Pair, fingerprint
-from src.errors import InputError
-from src.ragged import Ragged
+from src.utils.errors import InputError
+from src.utils.ragged import Ragged
 
 TOWERS = ("query", "code")
 

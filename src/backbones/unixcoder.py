@@ -6,7 +6,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from src.backbones.transformer import TransformerEncoder
-from src.errors import InputError
+from src.utils.errors import InputError
 
 MODE = "<encoder-only>"
 

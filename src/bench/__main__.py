@@ -20,16 +20,16 @@ import torch
 from rich.console import Console
 from rich.padding import Padding
 
-from src.allocator import give_back_freed_memory, keep_freed_memory
 from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
 from src.bench.material import MINILM, Material, material
 from src.bench.measuring import CLOCK, OURS, Contest
 from src.bench.page import Report, headline, markdown, page, tables
-from src.cli import quiet_libraries
-from src.errors import InputError
-from src.inspection.tables import print_tables
-from src.rundir import RunDirectory, environment, package_version, relative
-from src.summary import print_facts
+from src.runs.directory import RunDirectory, environment, package_version, relative
+from src.runtime.allocator import give_back_freed_memory, keep_freed_memory
+from src.runtime.quiet import quiet_libraries
+from src.utils.console import print_facts
+from src.utils.errors import InputError
+from src.utils.tables import print_tables
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 

@@ -31,11 +31,12 @@ from torch.utils.data import DataLoader
 from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
 from src.bench.measuring import OURS, SECONDS, Contest, in_turns
 from src.bench.train_step import ListCorpus
-from src.build import build_data, build_estimator, build_loss, build_module
-from src.cli import composed, quiet_libraries
+from src.cli import composed
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
-from src.teachers import attach
+from src.runtime.quiet import quiet_libraries
+from src.training.build import build_data, build_estimator, build_loss, build_module
+from src.training.guide_models import attach
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
 MODELS_OF_THEIR_OWN = ("simcse", "trained_model")

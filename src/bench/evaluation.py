@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.allocator import keep_freed_memory
 from src.bench.measuring import (
     MEGABYTES,
     OURS,
@@ -23,6 +22,7 @@ from src.bench.measuring import (
     now,
     peak_megabytes,
 )
+from src.runtime.allocator import keep_freed_memory
 
 FIRST = 1000  # ranks that the sort and faiss look for
 MRR = "mean reciprocal rank"

@@ -43,7 +43,7 @@ def run(model: str, size: int, chunk: int | None, steps: int, tokens: int, on_gp
     """Seconds per pair and MB beyond the loaded model, in this process."""
     from src.bench.material import material
     from src.bench.train_step import ours
-    from src.cli import quiet_libraries
+    from src.runtime.quiet import quiet_libraries
 
     quiet_libraries()  # the allocator stays as it is: memory that is kept would not be seen
     taken = material(model, Path(model))

@@ -15,7 +15,6 @@ from statistics import median
 import torch
 from torch.nn import functional as F
 
-from src.allocator import keep_freed_memory
 from src.bench.measuring import (
     MEGABYTES,
     OURS,
@@ -27,10 +26,11 @@ from src.bench.measuring import (
     now,
     peak_megabytes,
 )
-from src.by_rows import matrix
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, mean_loss
 from src.losses.soft_infonce import SoftInfoNCE
+from src.runtime.allocator import keep_freed_memory
+from src.utils.lazy_matrix import matrix
 
 SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
 REPEATS = {1024: 9, 4096: 2}  # of one process; larger ones once

@@ -12,9 +12,9 @@ from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
 from src.bench.aims import judged
 from src.bench.measuring import SECONDS, Contest
-from src.inspection.plots import COLORS, INK, empty_figure, plain, to_svg
-from src.inspection.tables import Table
 from src.pages import render
+from src.utils.svg import COLORS, INK, empty_figure, plain, to_svg
+from src.utils.tables import Table
 
 AIMS = "Ratios and what they should reach"
 SAID = "A ratio is the peer's cost over ours."

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
-from src.allocator import SWITCH, keep_freed_memory
 from src.bench.material import Material, material
 from src.bench.measuring import OURS, SECONDS, Contest, LeftOut, alone, now
 from src.bench.train_step import ListCorpus, configured, naive_padded
-from src.build import build_data
-from src.cli import quiet_libraries
+from src.runtime.allocator import SWITCH, keep_freed_memory
+from src.runtime.quiet import quiet_libraries
+from src.training.build import build_data
 
 
 def loader(given: Material, notes: list[str], step_seconds: float, batch_size: int, batches: int = 12) -> list[Contest]:

@@ -21,9 +21,9 @@ from transformers import AutoModel, AutoTokenizer
 from src.backbones.hub import quiet
 from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
 from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
-from src.build import build_data, build_loss, build_module
 from src.cli import composed
 from src.corpora.base import Pair, Split
+from src.training.build import build_data, build_loss, build_module
 
 SCALE = 20.0
 PRECISIONS = {"32-true": "train_step", "bf16-mixed": "train_step_bf16"}

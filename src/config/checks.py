@@ -11,7 +11,7 @@ from src.config.arguments import Argument, arguments, passed_on
 from src.config.commands import COMMANDS
 from src.config.targets import check_targets, located
 from src.config.types import check_value, described, section
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 HYDRA_KEYS = frozenset(("_target_", "_partial_", "_recursive_", "_convert_"))
 # What the code gives a constructor itself.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Ge, Le, Lt
 
+from src.config.choices import MOST, Fusion, Host, Language, Skipped
 from src.config.types import Count, Whole
-from src.harvester.names import Language, Skipped
-from src.indexing.options import MOST, Fusion
-
-Host = Literal["127.0.0.1", "localhost", "::1"]
 
 
 @dataclass

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.config.arguments import arguments
 from src.config.targets import CONF, located
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 OPEN = {"(": ")", "[": "]", "{": "}"}
 MOST = 16  # names of an error that lists them all

@@ -1,7 +1,7 @@
 """What a configuration may build: `_target_` is a name that comes with a file, and whoever wrote it chose what runs.
 
 Allowed are the names that the yaml files of conf/ have, and classes of the packages below that are defined there. A
-name is never followed through a module's imports: `src.rundir.subprocess.run` is not ours.
+name is never followed through a module's imports: `src.runs.directory.subprocess.run` is not ours.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import InputError, first_line, nearest
+from src.utils.errors import InputError, first_line, nearest
 
 CONF = Path(__file__).parents[2] / "conf"
 OPEN = re.compile(
-    r"(?:src\.(?:losses|weights|backbones|corpora|batching)|lightning\.pytorch\.(?:strategies|loggers|profilers|plugins))"
+    r"(?:src\.(?:losses|weights|backbones|corpora|data\.samplers)|lightning\.pytorch\.(?:strategies|loggers|profilers|plugins))"
     r"(?:\.\w+)+"
 )
 SPELLED = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
+# Modules and objects of `_target_`s that finished runs and checkpoints hold, by their names of then.
+MOVED = {
+    "src.batching": "src.data.samplers",
+    "src.build": "src.training.build",
+    "src.corpora.harvest": "src.corpora.source_trees",
+    "src.metrics_csv": "src.runs.metrics_csv",
+    "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.ForgivingWandbLogger",
+}
 NAMED = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 
 
@@ -35,12 +43,29 @@ def named_in_conf() -> frozenset[str]:
     return frozenset(name for text in texts for name in NAMED.findall(text))
 
 
+def current_name(target: str) -> str:
+    """The name by which a target is known now; finished runs and checkpoints hold those of their time."""
+    module, _, name = target.rpartition(".")
+    return MOVED.get(target) or (f"{MOVED[module]}.{name}" if module in MOVED else target)
+
+
+def with_current_names(config: Any) -> Any:
+    """Plain values, their `_target_`s by the names of now."""
+    if isinstance(config, Mapping):
+        return {
+            key: current_name(str(value)) if key == "_target_" else with_current_names(value)
+            for key, value in config.items()
+        }
+    return [with_current_names(item) for item in config] if isinstance(config, list) else config
+
+
 def located(target: str) -> Callable[..., Any]:
     """The class or function of a target. Raises InputError where it must not be built, or is not there."""
+    target = current_name(target)
     if target not in named_in_conf() and not OPEN.fullmatch(target):
         raise InputError(
             f"{target!r}: never built; expected a _target_ of conf/, or a class of src.losses, src.weights, "
-            f"src.backbones, src.corpora, src.batching or Lightning's strategies, loggers, profilers, plugins"
+            f"src.backbones, src.corpora, src.data.samplers or Lightning's strategies, loggers, profilers, plugins"
             f"{nearest(target, named_in_conf())}"
         )
     module, _, name = target.rpartition(".")
@@ -109,6 +134,7 @@ def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
         plain = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:
         raise InputError(f"{source} has a configuration that does not resolve ({first_line(error)})") from error
+    plain = with_current_names(plain)
     check_targets(plain, source)
     if (left := next(_interpolations(plain), None)) is not None:
         raise InputError(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 Whole = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]

@@ -21,7 +21,7 @@ from src.config.types import Whole
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.jsonl import BadLines, Row, find_jsonl, read_rows
 from src.corpora.multilanguage import MissingLanguage
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 

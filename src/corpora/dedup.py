@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from src.config.types import Jaccard
 from src.corpora.base import Corpus, Pair, Split, fingerprint
-from src.corpora.duplicates import alike_pairs, near_duplicates
 from src.corpora.multilanguage import MultiLanguageCorpus
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
+from src.utils.near_duplicates import alike_pairs, near_duplicates
 
 log = logging.getLogger(__name__)
 

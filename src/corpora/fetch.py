@@ -25,7 +25,7 @@ from filelock import FileLock
 from huggingface_hub import hf_hub_url
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from src.errors import InputError, first_line
+from src.utils.errors import InputError, first_line
 
 log = logging.getLogger(__name__)
 

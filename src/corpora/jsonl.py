@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 

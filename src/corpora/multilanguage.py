@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from src.corpora.base import Codebase, Corpus, Pair, Split
-from src.errors import InputError, nearest
-from src.summary import print_facts
+from src.utils.console import print_facts
+from src.utils.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 

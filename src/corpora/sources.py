@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 
 from src.corpora.archives import members
 from src.corpora.codesearchnet import SPLITS
-from src.corpora.filters import parses, query_problem
-from src.errors import InputError
+from src.corpora.harvester.filters import parses, query_problem
+from src.utils.errors import InputError
 
 Fields = dict[str, Any]
 KEPT = ("docstring", "docstring_tokens", "code", "code_tokens", "url", "language", "repo", "path", "func_name", "sha")

@@ -18,19 +18,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.cache import DEFAULT_ROOT
 from src.config.types import Jaccard
 from src.corpora.base import Codebase, Pair, Split
-from src.corpora.duplicates import near_duplicates
-from src.corpora.filters import is_good_query
-from src.corpora.harvest import HarvestCorpus
-from src.corpora.modules import assign_modules
+from src.corpora.harvester.filters import is_good_query
+from src.corpora.harvester.group_split import assign_modules
+from src.corpora.harvester.languages import language_of
+from src.corpora.harvester.toolchains import BRINGS, installed, library_roots
 from src.corpora.multilanguage import MissingLanguage
 from src.corpora.python_source import documented_functions
-from src.errors import InputError, nearest
-from src.harvester.languages import language_of
-from src.harvester.toolchains import BRINGS, installed, library_roots
-from src.text import subtokens
+from src.corpora.source_trees import HarvestCorpus
+from src.utils.disk_cache import DEFAULT_ROOT
+from src.utils.errors import InputError, nearest
+from src.utils.near_duplicates import near_duplicates
+from src.utils.subtokens import subtokens
 
 log = logging.getLogger(__name__)
 

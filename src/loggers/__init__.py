@@ -1,5 +1,5 @@
 """Who is told what a run measures: W&B, without a say in whether the run goes on."""
 
-from src.loggers.forgiving import ForgivingWandbLogger, ask_ahead
+from src.loggers.wandb import ForgivingWandbLogger, ask_ahead
 
 __all__ = ["ForgivingWandbLogger", "ask_ahead"]

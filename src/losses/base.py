@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 class Loss(nn.Module):
@@ -158,3 +158,11 @@ def check_temperature(weight_temperature: float) -> float:
 
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def effective_negatives(weights_BC: torch.Tensor) -> torch.Tensor:
+    """(sum w)^2 / sum w^2 of each row, (B,); 0 for a row of zeros. Source: Kish 1965, the effective sample size.
+
+    `weights_BC` holds 0 where a column is no negative.
+    """
+    return weights_BC.sum(dim=1).square() / weights_BC.square().sum(dim=1).clamp_min(1e-12)

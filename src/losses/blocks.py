@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from src.by_rows import Matrix
-from src.errors import InputError
 from src.losses.base import Loss, at_least_float32
-from src.products import product
+from src.utils.errors import InputError
+from src.utils.lazy_matrix import Matrix
+from src.utils.matmul import product
 
 AUTO = "auto"
 # What `auto` does, measured on a CPU with D = 256: up to 256 x 256 scores the whole matrix through autograd is as fast;

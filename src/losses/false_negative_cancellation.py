@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from src.errors import InputError
 from src.losses.base import Loss, at, put, weighted_infonce_rows
+from src.utils.errors import InputError
 
 FEW = 16  # negatives that are found faster one by one than by sorting the row
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from src.errors import InputError
 from src.losses.base import (
     Loss,
     check_temperature,
@@ -13,6 +12,7 @@ from src.losses.base import (
     negatives,
     weighted_infonce_rows,
 )
+from src.utils.errors import InputError
 
 
 class SoftInfoNCE(Loss):

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from src.errors import InputError
 from src.metrics.retrieval import bootstrap_mean
+from src.utils.errors import InputError
 
 
 def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:

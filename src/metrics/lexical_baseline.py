@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from src.lexical import BM25
 from src.metrics.ranking import BLOCK_BYTES, ranks_of_scores
-from src.text import subtokens
+from src.utils.bm25 import BM25
+from src.utils.subtokens import subtokens
 
 
 def bm25_ranks(

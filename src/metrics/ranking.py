@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.errors import InputError
 from src.metrics.scores import Scores, Tile
+from src.utils.errors import InputError
 
 CROWDED = 0.03  # share of scores too close for half precision from which it loses to the embeddings' own
 BLOCK_BYTES = 64 * 2**20  # of scores held at a time; twice that gained a few percent

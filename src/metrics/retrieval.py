@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import bootstrap
 from torch import Tensor
 
-from src.errors import InputError
+from src.utils.errors import InputError
 
 BATCH_ENTRIES = 2**20  # resampled ranks held at a time: 16 MB of indices and values
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.products import product
+from src.utils.matmul import product
 
 # Queries and codes of a tile: on the CPU its scores stay in the caches.
 TILES = {"cpu": (512, 4096), "cuda": (4096, 65536)}

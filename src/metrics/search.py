@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.errors import InputError
 from src.metrics.ranking import prepared
 from src.metrics.scores import Scores
+from src.utils.errors import InputError
 
 PART = 8192  # codes read at a time, at most: all of them may tie
 

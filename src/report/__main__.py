@@ -14,18 +14,18 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from src.cli import quiet_libraries
-from src.errors import InputError, nearest
-from src.inspection.tables import print_tables
 from src.report.cells import CHOICES, cells
 from src.report.compare import Comparison, compare
+from src.report.forest_plot import plot_differences
 from src.report.page import page
-from src.report.plot import plot_differences
 from src.report.runs import LeftOut, find_runs
+from src.report.selection import tried_table
 from src.report.tables import headline, latex, markdown, results, to_csv
 from src.report.texts import read_texts
-from src.report.tried import tried_table
-from src.rundir import RunDirectory, relative
+from src.runs.directory import RunDirectory, relative
+from src.runtime.quiet import quiet_libraries
+from src.utils.errors import InputError, nearest
+from src.utils.tables import print_tables
 
 BASELINE = "infonce"
 WIDTH = 160  # of a table in a file or a pipe

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import InputError
 from src.report.runs import Run, Setting
-from src.sweeps.cells import IDLE_KEYS
+from src.runs.identity import IDLE_KEYS
+from src.utils.errors import InputError
 
 CHOICES = ("valid", "each")
 # Of a configuration, what may differ between the seeds of a cell.

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.errors import InputError, nearest
 from src.report.cells import Cell
 from src.report.runs import Setting
 from src.report.significance import LEVEL, bootstrap_means, holm, query_weights, randomisation_test
+from src.utils.errors import InputError, nearest
 
 
 @dataclass

@@ -8,14 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from src.inspection.page import first_lines
 from src.pages import render
 from src.report.compare import Comparison
 from src.report.plots import plots
 from src.report.runs import LeftOut, Setting
+from src.report.selection import selection, tried_table
 from src.report.tables import METHOD, cost, headline, left_out_table, overview, results, text_tables
 from src.report.texts import Moved, Texts, moved
-from src.report.tried import selection, tried_table
+from src.utils.tables import first_lines
 
 
 def page(

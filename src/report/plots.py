@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.inspection.plots import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 from src.report.compare import Comparison, Row
 from src.report.runs import Run
+from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 
 BETTER, WORSE = COLORS[2], COLORS[4]
 MARKERS = "os^Dv"  # with each, all colours

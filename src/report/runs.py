@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from src.errors import InputError, first_line
-from src.rundir import read_ranks, run_name
-from src.sweeps.cells import SET_ASIDE
+from src.runs.directory import read_ranks, run_name
+from src.runs.identity import SET_ASIDE
+from src.utils.errors import InputError, first_line
 
 Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in a comparison
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where libyaml is there

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.inspection.tables import Table
 from src.report.cells import hyperparameters
 from src.report.compare import Comparison, Row
 from src.report.runs import LeftOut, Run
+from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Group, Texts
-from src.report.tried import budgets, chosen_rows, tried_table
+from src.utils.tables import Table
 
 MARKS = {"better": "better", "worse": "worse", "undecided": ""}
 NAMED = 4  # decided differences in the headline

@@ -10,13 +10,13 @@ from itertools import pairwise
 import numpy as np
 from hydra.utils import instantiate
 
+from src.analysis.corpus.measure import words
 from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
-from src.corpora.duplicates import alike_pairs
-from src.errors import first_line
 from src.report.compare import Comparison, Row
 from src.report.runs import Run
-from src.survey.measure import words
+from src.utils.errors import first_line
+from src.utils.near_duplicates import alike_pairs
 
 NEAR = 0.8  # Jaccard index of sub-token sets from which codes are near copies: that of the surveys
 MOST_CODES = 50_000  # to look for near copies among: about half a minute

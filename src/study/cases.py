@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from src.batching import Similarity
+from src.analysis.estimators.batches import Rows
+from src.analysis.estimators.known import Known
+from src.analysis.estimators.measure import Example, Weigh
 from src.corpora.base import Pair
-from src.inspection.batches import Rows
-from src.inspection.known import Known
-from src.inspection.measure import Example, Weigh
+from src.data.samplers import Similarity
 
 Cases = dict[str, list[Example]]
 

@@ -19,14 +19,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from src.build import build_estimator, build_loss
-from src.cli import CONF, quiet_libraries
+from src.cli import CONF
 from src.corpora.base import Corpus, Pair
-from src.fitting import fit, prepare
 from src.losses.kl_regularized import KLRegularized
 from src.module import CodeSearchModule
-from src.teachers import attach
-from src.train import GROUPS
+from src.runtime.quiet import quiet_libraries
+from src.training.build import build_estimator, build_loss
+from src.training.fit import fit, prepare
+from src.training.guide_models import attach
+from src.training.setup import GROUPS
 from src.weights.base import Estimator
 
 SMALL = ("backbone.encoder.embedding_size=256", "data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=2")

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.errors import InputError, first_line
+from src.utils.errors import InputError, first_line
 
 
 class RayJobs(Launcher):

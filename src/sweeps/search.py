@@ -17,14 +17,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
-from src import launch
-from src.errors import InputError
-from src.rundir import relative
-from src.sweeps import cells
+from src.runs import identity
+from src.runs.directory import relative
+from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.sweeps.sweeper import AXES, Grid, Known
 from src.sweeps.trial import METRIC, pruner
+from src.utils.errors import InputError
 
 CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are asked again, and do not count
 
@@ -118,7 +118,7 @@ class Search(Grid):
         from optuna.storages.journal import JournalFileBackend
 
         storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
-        name = cells.fingerprint({key: repr(values) for key, values in space.items()})
+        name = identity.fingerprint({key: repr(values) for key, values in space.items()})
         study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True, pruner=pruner(self.pruning)
         )

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from signal import Signals
 from typing import Any
 
-from src.errors import is_interrupt
-from src.signals import WATCH
+from src.runtime.signals import WATCH
+from src.utils.errors import is_interrupt
 
 OF_SWEEP = "SOFT_INFONCE_SWEEP"  # the process that started this one for its jobs
 _asked: list[bool] = []  # in such a process

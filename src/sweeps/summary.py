@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.rundir import relative
+from src.runs.directory import relative
 from src.sweeps.cells import Cell
 
 HINTS = {

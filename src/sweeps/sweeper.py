@@ -29,12 +29,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict, read_write
 
-from src import launch
-from src.errors import InputError, nearest
-from src.rundir import relative
+from src.runs import identity
+from src.runs.directory import relative
+from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
+from src.utils.errors import InputError, nearest
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -113,17 +114,17 @@ class Grid(BasicSweeper):
 
     def _goes_on(self, cell: Cell) -> bool:
         """Whether a cell that was cut off goes on from its last checkpoint, as every run of src.train does."""
-        return self.config.get("resume") != "never" and "identity" in cells.recorded(cell.path)
+        return self.config.get("resume") != "never" and "identity" in identity.recorded(cell.path)
 
     def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
         """Named by those of the job's overrides that decide something, and the hash of all that does."""
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         self._check(cfg, job)
         told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
-        if not cells.reads_similarity(cfg):
+        if not identity.reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
-        return f"{said}_{cells.fingerprint(cells.decisive(cfg))}"
+        return f"{said}_{identity.fingerprint(identity.decisive(cfg))}"
 
     @staticmethod
     def _check(cfg: DictConfig, job: Sequence[str]) -> None:
@@ -155,7 +156,7 @@ class Grid(BasicSweeper):
         parts = [name] if name else keys or ["runs"]
         parts += cells.words(fixed, self._groups())
         if fixed:
-            parts = [cells.joined(parts), cells.fingerprint([o.input_line for o in fixed], 6)]
+            parts = [cells.joined(parts), identity.fingerprint([o.input_line for o in fixed], 6)]
         return self.root / cells.joined([cells.UNSAFE.sub("-", part) for part in parts])
 
     def _groups(self) -> set[str]:
@@ -165,8 +166,8 @@ class Grid(BasicSweeper):
         """A hash of what turns overrides into configurations, and losses into those that read a similarity."""
         paths = [Path(source.path) for source in self.config.hydra.runtime.config_sources if source.schema == "file"]
         files = [file for path in paths for file in sorted(path.rglob("*.yaml"))]
-        files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "batching.py"])
-        return cells.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
+        files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "data" / "samplers.py"])
+        return identity.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
 
     def _launch(self, todo: Sequence[Cell], elsewhere: bool = False) -> None:
         """Runs the cells; how they ended is in their directories, wherever the launcher ran them."""
@@ -186,7 +187,7 @@ class Grid(BasicSweeper):
     @staticmethod
     @contextmanager
     def _locked(folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / cells.LOCK, timeout=PATIENCE)
+        lock = FileLock(folder / identity.LOCK, timeout=PATIENCE)
         try:
             lock.acquire()
         except Timeout as error:

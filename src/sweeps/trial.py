@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import PrunedError
+from src.utils.errors import PrunedError
 
 if TYPE_CHECKING:  # a sweep that has nothing to run does without
     from lightning.pytorch.callbacks import Callback

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from src.corpora.base import Pair
-from src.errors import InputError, nearest
-from src.lexical import BM25, Rows, block_product, bm25_weights
-from src.text import subtokens
+from src.utils.bm25 import BM25, Rows, block_product, bm25_weights
+from src.utils.errors import InputError, nearest
+from src.utils.subtokens import subtokens
 from src.weights.base import Estimator
 
 # What is compared: (text of the row, text of the column).

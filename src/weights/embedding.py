@@ -16,7 +16,7 @@ from annotated_types import Ge
 
 from src.config.types import Count, NotNegative, Share
 from src.corpora.base import Pair
-from src.products import product
+from src.utils.matmul import product
 from src.weights.base import ALL, Estimator, Gathered
 
 
@@ -41,7 +41,7 @@ class Embeddings:
 
 
 class Teacher(Protocol):
-    """The frozen model behind an estimator; src/teachers.py has the one of the entry points."""
+    """The frozen model behind an estimator; src/training/guide_models.py has the one of the entry points."""
 
     def embeddings(self, texts: Sequence[str], side: str, cosine: bool) -> Embeddings:
         """Of texts as `query` or as `code`, normalised if `cosine` or where the model itself compares by cosine."""
@@ -78,7 +78,7 @@ class EmbeddingEstimator(Estimator):
         training: what that training departs in from its recipe: `batch_size`, `max_epochs`, `learning_rate`,
             `dropout`; None or left out: as the recipe says.
 
-    `fit` needs a teacher: `src.teachers.attach(estimator, cfg)` gives it one.
+    `fit` needs a teacher: `src.training.guide_models.attach(estimator, cfg)` gives it one.
     """
 
     recipe: str  # file in conf/experiment
@@ -103,7 +103,7 @@ class EmbeddingEstimator(Estimator):
         """Embeds the training pairs, or finds their embeddings in the cache. Item i of `similarity` is pairs[i]."""
         if self.teacher is None:
             raise RuntimeError(
-                f"{type(self).__name__} has no model yet: call src.teachers.attach(estimator, cfg) first"
+                f"{type(self).__name__} has no model yet: call src.training.guide_models.attach(estimator, cfg) first"
             )
         texts = {side: [getattr(pair, side) for pair in pairs] for side in self.sides}
         made = {side: self.teacher.embeddings(texts[side], side, self.cosine) for side in texts}

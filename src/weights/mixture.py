@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from src.corpora.base import Pair
-from src.errors import InputError, nearest
+from src.utils.errors import InputError, nearest
 from src.weights.base import ALL, Estimator, Gathered
 
 OWN = "own"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.corpora.base import Pair
-from src.errors import InputError
+from src.utils.errors import InputError
 from src.weights.base import Estimator
 
 

@@ -17,13 +17,13 @@ from src.backbones import adapt
 from src.backbones.architecture import layers
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.transformer import TransformerEncoder
-from src.errors import InputError
-from src.restoring import restore_encoder
+from src.runs.restore import restore_encoder
+from src.utils.errors import InputError
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import LAYERS, TEXTS
 from tests.backbones.test_configs import composed
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 pytest.importorskip("peft", reason="peft is not installed (pip install -e '.[lora]')")
 

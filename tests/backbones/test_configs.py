@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import HIDDEN, TEXTS
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 import transformers
 
-from src.backbones.dataflow import LANGUAGES, extract_dataflow
 from src.backbones.graphcodebert import COLUMNS, GraphCodeBERTEncoder, graph_item, graph_mask
-from src.errors import InputError
-from src.ragged import Ragged, within
+from src.dataflow import LANGUAGES, extract_dataflow
+from src.utils.errors import InputError
+from src.utils.ragged import Ragged, within
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import HIDDEN, TEXTS
 from tests.backbones.test_transformer import exact, roberta_ids

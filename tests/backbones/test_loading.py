@@ -23,7 +23,7 @@ from src.backbones import hub
 from src.backbones.hub import checkpoint_folder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.unixcoder import UniXcoderEncoder
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import HIDDEN, TEXTS
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from src.backbones.tiny import LONGEST_WORD, NEAR, PADDING, PLACES, TinyEncoder, rows_of
 from src.corpora.base import Pair
-from tests.doubles import sentences
+from tests.support.doubles import sentences
 
 D, BUCKETS = 13, 10007  # enough rows that the few pieces of a test share none
 QUERIES = ["Open the file of a record", "x", "Parse an HTTP header, then close the socket and return it to the pool"]

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 
 from src.backbones.transformer import TransformerEncoder
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.backbones.checkpoints import HIDDEN, TEXTS
 from tests.backbones.test_configs import CONF, composed
 from tests.backbones.test_transformer import exact, roberta_ids

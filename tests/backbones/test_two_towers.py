@@ -12,11 +12,11 @@ from hydra.utils import instantiate
 from src.backbones.base import Encoder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.two_towers import TwoTowers
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.backbones.checkpoints import TEXTS
 from tests.backbones.test_configs import composed
-from tests.commands import QUICK, run_command
-from tests.doubles import BagEncoder, write_corpus
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import BagEncoder, write_corpus
 
 
 def towers_of(query: Path, code: Path) -> TwoTowers:

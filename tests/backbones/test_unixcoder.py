@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from src.backbones.unixcoder import MODE, UniXcoderEncoder
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.backbones.checkpoints import TEXTS
 from tests.backbones.test_transformer import CODE_TOKENS, QUERY_TOKENS, exact, roberta_ids
 

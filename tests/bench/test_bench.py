@@ -11,7 +11,7 @@ import pytest
 from src.bench import __main__ as bench
 from src.bench import bm25_block, evaluation, gradient_caching, losses, measuring, surroundings, train_step
 from src.bench.measuring import OURS
-from src.errors import InputError
+from src.utils.errors import InputError
 
 TINY = bench.Sizes(
     *((3, 5), 1),

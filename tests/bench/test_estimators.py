@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from src.bench.estimators import PLAIN, TEACHER, configured, main
-from tests.doubles import write_corpus
+from tests.support.doubles import write_corpus
 
 
 def test_the_overhead_of_an_estimator_is_not_shown_as_a_ratio(tmp_path, capsys):

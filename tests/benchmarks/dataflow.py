@@ -19,8 +19,8 @@ from typing import Any
 
 from tree_sitter import Tree
 
-from src.backbones.dataflow import LANGUAGES, extract_dataflow, unparsed
-from src.backbones.dataflow.grammars import FILES, grammar
+from src.dataflow import LANGUAGES, extract_dataflow, unparsed
+from src.dataflow.grammars import FILES, grammar
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dataflow_cases.jsonl.gz"
 ROUNDS = 5

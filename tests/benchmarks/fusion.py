@@ -12,15 +12,15 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src.indexing.embed import Embedder
-from src.indexing.fusion import DEPTH, reciprocal_ranks
-from src.indexing.model import Model
-from src.indexing.searcher import first
-from src.lexical import BM25
+from src.deploy.encoder import Model
+from src.deploy.index.embedder import Embedder
+from src.deploy.index.fusion import DEPTH, reciprocal_ranks
+from src.deploy.index.searcher import first
 from src.metrics.retrieval import summarize
-from src.restoring import load_checkpoint
-from src.summary import difference
-from src.text import subtokens
+from src.metrics.summary import difference
+from src.runs.restore import load_checkpoint
+from src.utils.bm25 import BM25
+from src.utils.subtokens import subtokens
 
 
 def main(run: str, *overrides: str) -> None:

@@ -21,12 +21,12 @@ from contextlib import nullcontext
 import torch
 from lightning.fabric.utilities import move_data_to_device
 
-from src.allocator import keep_freed_memory
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
+from src.data.length_buckets import Cut
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
-from src.parts import Cut
+from src.runtime.allocator import keep_freed_memory
 from tests.benchmarks.adaptation import GIVE_BACK, alone
 
 

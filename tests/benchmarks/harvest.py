@@ -25,10 +25,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.harvester.languages import language_of
-from src.harvester.pipeline import harvest, plan
-from src.harvester.shards import Shard, _unusable, cut, make
-from src.harvester.trees import SourceFile, Tree, find_trees, source_files
+from src.corpora.harvester.languages import language_of
+from src.corpora.harvester.pipeline import harvest, plan
+from src.corpora.harvester.shards import Shard, _unusable, cut, make
+from src.corpora.harvester.source_trees import SourceFile, Tree, find_trees, source_files
 
 
 def parse_all(shard: Shard, files: list[SourceFile]) -> None:

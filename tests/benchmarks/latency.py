@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.indexing.searcher import Searcher
+from src.deploy.index.searcher import Searcher
 from tests.conftest import PROJECT
 
 QUERIES = Path(__file__).with_name("queries.txt").read_text(encoding="utf-8").splitlines()

@@ -22,9 +22,9 @@ from lightning.fabric.utilities import move_data_to_device
 
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
+from src.data.length_buckets import Cut
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
-from src.parts import Cut
 
 PADDED = "padded"
 

@@ -21,7 +21,7 @@ from src.report.__main__ import write
 from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
-from src.rundir import RunDirectory
+from src.runs.directory import RunDirectory
 
 LOSSES = (
     *(("infonce", "bm25"), ("soft_infonce", "bm25"), ("soft_infonce", "simcse"), ("soft_infonce", "trained_model")),

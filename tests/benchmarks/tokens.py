@@ -24,9 +24,9 @@ import numpy as np
 
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
-from src.parts import Cut, Unread
-from src.ragged import Ragged
-from src.tokenised import tokenised
+from src.data.length_buckets import Cut, Unread
+from src.data.token_cache import tokenised
+from src.utils.ragged import Ragged
 
 SIDES = ("query", "code")
 

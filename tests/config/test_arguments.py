@@ -8,10 +8,10 @@ import lightning as L
 from lightning.pytorch.strategies import DDPStrategy
 
 from src.backbones.unixcoder import UniXcoderEncoder
-from src.build import trainer
 from src.config.arguments import arguments, passed_on
 from src.corpora.dedup import deduplicated
 from src.losses.infonce import InfoNCE
+from src.training.build import trainer
 from src.weights.simcse import SimCSEEstimator
 
 

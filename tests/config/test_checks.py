@@ -9,7 +9,7 @@ from src.cli import CONF, composed
 from src.config.arguments import arguments
 from src.config.checks import check
 from src.config.commands import COMMANDS
-from src.errors import InputError
+from src.utils.errors import InputError
 
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching", "trainer", "logger", "sweep", "experiment")
 CHOICES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.config.overrides import check_overrides, explained
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
 from src.config.targets import check_words, from_outside, located, named_in_conf, read_yaml
-from src.errors import InputError
 from src.losses.infonce import InfoNCE
+from src.utils.errors import InputError
 
 
 def test_a_target_of_ours_is_refused():
     assert located("src.losses.infonce.InfoNCE") is InfoNCE
     assert located("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
-    assert "src.build.trainer" in named_in_conf()
-    assert located("src.build.trainer").__name__ == "trainer"
+    assert "src.training.build.trainer" in named_in_conf()
+    assert located("src.training.build.trainer").__name__ == "trainer"
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ def test_a_target_of_ours_is_refused():
     [
         "os.system",
         "subprocess.run",
-        "src.rundir.subprocess.run",  # through a module's imports
-        "src.rundir.environment",  # ours, but nothing that a configuration builds
+        "src.runs.directory.subprocess.run",  # through a module's imports
+        "src.runs.directory.environment",  # ours, but nothing that a configuration builds
         "src.losses.base.torch.load",
         "src.losses.base.torch",
         "src.weights.embedding.Path",  # a class, defined elsewhere

@@ -9,7 +9,7 @@ import pytest
 from annotated_types import Ge, Le
 
 from src.config.types import Count, Jaccard, Positive, Whole, check_value, choices, described
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 @pytest.mark.parametrize(

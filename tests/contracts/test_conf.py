@@ -16,12 +16,12 @@ from omegaconf import OmegaConf, open_dict
 from src.backbones.base import Encoder
 from src.cli import CONF
 from src.corpora.dedup import Deduplicated
-from src.errors import InputError
 from src.losses.base import Loss
-from src.teachers import attach
+from src.training.guide_models import attach
+from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
-from tests.doubles import write_corpus
+from tests.support.doubles import write_corpus
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 LANGUAGES = {"python", "java", "javascript", "php", "ruby", "go"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from src.corpora.archives import members
-from src.errors import InputError
+from src.utils.errors import InputError
 
 LINES = b"one\ntwo\n"
 

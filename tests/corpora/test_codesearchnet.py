@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.errors import InputError
+from src.utils.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

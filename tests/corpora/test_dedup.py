@@ -9,8 +9,8 @@ from src.cli import composed
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import Deduplicated, deduplicated
-from src.errors import InputError
-from tests.doubles import write_corpus
+from src.utils.errors import InputError
+from tests.support.doubles import write_corpus
 
 BODY = """(path, mode, size, encoding, errors):
     handle = open(path, mode, encoding=encoding, errors=errors)

@@ -12,9 +12,9 @@ import time
 import pytest
 
 from src.corpora.fetch import Fetcher, Remote, address
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.conftest import PROJECT
-from tests.mirror import mirror_on_loopback
+from tests.support.mirror import mirror_on_loopback
 
 DATA = bytes(range(256)) * 211  # 54,016 bytes
 SUM = hashlib.sha256(DATA).hexdigest()

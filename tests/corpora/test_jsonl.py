@@ -6,7 +6,7 @@ import pytest
 
 from src.corpora import jsonl
 from src.corpora.jsonl import BadLine, BadLines, read_rows
-from src.errors import InputError
+from src.utils.errors import InputError
 
 
 def write(folder, *lines: bytes):

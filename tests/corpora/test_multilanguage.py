@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 
-from src.batching import EpochOrder, OneLanguageOrder
 from src.cli import composed
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import deduplicated
-from src.corpora.harvest import HarvestCorpus
 from src.corpora.multilanguage import MultiLanguageCorpus
-from src.errors import InputError
+from src.corpora.source_trees import HarvestCorpus
+from src.data.samplers import EpochOrder, OneLanguageOrder
 from src.metrics.retrieval import summarize
-from src.summary import difference, lexical_baseline
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
-from tests.harvest.trees import WORDS, go_tree, write
+from src.metrics.summary import difference, lexical_baseline
+from src.utils.errors import InputError
+from tests.corpora.harvester.trees import WORDS, go_tree, write
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_one_language_is_called_several(roots, tmp_path):
 
 def test_missing_toolchain_ends_the_training_of_all(roots, tmp_path, monkeypatch, capsys):
     places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
-    monkeypatch.setattr("src.harvester.toolchains._PLACES", places)
+    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", places)
     options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
     corpus = instantiate(composed("train", options).corpus)
     assert list(corpus.corpora) == ["go", "python", "ruby"]

@@ -13,10 +13,10 @@ import pytest
 
 from src.corpora import stdlib
 from src.corpora.base import Split
-from src.corpora.filters import is_good_query
-from src.corpora.modules import assign_modules
+from src.corpora.harvester.filters import is_good_query
+from src.corpora.harvester.group_split import assign_modules
 from src.corpora.stdlib import BEGINS, StdlibCorpus
-from src.errors import InputError
+from src.utils.errors import InputError
 
 BODY = "    {0}_rows = load_{0}(path)\n    sort_{0}({0}_rows)\n    return {0}_rows.{0}\n"
 
@@ -142,7 +142,7 @@ def test_one_large_module_does_not_take_a_whole_small_split() -> None:
 
 
 def test_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.harvester.toolchains._PLACES", {"java": list})
+    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", {"java": list})
     with pytest.raises(InputError, match=r"lang=java found no library .*openjdk-17-source.*corpus.root=DIR") as error:
         StdlibCorpus("java").split("train")
     assert "\n" not in str(error.value)

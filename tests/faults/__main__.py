@@ -11,7 +11,7 @@ os.environ.update(WANDB_MODE="offline", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELI
 
 import torch
 
-from src.cli import quiet_libraries
+from src.runtime.quiet import quiet_libraries
 from tests.faults.harness import outcome, print_outcomes, rows
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from src import checkpoints, resume
+from src.runs import checkpoint_file, resume
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import StoppedError, command, recorded_batches, train
 
@@ -31,14 +31,14 @@ def checkpoints_survive(full: bool) -> Iterator[Fault]:
         data = last.read_bytes()
         cases = {f"bit flip {i}": flipped(data, chance) for i in range(FLIPS if full else 10)}
         cases |= {f"cut off {i}": data[: chance.randrange(1, len(data))] for i in range(CUTS if full else 2)}
-        cases |= {"cut off by a byte": data[:-1], "without its sum": data[: -checkpoints.SUM], "empty": b""}
+        cases |= {"cut off by a byte": data[:-1], "without its sum": data[: -checkpoint_file.SUM], "empty": b""}
         for name, damaged in cases.items():
             last.write_bytes(damaged)
             found, said = resume.good(run)
-            is_seen = found == checkpoints.previous(last) and len(said) == 1 and "last.ckpt is damaged" in said[0]
+            is_seen = found == checkpoint_file.previous(last) and len(said) == 1 and "last.ckpt is damaged" in said[0]
             yield Fault(name, is_seen, f"took {found}, said {said}")
         last.unlink()
-        yield Fault("missing", resume.good(run)[0] == checkpoints.previous(last), "the previous one was not taken")
+        yield Fault("missing", resume.good(run)[0] == checkpoint_file.previous(last), "the previous one was not taken")
         for name in ("bit flip 0", "empty") if full else ("bit flip 0",):
             again = folder / name.replace(" ", "-")
             shutil.copytree(run, again)

@@ -15,9 +15,9 @@ from unittest import mock
 import numpy as np
 import torch
 
-from src import checkpoints
-from src.cli import quiet_libraries
-from src.mined import Mined
+from src.data.mined_negatives import Mined
+from src.runs import checkpoint_file
+from src.runtime.quiet import quiet_libraries
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
 
@@ -32,7 +32,7 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
     """Without a part that is moved into place, and without the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        summed = checkpoints._Summed(file)
+        summed = checkpoint_file._Summed(file)
         torch.save(checkpoint, summed)
         summed.finish()
 
@@ -69,30 +69,45 @@ src.cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
 """
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
-    (1, "the generators are not restored", "src.saving.set_randomness", nothing),
-    (1, "an epoch that goes on begins at its first batch", "src.batching.EpochOrder.go_on", nothing),
-    (1, "Lightning's counters are left as they are", "src.saving.step_back", nothing),
-    (1, "metrics.csv begins anew", "src.metrics_csv.MetricsCSV.go_on", nothing),
-    (1, "mined columns are drawn without the batch", "src.mined.Mined.columns", columns_by_chance),
-    (1, "the second process has the first one's generators", "src.saving.of_all_devices", lambda one, n: [one] * n),
-    (2, "no run goes on", "src.resume.candidates", lambda wanted: []),
-    (2, "files of killed processes are not tidied up", "src.checkpoints.tidy", nothing),
-    (2, "checkpoints are written in place", "src.checkpoints.write", written_in_place),
-    (3, "the signal ends the process at once", "src.signals.Watch.defer", nothing),
-    (3, "nobody listens", "src.signals.Watch._listen", nothing),
-    (4, "the sum is not checked", "src.checkpoints.check", nothing),
-    (4, "cache files are taken as they are", "src.cache._damage", lambda folder, about: "" if about else "missing"),
-    (5, "a full disk is an error like any other", "src.checkpoints.explaining_full_disk", lambda *_: nullcontext()),
-    (6, "the gradient is not looked at", "src.finite.Finite.on_before_optimizer_step", nothing),
-    (6, "weights are saved whatever they are", "src.saving.check_finite", nothing),
+    (1, "the generators are not restored", "src.training.checkpointing.set_randomness", nothing),
+    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochOrder.go_on", nothing),
+    (1, "Lightning's counters are left as they are", "src.training.checkpointing.step_back", nothing),
+    (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.go_on", nothing),
+    (1, "mined columns are drawn without the batch", "src.data.mined_negatives.Mined.columns", columns_by_chance),
+    (
+        1,
+        "the second process has the first one's generators",
+        "src.training.checkpointing.of_all_devices",
+        lambda one, n: [one] * n,
+    ),
+    (2, "no run goes on", "src.runs.resume.candidates", lambda wanted: []),
+    (2, "files of killed processes are not tidied up", "src.runs.checkpoint_file.tidy", nothing),
+    (2, "checkpoints are written in place", "src.runs.checkpoint_file.write", written_in_place),
+    (3, "the signal ends the process at once", "src.runtime.signals.Watch.defer", nothing),
+    (3, "nobody listens", "src.runtime.signals.Watch._listen", nothing),
+    (4, "the sum is not checked", "src.runs.checkpoint_file.check", nothing),
+    (
+        4,
+        "cache files are taken as they are",
+        "src.utils.disk_cache._damage",
+        lambda folder, about: "" if about else "missing",
+    ),
+    (
+        5,
+        "a full disk is an error like any other",
+        "src.runs.checkpoint_file.explaining_full_disk",
+        lambda *_: nullcontext(),
+    ),
+    (6, "the gradient is not looked at", "src.training.nonfinite.Finite.on_before_optimizer_step", nothing),
+    (6, "weights are saved whatever they are", "src.training.checkpointing.check_finite", nothing),
     (7, "pickles are loaded", "torch.load", loaded_with_code),
     (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
-    (7, "links in the cache are followed", "src.cache.removed", nothing),
+    (7, "links in the cache are followed", "src.utils.disk_cache.removed", nothing),
     (7, "pages interpret what they show", "src.pages.Environment", interpreting),
     (8, "each process takes a lock of its own", "tests.faults.row_08_shared_cache.ASKS", OWN_LOCKS + row_8.ASKS),
     (9, "bad lines are left out without end", "src.corpora.jsonl.BadLines.add", nothing),
     (9, "nobody counts them", "src.corpora.jsonl.BadLines.count", nothing),
-    (10, "W&B's local log is left out", "src.loggers.forgiving.ForgivingWandbLogger.log_metrics", nothing),
+    (10, "W&B's local log is left out", "src.loggers.wandb.ForgivingWandbLogger.log_metrics", nothing),
     (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
     (11, "contradictions are not looked for", "src.train.check_training", nothing),
     (11, "the nearest name is not said", "src.config.overrides.nearest", lambda name, valid: ""),
@@ -100,9 +115,14 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (11, "words are Hydra's to understand", "src.cli.check_overrides", lambda words, name: list(words)),
     (11, "what Hydra refuses is not explained", "src.cli.explained", lambda words, name: ""),
     (11, "any value will do", "src.config.checks.check_value", nothing),
-    (12, "what is saved is what the step that failed left", "src.saving.SaveLast.save_as_of", saved_as_it_is),
-    (12, "the chunk stays as it was", "src.auto_batch.AutoBatch.halve", lambda *_: False),
-    (12, "no error is taken for memory's", "src.failures.is_out_of_memory", lambda error: False),
+    (
+        12,
+        "what is saved is what the step that failed left",
+        "src.training.checkpointing.SaveLast.save_as_of",
+        saved_as_it_is,
+    ),
+    (12, "the chunk stays as it was", "src.training.auto_batch.AutoBatch.halve", lambda *_: False),
+    (12, "no error is taken for memory's", "src.utils.resource_errors.is_out_of_memory", lambda error: False),
 )
 
 

@@ -12,8 +12,8 @@ import torch
 from hydra.utils import instantiate
 
 from src.cli import composed
-from src.mined import write_mined
-from src.saving import SaveLast
+from src.data.mined_negatives import write_mined
+from src.training.checkpointing import SaveLast
 from tests.faults import several_processes
 from tests.faults.harness import Fault, scratch
 from tests.faults.several_processes import CASES

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
-from src import checkpoints
+from src.runs import checkpoint_file
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train
 
@@ -111,7 +111,7 @@ class Work:
     def check_finished(self) -> None:
         run = self.latest()
         assert (run / "test_ranks.csv").read_bytes() == self.ranks, "other ranks"
-        stray = [path.name for path in run.rglob(f"*{checkpoints.PART}*")]
+        stray = [path.name for path in run.rglob(f"*{checkpoint_file.PART}*")]
         assert not stray, f"stray files: {stray}"
         left = sorted(path.name for path in (run / "checkpoints").iterdir())
         assert left == ["best.ckpt", "last.ckpt"], f"checkpoints: {left}"
@@ -120,8 +120,8 @@ class Work:
 def kill_in_save(stage: str, save: int) -> None:
     """In the process that trains: it kills itself within that save of last.ckpt."""
     saves = 0
-    write, replace = checkpoints._Summed.write, Path.replace
-    whole = checkpoints.write
+    write, replace = checkpoint_file._Summed.write, Path.replace
+    whole = checkpoint_file.write
 
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -150,8 +150,8 @@ def kill_in_save(stage: str, save: int) -> None:
             die()
         return moved
 
-    checkpoints.write, checkpoints._Summed.write = counted, writing
-    mock.patch.object(checkpoints.os, "fsync", syncing).start()
+    checkpoint_file.write, checkpoint_file._Summed.write = counted, writing
+    mock.patch.object(checkpoint_file.os, "fsync", syncing).start()
     Path.replace = moving
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from src.loggers.forgiving import ID
+from src.loggers.wandb import ID
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train, wait_for
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.cache import ABOUT, Cache
+from src.utils.disk_cache import ABOUT, Cache
 from tests.faults.damaged_checkpoints import checkpoints_survive
 from tests.faults.harness import Fault, scratch
 

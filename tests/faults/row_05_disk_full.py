@@ -10,11 +10,11 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from src import checkpoints
-from src.cache import Cache
-from src.errors import InputError
 from src.loggers import ForgivingWandbLogger
 from src.report.__main__ import main as report
+from src.runs import checkpoint_file
+from src.utils.disk_cache import Cache
+from src.utils.errors import InputError
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
 
@@ -51,10 +51,10 @@ def in_a_training(name: str, run: Path, given: tuple[str, ...], whole: Path) -> 
         wrong.append(f"neither path nor bytes: {line!r}")
     if is_checkpoint:
         try:
-            checkpoints.read(run / name)
-        except checkpoints.DamagedError as error:
+            checkpoint_file.read(run / name)
+        except checkpoint_file.DamagedError as error:
             wrong.append(f"what was there is damaged: {error}")
-    if stray := [path.name for path in run.rglob(f"*{checkpoints.PART}")]:
+    if stray := [path.name for path in run.rglob(f"*{checkpoint_file.PART}")]:
         wrong.append(f"stray files {stray}")
     again = train(run, *given)
     if again.status or (run / "test_ranks.csv").read_bytes() != (whole / "test_ranks.csv").read_bytes():
@@ -105,7 +105,7 @@ def in_wandb() -> Fault:
         with open(FULL_DEVICE, "wb") as file:
             file.write(b"x")
 
-    with mock.patch("src.loggers.forgiving._say", said.append):
+    with mock.patch("src.loggers.wandb._say", said.append):
         logger._try(write)
         logger._try(write)
     return Fault("W&B's files", len(said) == 1 and "No space left" in said[0], str(said))
@@ -114,7 +114,7 @@ def in_wandb() -> Fault:
 @contextmanager
 def full_from(path: Path, writing: int) -> Iterator[None]:
     """Inside, that writing of the file goes to a full device, and those after it too."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{checkpoints.PART}")
+    part = path.with_name(f".{path.name}.{os.getpid()}{checkpoint_file.PART}")
     written, seen = Path.open, []
 
     def opened(self: Path, mode: str = "r", *arguments, **options):

@@ -10,11 +10,11 @@ from unittest import mock
 
 import torch
 
-from src.checkpoints import read
 from src.module import CodeSearchModule
-from tests.commands import Result
+from src.runs.checkpoint_file import read
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
+from tests.support.commands import Result
 
 TITLE = "6 non-finite cases: loss, gradient, weight, fp16 overflow, a batch of 1, a batch of duplicates only"
 PROMISE = "no bad update, no bad checkpoint; the batch's ids are printed; trainer.on_nonfinite=stop|skip"

@@ -18,19 +18,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.cache import Cache, key_of
 from src.config.targets import check_words, from_outside
 from src.corpora.archives import members
-from src.errors import InputError
-from src.harvester.languages import language_of
-from src.harvester.trees import find_trees, source_files
+from src.corpora.harvester.languages import language_of
+from src.corpora.harvester.source_trees import find_trees, source_files
 from src.report.runs import read_run
-from src.restoring import load_checkpoint
-from src.teachers import read_module
+from src.runs.restore import load_checkpoint
+from src.training.build import read_module
+from src.utils.disk_cache import Cache, key_of
+from src.utils.errors import InputError
 from src.weights.embedding import Embeddings
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
 from tests.faults.harness import Fault, scratch
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 TITLE = "20 malicious inputs: pickles, _target_, YAML tags, archives, links, git, HTML"
 PROMISE = "0 executions, nothing written or removed elsewhere, one line each"
@@ -89,13 +89,13 @@ def in_python(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "an array of objects", lambda: refused(lambda: Embeddings(folder / "evil.npy", 1.0)[np.arange(1)])
 
     node = {"_target_": "os.system", "command": command}
-    through = {"_target_": "src.rundir.subprocess.run", "args": ["touch", str(canary)]}
+    through = {"_target_": "src.runs.directory.subprocess.run", "args": ["touch", str(canary)]}
     spelled = "{_target_: os.system, command: " + command + "}"
     for name, config in {
         "a command as _target_": {"backbone": {"encoder": node}},
         "a command through a module of ours": {"loss": through},
         "a function of ours that writes": {
-            "loss": {"_target_": "src.rundir._replace", "path": str(canary), "text": ""}
+            "loss": {"_target_": "src.runs.directory._replace", "path": str(canary), "text": ""}
         },
         "a command through Lightning": {"trainer": {"_target_": "lightning.pytorch.trainer.trainer.os.system"}},
         "a _target_ out of pieces": {"a": "os", "loss": {"_target_": "${a}.system", "command": command}},

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.cache import Cache, key_of
+from src.utils.disk_cache import Cache, key_of
 from tests.conftest import PROJECT
 from tests.faults.harness import Fault, scratch
 
@@ -24,7 +24,7 @@ PATIENCE = 300.0  # seconds until a round counts as a deadlock
 ASKS = """
 import json, os, random, sys, time
 from pathlib import Path
-from src.cache import Cache
+from src.utils.disk_cache import Cache
 
 root, start, rounds, number = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 draw = random.Random(number)
@@ -47,7 +47,7 @@ for round in range(rounds):
 DIES = """
 import sys, time
 from pathlib import Path
-from src.cache import Cache
+from src.utils.disk_cache import Cache
 
 def make(folder):
     (folder / "half").write_text("half")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.errors import InputError
+from src.utils.errors import InputError
 from tests.faults.harness import Fault, scratch
 
 TITLE = "30 bad data lines: not JSON, bad UTF-8, NUL, 10 MB, empty fields, ids again, wrong types"

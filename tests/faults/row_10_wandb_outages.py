@@ -15,12 +15,12 @@ from unittest import mock
 
 import wandb
 
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
 from tests.faults.harness import Fault, scratch
-from tests.processes import free_port
-from tests.transactions import finished, history
-from tests.wandb_server import KEY, Server, wandb_on_loopback
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
+from tests.support.processes import free_port
+from tests.support.transactions import finished, history
+from tests.support.wandb_server import KEY, Server, wandb_on_loopback
 
 TITLE = "6 W&B outages: refused, hang, DNS, 401, 500, drop in mid-run"
 PROMISE = "training finishes, local logs are complete, what is left syncs as one run; its cost: docs/wandb.md"

@@ -9,10 +9,10 @@ from pathlib import Path
 from unittest import mock
 
 from src.report import __main__ as report
-from tests.commands import QUICK, run_command
-from tests.doubles import write_corpus
+from tests.deploy.index import light_commands
 from tests.faults.harness import Fault, scratch
-from tests.indexing import light_commands
+from tests.support.commands import QUICK, run_command
+from tests.support.doubles import write_corpus
 
 TITLE = "100 misconfigurations: typos, wrong types, contradictions, over every group"
 PROMISE = "one line with key, value and the nearest valid name, before any data is read"

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from lightning.pytorch.strategies.launchers import subprocess_script
 
-from src import launch
 from src import train as train_entry
-from src.saving import SaveLast
+from src.runtime import launch
+from src.training.checkpointing import SaveLast
 from tests.faults.harness import Fault
 from tests.faults.training import STEPS, Started, command, differences, ended, logged, start, typed, wait_for
-from tests.processes import LOOPBACK, free_port
+from tests.support.processes import LOOPBACK, free_port
 
 SECONDS = 30.0
 TWO = ("trainer.devices=2", "trainer.strategy=ddp")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from src.signals import TAKEN_BACK
+from src.runtime.signals import TAKEN_BACK
 from tests.conftest import PROJECT
 from tests.faults.several_processes import CASES, TWO, go_on, gone
 from tests.faults.training import command
-from tests.processes import LOOPBACK, free_port
+from tests.support.processes import LOOPBACK, free_port
 
 
 @pytest.mark.slow

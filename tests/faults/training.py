@@ -17,8 +17,8 @@ from unittest import mock
 
 import torch
 
-from tests.commands import Result, run_command
-from tests.doubles import write_corpus
+from tests.support.commands import Result, run_command
+from tests.support.doubles import write_corpus
 
 # 67 pairs in batches of 16: 4 steps an epoch, 3 epochs. Saved before every step, so that no interval hides a loss.
 STEPS = 4
@@ -124,7 +124,7 @@ class StoppedError(Exception):
 @contextlib.contextmanager
 def recorded_batches(stop: tuple[int, int] | None = None) -> Iterator[list]:
     """What was trained on, as (epoch, batch, tokens); ends the training just before the batch `stop`."""
-    from src.saving import SaveLast
+    from src.training.checkpointing import SaveLast
 
     seen: list = []
     original = SaveLast.on_train_batch_start

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.by_rows import ByRows
-from src.errors import InputError
 from src.losses.base import weighted_infonce_rows
 from src.losses.blocks import ROWS, mean_loss, rows_of_a_block, scores
 from src.losses.infonce import InfoNCE
+from src.utils.errors import InputError
+from src.utils.lazy_matrix import ByRows
 from tests.losses.cases import LOSSES
 
 B, C, D = 13, 17, 7

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.errors import InputError
 from src.losses.base import without
 from src.losses.soft_infonce import SoftInfoNCE
+from src.utils.errors import InputError
 from tests.losses.cases import LOSSES, batch
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.errors import InputError
 from src.losses.bce import BCE
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
 from src.losses.weighted_infonce import WeightedInfoNCE
+from src.utils.errors import InputError
 from tests.losses.cases import LOSSES, batch
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 
-from src.errors import InputError
 from src.losses.bce import BCE
 from src.losses.false_negative_cancellation import FalseNegativeCancellation
 from src.losses.infonce import InfoNCE
 from src.losses.kl_regularized import KLRegularized
 from src.losses.soft_infonce import SoftInfoNCE
 from src.losses.weighted_infonce import WeightedInfoNCE
+from src.utils.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = json.loads((GOLDEN / "loss_cases.json").read_text())

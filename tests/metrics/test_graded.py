@@ -8,8 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from src.errors import InputError
 from src.metrics.graded import ndcg, ranks_within, summarize_graded
+from src.utils.errors import InputError
 
 
 def test_gains_or_discounts_are_others_than_the_challenges():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
-from src.errors import InputError
 from src.metrics import lexical_baseline
 from src.metrics.lexical_baseline import bm25_ranks
-from src.text import subtokens
+from src.utils.errors import InputError
+from src.utils.subtokens import subtokens
 from tests.metrics.reference import naive_ranks
 
 QUERIES = ["read a file", "sort numbers", "zzz"]

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.errors import InputError
 from src.metrics import ranking, scores
 from src.metrics.ranking import rank_queries, ranks_of_scores
+from src.utils.errors import InputError
 from tests.metrics.reference import naive_ranks
 
 

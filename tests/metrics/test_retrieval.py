@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.errors import InputError
 from src.metrics import retrieval
 from src.metrics.retrieval import bootstrap_mean, summarize
+from src.utils.errors import InputError
 
 
 def test_hand_computed_metrics_are_wrong():

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.errors import InputError
 from src.metrics import search
 from src.metrics.search import top_k
+from src.utils.errors import InputError
 
 
 def sorted_all(query_ND, code_MD, k):

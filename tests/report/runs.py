@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from src.rundir import RunDirectory
+from src.runs.directory import RunDirectory
 
 HISTORY = """epoch,step,val/mrr,val/alignment,val/uniformity,weights/share_clipped,weights/effective_negatives
 0,9,,,,0.25,6.5

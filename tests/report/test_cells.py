@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from src.errors import InputError
 from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.runs import find_runs
+from src.utils.errors import InputError
 from tests.report.runs import make_run
 
 RANKS = {"a": 1, "b": 2, "c": 4}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.errors import InputError
 from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
+from src.utils.errors import InputError
 from tests.report.runs import make_run
 
 

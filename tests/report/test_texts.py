@@ -14,8 +14,8 @@ from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
 from src.report.texts import Texts, duplicate_groups, length_groups, moved, read_texts
-from tests.doubles import write_corpus
 from tests.report.runs import make_run
+from tests.support.doubles import write_corpus
 
 
 @pytest.fixture

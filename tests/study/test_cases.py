@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from src.analysis.estimators.batches import Rows
+from src.analysis.estimators.known import Known
 from src.corpora.base import Pair
-from src.inspection.batches import Rows
-from src.inspection.known import Known
 from src.study.cases import cases, rows_of, weights_of
 
 # Items 0 and 1, and 2 and 3, are known to answer each other; the weight of row i and column j is W[i, j].

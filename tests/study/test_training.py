@@ -11,7 +11,7 @@ import torch
 from src.corpora.base import Pair
 from src.study.training import Shuffled, configuration, divergence, fitted_estimator, scores, trained
 from src.weights.bm25 import BM25Estimator
-from tests.doubles import ListCorpus
+from tests.support.doubles import ListCorpus
 
 SMALL = ("data.batch_size=8", "cache=null")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from src.errors import InputError
-from src.rundir import RunDirectory
-from tests.commands import Result, run_command
+from src.runs.directory import RunDirectory
+from src.utils.errors import InputError
+from tests.support.commands import Result, run_command
 
 TWELVE = ("loss=infonce,soft_infonce,bce", "seed=1,2,3,4")
 

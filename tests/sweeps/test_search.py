@@ -11,11 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from src.errors import InputError, PrunedError
 from src.report.runs import find_runs
-from src.rundir import RunDirectory
+from src.runs.directory import RunDirectory
 from src.sweeps import trial
-from tests.commands import run_command
+from src.utils.errors import InputError, PrunedError
+from tests.support.commands import run_command
 
 optuna = pytest.importorskip("optuna")
 

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from src.errors import Preempted
 from src.sweeps import stopping
+from src.utils.errors import Preempted
 from tests.conftest import PROJECT
 from tests.faults.several_processes import gone
 from tests.faults.training import command

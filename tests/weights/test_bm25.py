@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from rank_bm25 import BM25Okapi
 
 from src.corpora.base import Pair
-from src.errors import InputError
-from src.text import subtokens
+from src.utils.errors import InputError
+from src.utils.subtokens import subtokens
 from src.weights.bm25 import BETWEEN, NORMALIZE, STATISTICS, BM25Estimator
 from src.weights.none import NoEstimator
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.corpora.base import Pair
-from src.errors import InputError
+from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.bm25 import BM25Estimator
 from src.weights.mixture import MixtureEstimator, own_columns, standardised

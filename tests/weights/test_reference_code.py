@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from src.lexical import Rows, block_product
+from src.utils.bm25 import Rows, block_product
 from src.weights.bm25 import batch_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bm25_cases.npz"

@@ -1,0 +1,98 @@
+"""Graded relevance of a corpus: annotations.jsonl beside test.jsonl, as the CodeSearchNet challenge has it.
+
+    {"query": "convert int to string", "url": "https://...", "relevance": 3}
+
+is one annotation: from 0, irrelevant, to 3, an exact match; several of one query and code are averaged, as there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.corpora.base import Codebase
+from src.corpora.jsonl import read_rows
+from src.metrics.graded import ndcg, ranks_within, summarize_graded
+from src.metrics.ranking import rank_queries
+from src.utils.bm25 import BM25
+from src.utils.subtokens import subtokens
+
+MOST = 3
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Of each query, rows of the codebase and their relevance."""
+
+    queries: tuple[str, ...]
+    rows: tuple[np.ndarray, ...]
+    relevance: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.rows))
+
+
+def find(folder: Path) -> Path | None:
+    """The file of a language's folder; None where it has none."""
+    paths = (folder / "annotations.jsonl", folder / "annotations.jsonl.gz")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read(path: Path, codebase: Codebase) -> Annotations:
+    """Raises InputError, naming file and line: no such url in the codebase, or a relevance that is none."""
+    row_of = {id: row for row, id in enumerate(codebase.ids)}
+    given: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in read_rows(path):
+        query, url, relevance = row.text("query"), row.text("url"), row.fields.get("relevance")
+        if url not in row_of:
+            raise row.error(f"expected a url of the codebase, found {url!r}; add its code there or drop the line")
+        if isinstance(relevance, bool) or not isinstance(relevance, int | float) or not 0 <= relevance <= MOST:
+            raise row.error(f"expected a relevance from 0 to {MOST}, found {relevance!r}")
+        given[query][row_of[url]].append(float(relevance))
+    return Annotations(
+        tuple(given),
+        tuple(np.array(list(codes)) for codes in given.values()),
+        tuple(np.array([np.mean(values) for values in codes.values()]) for codes in given.values()),
+    )
+
+
+def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Tensor) -> dict[str, float]:
+    """`within/ndcg` and `all/ndcg` of a model, each with its interval and number of queries.
+
+    Args:
+        query_ND: embeddings of `annotations.queries`.
+        code_MD: of the codebase; a dot product scores them.
+    """
+    number_P = np.repeat(np.arange(len(annotations.queries)), list(map(len, annotations.rows)))
+    row_P = np.concatenate(annotations.rows)
+    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P).numpy()
+    scores_P = torch.linalg.vecdot(query_ND[number_P].double(), code_MD[row_P].double()).numpy()
+    ends = np.cumsum(list(map(len, annotations.rows)))[:-1]
+    return summarize(annotations, np.split(scores_P, ends), np.split(ranks_P, ends))
+
+
+def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, float]:
+    """The same of BM25 with the statistics of the whole codebase."""
+    bm25 = BM25(map(subtokens, codebase.codes))
+    scores, ranks = [], []
+    for query, rows in zip(annotations.queries, annotations.rows):
+        scores_M = np.asarray(bm25.scores(bm25.query_matrix([subtokens(query)])))[0]
+        own = scores_M[rows]
+        scores.append(own)
+        ranks.append([1 + (scores_M > score).sum() + ((scores_M == score).sum() - 1) / 2 for score in own])
+    return summarize(annotations, scores, ranks)
+
+
+def summarize(annotations: Annotations, scores: list, ranks: list) -> dict[str, float]:
+    """From each query's scores of its annotated codes, and their ranks among all."""
+    ways: Mapping[str, list] = {"within": [ranks_within(own) for own in scores], "all": ranks}
+    return {
+        f"{way}/{key}": value
+        for way, of_queries in ways.items()
+        for key, value in summarize_graded(list(map(ndcg, annotations.relevance, of_queries))).items()
+    }

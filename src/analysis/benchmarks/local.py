@@ -1,0 +1,106 @@
+"""Corpora on this disk as benchmark tasks: every language's test queries against their whole codebase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.analysis.benchmarks import annotations
+from src.corpora.codesearchnet import CODE, CodeSearchNetCorpus
+from src.metrics.ranking import rank_queries
+from src.metrics.retrieval import summarize
+from src.metrics.summary import lexical_baseline
+from src.module import CodeSearchModule
+from src.training.encode import embed_texts
+from src.utils.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Task:
+    """One language of one corpus."""
+
+    root: Path
+    language: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.root.name}/{self.language}"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.language
+
+
+@dataclass
+class Result:
+    """Numbers of a task: of the model, of BM25 on the same pool, and of graded relevance where it is known."""
+
+    task: Task
+    model: dict[str, float]
+    bm25: dict[str, float]
+    facts: dict[str, Any]
+    graded: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """For a file."""
+        numbers = {f"bm25/{key}": value for key, value in self.bm25.items()}
+        for who, values in self.graded.items():
+            numbers |= {f"{who}/graded/{key}": value for key, value in values.items()}
+        return {**self.model, **numbers, **self.facts}
+
+
+def tasks(roots: Any, languages: Any) -> list[Task]:
+    """The folders with a test split below the roots; raises InputError where one has none."""
+    asked = [languages] if isinstance(languages, str) else list(languages or ())
+    return [task for root in ([roots] if isinstance(roots, str) else list(roots)) for task in _of_root(root, asked)]
+
+
+def _of_root(root: str, asked: Sequence[str]) -> Iterator[Task]:
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise InputError(f"corpus.root={root} is no folder; expected DIR/<language>/test.jsonl and codebase.jsonl")
+    path = path.resolve()
+    found = sorted(
+        folder.name
+        for folder in path.iterdir()
+        if any((folder / f"test{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
+    )
+    if not found:
+        raise InputError(f"corpus.root={root} has no language with a test split: expected DIR/<language>/test.jsonl")
+    for language in asked:
+        if language not in found:
+            hint = nearest(language, found)
+            raise InputError(f"languages: {root} has a test split of {', '.join(found)}, found {language!r}{hint}")
+    return iter([Task(path, language) for language in asked or found])
+
+
+def text_of(given: str | None, trained: DictConfig) -> str:
+    """Which fields are read: as given, else as the run's own corpus, else tokens."""
+    if given is not None and given not in CODE:
+        raise InputError(f"corpus.text is one of {', '.join(CODE)}, found {given!r}{nearest(given, CODE)}")
+    return given or trained.corpus.get("text") or "tokens"
+
+
+def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -> Result:
+    """Ranks, as `src.eval` does; NDCG of the annotations where there are any."""
+    test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
+    path = annotations.find(task.folder)
+    known = annotations.read(path, test.codebase) if path else None
+    code_MD = embed_texts(module, test.codebase.codes, "code", cfg, task.name)
+    query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)
+    result = Result(
+        task,
+        summarize(rank_queries(query_ND, code_MD, list(test.positives))),
+        summarize(lexical_baseline(test)),
+        {"candidates": len(test.codebase), "pool_fingerprint": test.codebase.fingerprint, "text": text},
+    )
+    if known:
+        asked_ND = embed_texts(module, known.queries, "query", cfg, task.name)
+        result.graded["model"] = annotations.evaluate(known, asked_ND, code_MD)
+        result.graded["bm25"] = annotations.evaluate_bm25(known, test.codebase)
+        result.facts["annotations"] = len(known)
+    return result

@@ -1,0 +1,88 @@
+"""mteb's tasks: its own data from the hub, its own evaluation, the exported model."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from huggingface_hub import constants
+
+from src.backbones.hub import quiet
+from src.deploy.export import st_format
+from src.deploy.export.parity import check
+from src.module import CodeSearchModule
+from src.utils.errors import InputError, first_line, nearest
+
+WAIT = 10.0  # seconds for the hub's first answer
+INSTEAD = "corpus.root=DIR evaluates on corpora of this disk"
+
+
+def reachable() -> str:
+    """The hub's address; raises InputError, one line, where nothing answers there."""
+    endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    if constants.HF_HUB_OFFLINE:
+        raise InputError(f"mteb's tasks come from the hub, and HF_HUB_OFFLINE is set; {INSTEAD}")
+    try:
+        httpx.head(endpoint, timeout=WAIT, follow_redirects=True)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise InputError(
+            f"mteb's tasks come from the hub, and {endpoint} does not answer ({first_line(error)}); {INSTEAD}"
+        ) from error
+    return endpoint
+
+
+def chosen(names: Sequence[str]) -> list[Any]:
+    """mteb's tasks of these names; raises InputError where mteb is not installed or has no such task."""
+    if importlib.util.find_spec("mteb") is None:
+        raise InputError(f"mteb's tasks need mteb, an optional extra: pip install -e '.[benchmark]'; {INSTEAD}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mteb
+
+        known = {task.metadata.name for task in mteb.get_tasks(task_types=["Retrieval"])}
+        for name in names:
+            if name not in known:
+                raise InputError(f"tasks: mteb has no retrieval task {name!r}{nearest(name, known)}")
+        return list(mteb.get_tasks(tasks=list(names)))
+
+
+def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch_size: int) -> dict[str, dict]:
+    """Task -> `main_score` (mteb's choice, NDCG@10 in most) and the scores of each subset of its test split.
+
+    The model goes through its own export: what is measured is what others load. mteb's files are left in `folder`.
+    """
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as exported, quiet():
+        warnings.simplefilter("ignore")
+        import mteb
+        from mteb.cache import ResultCache
+        from sentence_transformers import SentenceTransformer
+
+        there = Path(exported, "model")
+        st_format.write(module.cpu().eval(), there)
+        trust = st_format.needs_trust(module.encoder)
+        check(module, st_format.reading(there, trust), "format=sentence_transformers")
+        model = SentenceTransformer(str(there), trust_remote_code=trust)
+        results = mteb.evaluate(
+            model,
+            tasks,
+            encode_kwargs={"batch_size": batch_size},
+            cache=ResultCache(folder),
+            show_progress_bar=False,
+        )
+    found = {}
+    for result in results.task_results:
+        parts = [(split, part) for split, parts in result.scores.items() for part in parts]
+        found[result.task_name] = {
+            "main_score": float(result.get_score()),
+            **{f"{s}/{part['hf_subset']}": {key: part[key] for key in KEPT if key in part} for s, part in parts},
+        }
+    return found
+
+
+KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")

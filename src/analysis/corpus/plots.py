@@ -1,0 +1,79 @@
+"""Plots of a survey, as inline SVG in the page's own colour."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+
+from src.analysis.corpus.measure import SPLITS, Survey
+from src.utils.svg import COLORS, INK, empty_figure, plain, to_svg
+
+BINS = 32
+
+
+def plots(found: Survey) -> dict[str, str]:
+    """Caption -> SVG."""
+    return {
+        "What training has seen of the test split.": leak_plot(found),
+        "Test queries whose answer BM25 ranks within the first k (share of queries).": rank_plot(found),
+        "Lengths of queries in words and punctuation marks (share of queries).": length_plot(found, "queries"),
+        "Lengths of codes in words and punctuation marks (share of codes).": length_plot(found, "codes"),
+    }
+
+
+def leak_plot(found: Survey) -> str:
+    kinds = ("answers", "queries", "answer and query", "candidates")
+    figure, axis = empty_figure(2.6)
+    for k, kind in enumerate(kinds):
+        near, exact = (found.numbers.get(f"leaks/{kind}/test/{way}", 0) for way in ("near", "exact"))
+        axis.barh(k, near, 0.6, color=COLORS[0], alpha=0.45, label="nearly" if k == 0 else None)
+        axis.barh(k, exact, 0.6, color=COLORS[0], label="exactly" if k == 0 else None)
+        axis.text(near + 0.015, k, f"{100 * near:.1f}%", va="center", color=INK)
+    axis.set_yticks(range(len(kinds)), kinds)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.15)
+    axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
+    return to_svg(figure, "leaks")
+
+
+def rank_plot(found: Survey) -> str:
+    figure, axis = empty_figure(2.6)
+    ranks = np.sort(found.ranks)
+    axis.step([*ranks, found.numbers["candidates/test"]], [*np.arange(1, len(ranks) + 1) / len(ranks), 1], where="post")
+    axis.lines[0].set(color=COLORS[0], linewidth=2)
+    axis.set_xscale("log")
+    axis.set_xlim(1, max(10, found.numbers["candidates/test"]))
+    axis.set_ylim(0, 1.02)
+    axis.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
+    _counts(axis)
+    axis.grid(color=INK, alpha=0.15, linewidth=0.8)
+    return to_svg(figure, "ranks")
+
+
+def length_plot(found: Survey, kind: str) -> str:
+    figure, axis = empty_figure(2.6)
+    lengths = {name: np.maximum(found.lengths[f"{kind}/{name}"], 1) for name in SPLITS}
+    if np.array_equal(lengths["valid"], lengths["test"]):  # one codebase: two lines would be one
+        lengths = {"train": lengths["train"], "valid and test": lengths["test"]}
+    shortest, longest = (bound(np.concatenate(list(lengths.values()))) for bound in (np.min, np.max))
+    edges = np.geomspace(shortest, longest + 1, BINS)
+    edges = np.unique(edges.round())  # lengths are whole: finer bins would be empty
+    for color, (name, values) in zip(COLORS, lengths.items()):
+        shares = np.histogram(values, edges)[0] / len(values)
+        axis.stairs(shares, edges, color=color, linewidth=2, label=name)
+    axis.set_xscale("log")
+    axis.set_xlim(edges[0], edges[-1])
+    axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5) if longest < 50 * shortest else (1,)))
+    axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axis.yaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
+    _counts(axis)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=INK)
+    return to_svg(figure, kind)
+
+
+def _counts(axis: mpl.axes.Axes) -> None:
+    axis.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+    axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axis.tick_params(which="minor", length=0)
+    plain(axis)

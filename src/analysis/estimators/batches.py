@@ -1,0 +1,77 @@
+"""The batches that are looked at: planted ones, which hold known false negatives, and those of a training.
+
+S items (training pairs that are looked at), B rows, C columns of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from src.data.samplers import Batching, Similarity
+
+ANCHORS = 32  # rows of a planted batch; each brings a partner, so most of a batch stays ordinary
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a batch: items `row_B` against the columns `column_C`, which hold the rows' own items too."""
+
+    row_B: np.ndarray
+    column_C: np.ndarray
+
+    @property
+    def own_BC(self) -> np.ndarray:
+        """True on each row's own column."""
+        return self.row_B[:, None] == self.column_C[None, :]
+
+    def among(self, matrix_SS: csr_array) -> np.ndarray:
+        """The matrix's entries of these rows and columns, dense (B, C)."""
+        return matrix_SS[self.row_B][:, self.column_C].toarray()
+
+
+def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> list[Rows]:
+    """Batches whose rows each have at least one known false negative among the columns.
+
+    Rows are `most` items, or all, that have one; each brings one partner drawn from its known ones; random other items
+    fill the batch up. An item that is in the batch already, or whose partners all are, waits for a later batch.
+
+    Args:
+        known_SS: symmetric bool.
+        size: columns of a batch, at most S.
+    """
+    rng = np.random.default_rng(seed)
+    anchors = max(1, min(ANCHORS, size // 4))
+    waiting = rng.permutation(np.flatnonzero(np.diff(known_SS.indptr)))[:most].tolist()
+    batches = []
+    while waiting:
+        rows: list[int] = []
+        taken: set[int] = set()
+        later: list[int] = []
+        for item in waiting:
+            partners = known_SS.indices[known_SS.indptr[item] : known_SS.indptr[item + 1]]
+            free = [partner for partner in partners.tolist() if partner not in taken]
+            if len(rows) == anchors or item in taken or not free:
+                later.append(item)
+                continue
+            rows.append(item)
+            taken |= {item, int(rng.choice(free))}
+        others = [item for item in rng.permutation(known_SS.shape[0]).tolist() if item not in taken]
+        filled = [*rows, *sorted(taken.difference(rows)), *others]
+        batches.append(Rows(np.array(rows), np.array(filled[:size])))
+        waiting = later
+    return batches
+
+
+def training_batches(
+    batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
+) -> Iterator[Rows]:
+    """The first batches of a training on these items, in its order; as many epochs as it takes."""
+    order = batching.order(similarity, items, seed)
+    epochs = (order.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
+    for item_B in islice(chain.from_iterable(epochs), number):
+        yield Rows(item_B, item_B)

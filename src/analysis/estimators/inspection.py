@@ -1,0 +1,81 @@
+"""All measurements of one inspection, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src.analysis.estimators.agreement import agreement
+from src.analysis.estimators.batches import planted_batches, training_batches
+from src.analysis.estimators.known import Known
+from src.analysis.estimators.measure import Ordinary, base_rates, on_batches, spotting, weigh_with
+from src.data.samplers import RandomBatches, Similarity
+from src.losses.base import Loss
+from src.weights.base import Estimator
+
+FEWEST = 10  # anchors; fewer say nothing about an estimator
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was measured. Keys of `numbers` end in the estimator's name, where they are about one."""
+
+    estimators: Sequence[str]
+    kinds: Sequence[str]  # those that were planted
+    too_few: Sequence[str]  # those with fewer than FEWEST anchors
+    numbers: Mapping[str, float]
+    ordinary: Mapping[str, Ordinary]  # estimator -> random batches
+    known: Known
+
+
+def inspect(
+    cfg: DictConfig,
+    estimators: Mapping[str, Estimator],
+    item_S: np.ndarray,
+    known: Known,
+    loss: Loss,
+    neighbours: DictConfig,
+) -> Inspection:
+    """Measures fitted estimators on the training pairs `item_S`, with `known` about them in the same order."""
+    size = min(cfg.data.batch_size, len(item_S))
+    weigh, floor = weigh_with(loss), getattr(loss, "min_weight", 0.0)
+    similarities = {name: _of_items(estimator, item_S) for name, estimator in estimators.items()}
+    numbers: dict[str, float] = {"batch_size": size}
+
+    anchors = {kind: len(known.anchors(kind)) for kind in known.kinds}
+    kinds = [kind for kind in known.kinds if anchors[kind] >= FEWEST]
+    for kind in known.kinds:
+        numbers |= {f"pairs/{kind}": known.pairs(kind), f"anchors/{kind}": anchors[kind]}
+    for kind in kinds:
+        batches = planted_batches(known.kinds[kind], size, cfg.most, cfg.seed)
+        numbers[f"rows/{kind}"] = sum(len(batch.row_B) for batch in batches)
+        for name, similarity in similarities.items():
+            measured = spotting(batches, known, kind, similarity, weigh)
+            numbers |= {f"{key}/{kind}/{name}": value for key, value in measured.items()}
+
+    def ordered(batching, similarity: Similarity | None) -> list:
+        return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
+
+    random = ordered(RandomBatches(), None)
+    numbers |= _suffixed(base_rates(random, known), "random")
+    ordinary = {name: on_batches(random, similarity, weigh, floor) for name, similarity in similarities.items()}
+    for name, similarity in similarities.items():
+        numbers |= _suffixed(ordinary[name].numbers, f"random/{name}")
+        similar = ordered(instantiate(neighbours), similarity)
+        numbers |= _suffixed(base_rates(similar, known), f"similar/{name}")
+        numbers |= _suffixed(on_batches(similar, similarity, weigh, floor).numbers, f"similar/{name}")
+    numbers |= agreement(random, similarities)
+    too_few = [kind for kind in known.kinds if kind not in kinds]
+    return Inspection(list(estimators), kinds, too_few, numbers, ordinary, known)
+
+
+def _of_items(estimator: Estimator, item_S: np.ndarray) -> Similarity:
+    return lambda rows, columns: estimator.similarity(item_S[rows], item_S[columns])
+
+
+def _suffixed(numbers: Mapping[str, float], about: str) -> dict[str, float]:
+    return {f"{key}/{about}": value for key, value in numbers.items()}

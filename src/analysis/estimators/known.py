@@ -1,0 +1,92 @@
+"""Known false negatives: training pairs that would answer each other's query, found from the texts alone.
+
+S items (training pairs that are looked at), P pairs of items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from src.corpora.base import Pair
+from src.utils.errors import InputError
+from src.utils.near_duplicates import alike_pairs
+
+KINDS = {
+    "same code": "another query of the same code",
+    "alike queries": "another code of almost the same query",
+    "alike codes": "almost the same code, under a query that is not alike",
+}
+# How each kind is found favours estimators that look at the same thing.
+CAVEATS = {
+    "same code": "Easy where codes are read, as trained_model does: the column holds the row's own answer",
+    "alike queries": "Easy where words of queries are counted, as bm25 does: these are found by shared words",
+    "alike codes": "Easy where codes are read, as trained_model does: the column holds almost the row's own answer",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Symmetric bool matrices over items; the kinds share no entry."""
+
+    kinds: Mapping[str, csr_array]  # of KINDS, each (S, S)
+    any_SS: csr_array  # of some kind, or a copy of the whole pair: no ordinary negatives
+
+    def pairs(self, kind: str) -> int:
+        """Unordered pairs of items."""
+        return self.kinds[kind].nnz // 2
+
+    def anchors(self, kind: str) -> np.ndarray:
+        """Items that have a known false negative of this kind."""
+        return np.flatnonzero(np.diff(self.kinds[kind].indptr))
+
+
+def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> Known:
+    """What is known about these pairs; `threshold` is the least Jaccard index of alike sub-token sets, in (0, 1].
+
+    Raises:
+        InputError: there is no known false negative of any kind.
+    """
+    queries, codes = [pair.query for pair in pairs], [pair.code for pair in pairs]
+    same_query, same_code = _equal(queries), _equal(codes)
+    like_query = _union(same_query, _symmetric(*alike_pairs(queries, threshold), len(pairs)))
+    like_code = _symmetric(*alike_pairs(codes, threshold), len(pairs))
+    kinds = {
+        "same code": _without(same_code, same_query),
+        "alike queries": _without(like_query, same_code),
+        "alike codes": _without(_without(like_code, same_code), like_query),
+    }
+    if not any(matrix.nnz for matrix in kinds.values()):
+        raise InputError(
+            f"expected known false negatives among the {len(pairs):,} training pairs, found none at threshold="
+            f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib "
+            "removes (corpus.near_duplicate=1)"
+        )
+    return Known(kinds, _union(_union(*list(kinds.values())[:2]), _union(kinds["alike codes"], same_code)))
+
+
+def _equal(texts: Sequence[str]) -> csr_array:
+    """Pairs of equal texts."""
+    number_of: dict[str, int] = {}
+    numbers_S = [number_of.setdefault(text, len(number_of)) for text in texts]
+    member_ST = csr_array((np.ones(len(texts), dtype=np.int32), (np.arange(len(texts)), numbers_S)))
+    first, second = (member_ST @ member_ST.T).nonzero()
+    return _symmetric(first[first < second], second[first < second], len(texts))
+
+
+def _symmetric(first_P: np.ndarray, second_P: np.ndarray, size: int) -> csr_array:
+    rows, columns = np.concatenate([first_P, second_P]), np.concatenate([second_P, first_P])
+    return csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(size, size))
+
+
+def _union(a_SS: csr_array, b_SS: csr_array) -> csr_array:
+    return (a_SS + b_SS).astype(bool)
+
+
+def _without(a_SS: csr_array, b_SS: csr_array) -> csr_array:
+    left_SS = (a_SS > a_SS.multiply(b_SS)).tocsr()
+    left_SS.eliminate_zeros()
+    return left_SS

@@ -1,0 +1,13 @@
+"""Choices that several keys share, by name alone: what stands behind them takes a while to import."""
+
+from typing import Literal, get_args
+
+Host = Literal["127.0.0.1", "localhost", "::1"]
+
+Fusion = Literal["none", "rrf"]
+MOST = 1000  # answers to a query
+
+Language = Literal["python", "java", "javascript", "php", "ruby", "go"]
+NAMES: tuple[str, ...] = get_args(Language)
+Skipped = Literal["vendored", "tests", "generated", "minified"]
+REASONS: tuple[str, ...] = get_args(Skipped)

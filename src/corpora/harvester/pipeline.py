@@ -1,0 +1,221 @@
+"""A harvest from roots to a finished corpus: shards beside it, duplicates out, splits, one rename at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from src.corpora.harvester.languages import language_of
+from src.corpora.harvester.shards import Shard, cut
+from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
+from src.corpora.harvester.splits import BEGINS, assign_files
+from src.corpora.harvester.workers import harvest_all
+from src.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+ABOUT = "harvest.json"  # marks a finished harvest
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is going to be harvested."""
+
+    language: str
+    trees: list[Tree]
+    files: list[SourceFile]
+    skipped: Counter[str]
+    content: str  # names what the files hold, wherever they lie
+
+    @property
+    def key(self) -> str:
+        """Changes with the files and with this code."""
+        return f"{self.content}-{harvester_version()}"
+
+
+def plan(language: str, roots: Sequence[str | Path]) -> Work:
+    """Finds the files and reads them once for their key. Raises InputError for everything wrong with the request."""
+    spoken = language_of(language)
+    trees, skipped = find_trees(roots), Counter[str]()
+    files = source_files(trees, spoken, skipped)
+    return Work(language, trees, files, skipped, content_key(trees, files, language))
+
+
+def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str, Any]:
+    """Writes out/<language>/{train,valid,test,codebase}.jsonl and harvest.json, and returns what that says.
+
+    The same harvest is not made twice; one that was killed goes on where it stopped. The rows do not depend on the
+    number of `workers` (None: as many as there are cores and work for; 0: this process alone).
+
+    Raises:
+        InputError: `out` holds something else, cannot be written, or too few functions are left to split.
+    """
+    out = Path(out).expanduser()
+    final = out / work.language
+    _check(out, final)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / f".{work.language}.lock"):
+            if (about := read_about(final)).get("key") == work.key:
+                return about
+            return harvest_to(work, final, workers)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str, Any]:
+    """The same for the folder of the language itself, which nobody else writes to; what was there is replaced."""
+    part = final.with_name(f".{work.language}.part")
+    _prepare(part, work.key)
+    shards = _make_shards(work, part / "shards", workers)
+    try:
+        about = _merge(work, part, shards)
+    except InputError:  # the same files would end the same way
+        shutil.rmtree(part)
+        raise
+    _replace(part, final)
+    return about
+
+
+@lru_cache(maxsize=1)
+def harvester_version() -> str:
+    """Changes with every file that decides what a row is, and with the grammars."""
+    here = Path(__file__).parent
+    files = sorted(here.glob("*.py"))
+    grammars = ("", "-python", "-java", "-javascript", "-php", "-ruby", "-go")
+    versions = " ".join(version(f"tree-sitter{grammar}") for grammar in grammars)
+    return sha256(b"".join(file.read_bytes() for file in files) + versions.encode()).hexdigest()[:12]
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What a finished harvest says of itself; nothing where there is none."""
+    try:
+        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _check(out: Path, final: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"expected a folder in out={out}, found a file")
+    ours = re.compile(r"\.\w+\.(?:lock|part|old)")
+    found = [path for path in sorted(out.glob("*")) if not ours.fullmatch(path.name)]
+    harvests = [path for path in found if read_about(path)]
+    if (found and not harvests) or (final in found and final not in harvests):
+        other = final if final in found else found[0]
+        raise InputError(f"expected a new folder or an earlier harvest in out={out}, found {other}; choose another")
+
+
+def _prepare(part: Path, key: str) -> None:
+    """An empty folder to work in, or what a harvest of the same content has left there."""
+    named = part / "key"
+    if not named.exists() or named.read_text(encoding="utf-8") != key:
+        shutil.rmtree(part, ignore_errors=True)
+        (part / "shards").mkdir(parents=True)
+        named.write_text(key, encoding="utf-8")
+
+
+def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
+    """All shards, made in any order."""
+    shards = list(cut(folder, work.language, work.trees, work.files))
+    if workers is None:
+        workers = min(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(shards)
+        )
+    there = sum(len(shard.files) for shard in shards if shard.about.exists())
+    with _progress(work, there) as advance:
+        harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
+    return shards
+
+
+def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
+    """Splits and codebase from all shards in order, without the second of two equal codes; the shards are removed."""
+    counts = Counter(work.skipped)
+    functions: Counter[str] = Counter()
+    for shard in shards:
+        report = shard.report()
+        counts.update(report["counts"])
+        for file, reason in report["complaints"]:
+            log.warning("%s is left out: %s", file, reason)
+    for _, file in _first_of_each_code(shards, counts):
+        functions[file] += 1
+    split_of = assign_files(functions) if functions else {}
+    sizes = Counter(split_of[file] for file in functions for _ in range(functions[file]))
+    if set(sizes) != set(BEGINS):
+        raise InputError(
+            f"{sum(sizes.values())} documented functions in {len(functions)} files of {work.trees[0].root} are too few "
+            "to split into train, valid and test; give more roots"
+        )
+
+    with contextlib.ExitStack() as stack:
+        streams = {name: stack.enter_context((part / f"{name}.jsonl").open("wb")) for name in (*BEGINS, "codebase")}
+        for row, file in _first_of_each_code(shards):
+            streams[split_of[file]].write(row)
+            if split_of[file] != "train":
+                streams["codebase"].write(row)
+    about = {
+        "key": work.key,
+        "language": work.language,
+        "harvester": harvester_version(),
+        "roots": [{"name": tree.name, "revision": tree.revision, "licence": tree.licence} for tree in work.trees],
+        "sizes": {name: sizes[name] for name in BEGINS},
+        "counts": dict(sorted(counts.items())),
+    }
+    (part / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(part / "shards")
+    (part / "key").unlink()
+    return about
+
+
+def _first_of_each_code(shards: Sequence[Shard], counts: Counter[str] | None = None) -> Iterator[tuple[bytes, str]]:
+    """Row and file of every code that did not come before."""
+    seen: set[int] = set()  # 64 bits a code, all that grows with the corpus
+    for shard in shards:
+        with shard.rows.open("rb") as rows:
+            for row, (digest, file) in zip(rows, shard.report()["index"], strict=True):
+                if (code := int(digest, 16)) in seen:
+                    if counts is not None:
+                        counts["dropped: same code"] += 1
+                else:
+                    seen.add(code)
+                    yield row, file
+
+
+def _replace(part: Path, final: Path) -> None:
+    """`part` becomes `final`; a reader finds the old corpus, the new one, or for an instant none, never a half."""
+    old = part.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    part.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _progress(work: Work, there: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error, nothing elsewhere; `there` files are not for the estimate of time."""
+    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(work.language, total=len(work.files), completed=there)
+        if there:
+            going_on = f"goes on where it stopped: {there:,} of {len(work.files):,} files are there"
+            log.info("%s", going_on)
+            bar.print(f" harvest {work.language} {going_on}", highlight=False)
+        yield lambda files: bar.advance(task, files)

@@ -1,0 +1,69 @@
+"""Ruby: comment lines (or =begin ... =end) right above the method, as RDoc and YARD read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import tree_sitter_ruby
+
+from src.corpora.harvester.base import Language
+
+_MAGIC = re.compile(r"#\s*(?:-\*-|!|(?:frozen_string_literal|encoding|coding|warn_indent|typed|rubocop)\s*:)")
+_DIRECTIVE = re.compile(r"[ \t]*:(?:nodoc|doc|startdoc|stopdoc|notnew|yields?|args|method|attr\w*|section|category):.*")
+_CALL_SEQ = re.compile(r"^([ \t]*):?call-seq:.*(?:\n(?:\1[ \t]+\S.*|[ \t]*(?=\n\1[ \t]+\S)))*", re.MULTILINE)
+_PRIVATE = re.compile(r"^[ \t]*--[ \t]*$.*?(?:^[ \t]*\+\+[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_TAG = re.compile(r"^[ \t]*@!?\w+.*\Z", re.MULTILINE | re.DOTALL)
+_PLUS = re.compile(r"(?<![\w+])\+([^\s+]+)\+(?![\w+])")
+_LABEL = re.compile(r"\{([^{}]+)\}\[[^\[\]]*\](?!\()|\{([A-Z#:][\w:#.?!=]*)\}|(\w+)\[rdoc-ref:[^\[\]]*\]")
+_ESCAPE = re.compile(r"\\(?=[A-Z:#_*+<])")
+_UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
+# In order; the sign is what an expression cannot match without.
+_REDUCTIONS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    ("call-seq:", _CALL_SEQ, ""),
+    ("--", _PRIVATE, ""),
+    ("@", _TAG, ""),
+    ("+", _PLUS, r"\1"),
+    ("", _LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
+    ("_", _UNDERSCORE, r"\1"),
+    ("\\", _ESCAPE, ""),
+)
+
+
+class Ruby(Language):
+    name = "ruby"
+    suffixes = (".rb",)
+    query = """
+        (method) @function
+        (singleton_method) @function
+        (class) @scope
+        (module) @scope
+        (comment) @comment
+        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
+        (character) @string
+    """
+    documented = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
+    standard = frozenset(
+        """initialize initialize_copy to_s to_str inspect display dup clone == === != eql? equal? <=> < <= > >= =~
+        between? hash""".split()  # noqa: SIM905 - a word a line would hide the rest of the file
+    )
+    test_files = r"test_.*\.rb|.*_(?:test|spec)\.rb"
+    test_folders = frozenset(("spec", "specs", "features"))
+    lead_in = r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?"
+    adjacent = True
+
+    def grammar(self) -> object:
+        return tree_sitter_ruby.language()
+
+    def text(self, comment: str) -> str:
+        if comment.startswith("=begin"):
+            return comment.rstrip().removesuffix("=end").partition("\n")[2]
+        lines = [line.strip() for line in comment.split("\n") if not _MAGIC.match(line.strip())]
+        stripped = [line.lstrip("#") for line in lines]
+        return "\n".join("" if _DIRECTIVE.fullmatch(line) else line.removeprefix(" ") for line in stripped)
+
+    def reduce(self, text: str) -> str:
+        for sign, expression, replacement in _REDUCTIONS:
+            if sign in text:  # most have none of them
+                text = expression.sub(replacement, text)
+        return text

@@ -1,0 +1,74 @@
+"""Which split each file goes to: repositories stay whole, or modules where there are few repositories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from src.corpora.harvester.group_split import assign_modules
+
+BEGINS = {"train": 0.0, "valid": 0.8, "test": 0.9}
+FEWEST_REPOSITORIES = 10
+LARGEST_GROUP = 0.05  # of all functions; half of a small split
+
+
+def assign_files(functions: Mapping[str, int]) -> dict[str, str]:
+    """File -> split, from the number of functions in every file (`repository/path/of/file`).
+
+    With enough repositories each is kept whole. Else every group of more than `LARGEST_GROUP` is divided into the
+    folders below it: first by repository, then by top-level module, and so on. What groups there are depends on the
+    numbers of functions, where a group goes on its name and the others'.
+    """
+    repositories: dict[str, list[str]] = {}
+    for file in sorted(functions):
+        repositories.setdefault(file.split("/")[0], []).append(file)
+    if split_of := _by_repository(_sizes(repositories, functions)):
+        return {file: split_of[name] for name, files in repositories.items() for file in files}
+    groups = dict(_groups(sorted(functions), "", functions, LARGEST_GROUP * sum(functions.values())))
+    split_of = assign_modules(_sizes(groups, functions), BEGINS)
+    return {file: split_of[name] for name, files in groups.items() for file in files}
+
+
+def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Repository -> split; empty where there are too few, or one is so large that too little is left for a split.
+
+    The large ones are for training: a test split that is one repository says little about the others.
+    """
+    total = sum(sizes.values())
+    small = {name: size for name, size in sizes.items() if size <= LARGEST_GROUP * total}
+    if len(sizes) < FEWEST_REPOSITORIES or not small:
+        return {}
+    left = sum(small.values())
+    train = max(0.0, (BEGINS["valid"] * total - (total - left)) / left)  # share of the small ones
+    begins = {"train": 0.0} if train else {}
+    split_of = assign_modules(small, {**begins, "valid": train, "test": (1 + train) / 2})
+    held = Counter[str]()
+    for name, size in small.items():
+        held[split_of[name]] += size
+    if min(held["valid"], held["test"]) < LARGEST_GROUP * total:
+        return {}
+    return {name: split_of.get(name, "train") for name in sizes}
+
+
+def _sizes(groups: Mapping[str, Sequence[str]], functions: Mapping[str, int]) -> dict[str, int]:
+    return {name: sum(functions[file] for file in files) for name, files in groups.items()}
+
+
+def _groups(
+    files: Sequence[str], prefix: str, functions: Mapping[str, int], largest: float
+) -> Iterator[tuple[str, list[str]]]:
+    """Name and files of each group; files of one folder stay together, as they are one package in many languages."""
+    if len(files) == 1 or sum(map(functions.__getitem__, files)) <= largest:
+        yield prefix, list(files)
+        return
+    below: dict[str, list[str]] = {}
+    for file in files:
+        folder, slash, _ = file[len(prefix) :].partition("/")
+        below.setdefault(f"{prefix}{folder}/" if slash else prefix, []).append(file)
+    for name, group in below.items():
+        if name != prefix:
+            yield from _groups(group, name, functions, largest)
+        elif sum(map(functions.__getitem__, group)) <= largest:
+            yield f"{name}.", group
+        else:
+            yield from ((file, [file]) for file in group)

@@ -1,0 +1,128 @@
+"""Where a language's toolchain keeps the source of its standard library on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from src.utils.errors import InputError
+
+# What to install where nothing is found: the packages of Debian and its relatives, and who else brings it.
+BRINGS = {
+    "go": "a Go toolchain (Debian: golang-go or golang-src)",
+    "java": "a JDK's src.zip (Debian: openjdk-17-source, or any version)",
+    "ruby": "ruby (Debian: ruby)",
+    "php": "PHP libraries on the include path (Debian: php-cli and, say, php-symfony) or composer's vendor folder",
+    "javascript": "npm's global packages (npm install -g ...) or corpus.root=DIR/node_modules",
+}
+
+
+def library_roots(language: str, root: str | Path | None = None) -> list[Path]:
+    """The roots to harvest: those of the toolchain, or of `root`, such as another JDK's src.zip or a node_modules.
+
+    Raises InputError, with the package to install, where there is none.
+    """
+    if root is not None:
+        given = Path(root).expanduser()
+        found = _FIND[language]([given]) if given.is_dir() else [given]  # a missing one is the harvester's to name
+        return found or [given]
+    if roots := installed(language):
+        return roots
+    raise InputError(
+        f"corpus=stdlib lang={language} found no library on this machine; install {BRINGS[language]}, or give its "
+        "folder as corpus.root=DIR"
+    )
+
+
+def installed(language: str) -> list[Path]:
+    """The roots of the toolchain's own library; none where it is missing."""
+    return _FIND[language](_PLACES[language]())
+
+
+def _go_places() -> Iterable[Path]:
+    if shown := _shown("go", "env", "GOROOT"):
+        yield Path(shown, "src")
+    for folder in ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True)):
+        yield Path(folder, "src")
+
+
+def _java_places() -> Iterable[Path]:
+    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
+    if java := shutil.which("java"):
+        homes.append(Path(java).resolve().parents[1])
+    homes += sorted(Path("/usr/lib/jvm").glob("*"), reverse=True)
+    for home in homes:
+        yield from (home / "lib" / "src.zip", home / "src.zip")
+
+
+def _ruby_places() -> Iterable[Path]:
+    if shown := _shown("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']"):
+        yield Path(shown)
+
+
+def _php_places() -> Iterable[Path]:
+    shown = _shown("php", "-r", "echo get_include_path();")
+    yield from (Path(folder) for folder in shown.split(os.pathsep) if os.path.isabs(folder))
+    home = os.environ.get("COMPOSER_HOME", "~/.config/composer")
+    yield from (Path(folder, "vendor").expanduser() for folder in (home, "~/.composer"))
+    yield Path("/usr/share/php")
+
+
+def _javascript_places() -> Iterable[Path]:
+    if shown := _shown("npm", "root", "--global"):
+        yield Path(shown)
+    yield from (Path("/usr/share/nodejs"), Path("/usr/lib/node_modules"), Path("/usr/local/lib/node_modules"))
+
+
+def _first(places: Iterable[Path]) -> list[Path]:
+    """The first place that exists and holds anything."""
+    return next(([place] for place in places if place.is_file() or (place.is_dir() and any(place.iterdir()))), [])
+
+
+def _each_package(marker: str, suffix: str) -> Callable[[Iterable[Path]], list[Path]]:
+    """The packages below the first place that has any, nested ones too: each is a repository of its own."""
+
+    def packages(places: Iterable[Path]) -> list[Path]:
+        for place in places:
+            found = sorted({file.parent for file in place.rglob(marker) if _is_package(file.parent)}) or [place]
+            if with_sources := [folder for folder in found if any(folder.rglob(f"*{suffix}"))]:
+                return with_sources
+        return []
+
+    return packages
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether the folder is node_modules/<name>, node_modules/@scope/<name> or vendor/<maker>/<name>."""
+    above = [parent.name for parent in folder.parents][:2]
+    return above[:1] in (["node_modules"], ["nodejs"]) or (
+        above[1:] in (["node_modules"], ["nodejs"], ["vendor"]) and (above[0][:1] == "@" or above[1] == "vendor")
+    )
+
+
+def _shown(*command: str) -> str:
+    """What a tool prints; empty where it is missing or fails."""
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return shown.stdout.strip() if shown.returncode == 0 else ""
+
+
+_PLACES: dict[str, Callable[[], Iterable[Path]]] = {
+    "go": _go_places,
+    "java": _java_places,
+    "ruby": _ruby_places,
+    "php": _php_places,
+    "javascript": _javascript_places,
+}
+_FIND: dict[str, Callable[[Sequence[Path] | Iterable[Path]], list[Path]]] = {
+    "go": _first,
+    "java": _first,
+    "ruby": _first,
+    "php": _each_package("composer.json", ".php"),
+    "javascript": _each_package("package.json", ".js"),
+}

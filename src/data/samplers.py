@@ -1,0 +1,265 @@
+"""The order of training items that puts alike ones into the same batch.
+
+Shape letters: P items of a pool, K neighbours of an item, B rows of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Sampler
+
+from src.config.types import Count
+from src.runtime.distributed import Share
+from src.utils.errors import InputError
+
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
+
+BLOCK = 2**22  # similarities held at a time, 16 MB; selecting from them takes as much again
+
+
+class EpochOrder(Sampler[int]):
+    """All item indices, in an order that seed and epoch alone decide: not how often or how far it was read before."""
+
+    def __init__(self, number: int, seed: int) -> None:
+        super().__init__()
+        self.number = number
+        self.seed = seed
+        self._epoch: int | None = None
+        self._passes = 0
+        self._begun = (-1, 0)
+
+    def __len__(self) -> int:
+        return self.number
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fixes the epoch of the iterations to come; Lightning calls it. Without it each iteration is the next one."""
+        self._epoch = epoch
+
+    def go_on(self, epoch: int, items: int) -> None:
+        """Iterations begin with that epoch, of which this many items are left out."""
+        self._epoch, self._begun = epoch, (epoch, items)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self._passes if self._epoch is None else self._epoch
+        self._passes += 1
+        # However often: Lightning, and workers that read ahead, iterate more than once.
+        begun, done = self._begun
+        return iter(self.order(epoch)[done if epoch == begun else 0 :].tolist())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        return np.random.default_rng([self.seed, epoch]).permutation(self.number)
+
+
+class TrainLoader(DataLoader):
+    """Tells Lightning that it begins where a training broke off: its order does, and the datamodule says where."""
+
+    def state_dict(self) -> dict[str, int]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        pass
+
+
+class OneLanguageOrder(EpochOrder):
+    """Another order's items in batches of one language each, in random order.
+
+    What fills no batch of its language is left out of that epoch.
+
+    Args:
+        inner: the order that decides which items of a language meet.
+        languages: of each item.
+        batch_size: items of a batch.
+    """
+
+    def __init__(self, inner: EpochOrder, languages: Sequence[str], batch_size: int) -> None:
+        self.inner = inner
+        self.number_N = np.unique(languages, return_inverse=True)[1]  # of each item's language
+        self.batch_size = batch_size
+        super().__init__(int((np.bincount(self.number_N) // batch_size).sum()) * batch_size, inner.seed)
+        if not self.number:
+            raise InputError(
+                f"corpus.batches=one_language: no language has the {batch_size} training pairs of a batch; lower "
+                "data.batch_size or set corpus.batches=mixed"
+            )
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        items = self.inner.order(epoch)
+        batches = []
+        for language in range(self.number_N.max() + 1):
+            own = items[self.number_N[items] == language]
+            batches += list(own[: len(own) - len(own) % self.batch_size].reshape(-1, self.batch_size))
+        rng = np.random.default_rng([self.seed, epoch, 1])  # 1: not the numbers that made the inner order
+        return np.concatenate([batches[i] for i in rng.permutation(len(batches))])
+
+
+class SimilarOrder(EpochOrder):
+    """Item indices in an order whose consecutive runs of `group` items are nearest neighbours.
+
+    Every epoch shuffles the items into pools and cuts each pool greedily: an item not yet taken, in random order,
+    opens a group with its nearest items not yet taken. An item whose neighbours are all taken waits for the next pass
+    over those that are left. Groups come in random order; the few items that fill no group (at most `group` - 1 per
+    pool) come last, so that a batch size divisible by `group` splits no group.
+
+    Args:
+        similarity: an estimator's: float32 (B, C) for item indices of rows and columns; higher = more alike. May be
+            asymmetric (the row opens the group); an item's similarity to itself is ignored.
+        number: of items.
+        group: items of a group; 1 is a plain shuffle.
+        pool: most items compared with each other; bounds time to number x pool and memory to pool x `neighbours`.
+            Exact where `number` <= `pool`: then the neighbours are computed once, for all epochs.
+        neighbours: candidates kept per item in the first pass; each later pass keeps twice as many, so that a few
+            items near to everything cannot make it a long row of passes.
+        seed: with the epoch, determines the order.
+
+    Raises:
+        InputError: a group below 1, a pool smaller than a group, a similarity that is NaN (when iterated).
+    """
+
+    def __init__(
+        self,
+        similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        number: int,
+        group: int = 4,
+        pool: int = 16384,
+        neighbours: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(number, seed)
+        if group < 1:
+            raise InputError(f"the group of alike items must be 1 or more, found {group}; 1 is a plain shuffle")
+        if group > number:
+            raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
+        if pool < group:
+            raise InputError(f"the pool must hold a group of {group} items, found pool={pool}; raise it or lower group")
+        self.similarity = similarity
+        self.group = group
+        self.pool = pool
+        self.neighbours = max(neighbours, group - 1)  # fewer would leave groups that nothing can fill
+        self._nearest_PK: np.ndarray | None = None  # of all items, where they are one pool
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        rng = np.random.default_rng([self.seed, epoch])
+        items = rng.permutation(self.number)
+        if self.group == 1:
+            return items
+        groups, rest = [], []
+        for pool_P in np.array_split(items, max(1, -(-self.number // self.pool))):
+            pool_groups, pool_rest = self._groups(np.sort(pool_P), rng)
+            groups += pool_groups
+            rest.append(pool_rest)
+        return np.concatenate([*(groups[i] for i in rng.permutation(len(groups))), *rest])
+
+    def _groups(self, items_P: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
+        """Full groups of a pool, and the items too few for another."""
+        groups, wanted = [], self.neighbours
+        while len(items_P) >= self.group:
+            nearest_PK = self._nearest(items_P, wanted)
+            is_free_P = np.ones(len(items_P), dtype=bool)
+            for i in rng.permutation(len(items_P)):
+                if is_free_P[i]:
+                    others = nearest_PK[i]
+                    members = np.append(i, others[is_free_P[others]][: self.group - 1])
+                    if len(members) == self.group:
+                        is_free_P[members] = False
+                        groups.append(items_P[members])
+            items_P, wanted = items_P[is_free_P], 2 * wanted
+        return groups, items_P
+
+    def _nearest(self, items_P: np.ndarray, wanted: int) -> np.ndarray:
+        """nearest_PK: positions in items_P of each item's most similar others, the nearest first."""
+        if len(items_P) < self.number:
+            return nearest(self.similarity, items_P, wanted)
+        if self._nearest_PK is None:
+            self._nearest_PK = nearest(self.similarity, items_P, wanted)
+        return self._nearest_PK
+
+
+def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P: np.ndarray, wanted: int) -> np.ndarray:
+    """int32 (P, K), K = min(wanted, P - 1): positions of each item's K most similar others, the nearest first.
+
+    Of equal ones at the boundary, those that follow the item in a circle are taken: in a pool where nothing resembles
+    anything, all items would otherwise want the same few. The values alone decide, not the way of selecting.
+
+    Raises:
+        InputError: a similarity is NaN.
+    """
+    P, K = len(items_P), min(wanted, len(items_P) - 1)
+    nearest_PK = np.empty((P, K), dtype=np.int32)
+    rows = max(1, BLOCK // P)
+    for start in range(0, P, rows):
+        position_B = np.arange(start, min(start + rows, P))
+        block_BP = np.array(similarity(items_P[position_B], items_P), dtype=np.float32)  # a copy: written to below
+        block_BP[position_B - start, position_B] = -np.inf
+        if np.isnan(block_BP.max()):
+            row, column = np.argwhere(np.isnan(block_BP))[0]
+            raise InputError(
+                f"the similarity of training items must be a number, found NaN for items {items_P[start + row]} and "
+                f"{items_P[column]}: check weights="
+            )
+        least_B = np.partition(block_BP, P - K, axis=1)[:, P - K]
+        for i, row_P, least in zip(position_B, block_BP, least_B):
+            above = np.flatnonzero(row_P > least)
+            ties = np.flatnonzero(row_P == least)
+            ties = ties[ties != i]  # its own column, where others hold -inf too
+            after = np.searchsorted(ties, i)
+            nearest_PK[i, : len(above)] = above[np.argsort(-row_P[above], kind="stable")]
+            nearest_PK[i, len(above) :] = ties.take(range(after, after + K - len(above)), mode="wrap")
+    return nearest_PK
+
+
+class Batching:
+    """Which training pairs meet in a batch: an option of conf/batching."""
+
+    needs_similarity = False
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        """The sampler of `number` items."""
+        raise NotImplementedError
+
+
+class RandomBatches(Batching):
+    """A new random order every epoch."""
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        return EpochOrder(number, seed)
+
+
+class SimilarBatches(Batching):
+    """Groups of nearest neighbours under the estimator; see `SimilarOrder`.
+
+    Args:
+        group: an item and its nearest neighbours, so many together.
+        pool: random items among which neighbours are looked for.
+        neighbours: kept for each item; when all are taken, the item waits for the next pass.
+    """
+
+    needs_similarity = True
+
+    def __init__(self, group: Count = 4, pool: Count = 16384, neighbours: Count = 32) -> None:
+        self.group, self.pool, self.neighbours = group, pool, neighbours
+
+    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
+        return SimilarOrder(similarity, number, self.group, self.pool, self.neighbours, seed)
+
+
+class LeadersOrder(EpochOrder):
+    """Another order, as the first device works it out: neighbours found on other hardware could be others.
+
+    All devices must ask for the same epochs in the same order.
+    """
+
+    def __init__(self, inner: EpochOrder, share: Share) -> None:
+        super().__init__(inner.number, inner.seed)
+        self.inner, self.share = inner, share
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The item indices of an epoch, int64 (number,)."""
+        made = [self.inner.order(epoch) if self.share.rank == 0 else None]
+        dist.broadcast_object_list(made)
+        return made[0]

@@ -1,0 +1,40 @@
+"""push=owner/name: a finished export on the Hugging Face hub, or on whatever HF_ENDPOINT names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from src.utils.errors import InputError, first_line
+
+
+def check_name(repository: str) -> str:
+    """The name, where it is owner/name; raises InputError where it is not."""
+    try:
+        validate_repo_id(repository)
+        if repository.count("/") != 1:
+            raise HFValidationError("expected one slash")
+    except HFValidationError as error:
+        raise InputError(f"push expects owner/name of the hub, found {repository!r}") from error
+    return repository
+
+
+def push(folder: Path, repository: str, private: bool) -> str:
+    """Creates the repository where there is none, and uploads all files as one commit; returns its address.
+
+    Raises InputError where that failed, which leaves the folder as it is.
+    """
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of a training run")
+    except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
+        raise InputError(
+            f"the export in {folder} is whole, but push={repository} failed ({first_line(error)}): once the hub "
+            f"answers and `hf auth login` has been done, `hf upload {repository} {folder}` does the rest"
+        ) from error
+    return f"{api.endpoint}/{repository}"

@@ -1,0 +1,206 @@
+"""format=onnx: the encoder as a graph for onnxruntime, from token ids to the embedding that is ranked.
+
+Shape letters: B texts, L tokens, D embedding size.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from src.backbones.base import Encoder, Features
+from src.backbones.graphcodebert import GraphCodeBERTEncoder
+from src.backbones.tiny import TinyEncoder
+from src.backbones.transformer import TransformerEncoder
+from src.backbones.two_towers import TwoTowers
+from src.deploy.export.hf_format import sides
+from src.deploy.export.parity import PROBES, SIDES, Embed
+from src.module import CodeSearchModule
+from src.utils.errors import InputError
+
+SETTINGS = "encoder.json"
+OUTPUT = "sentence_embedding"  # as other exporters call it; `embedding` is a name inside BERT
+OPSET = 18  # onnxruntime has read it since 1.14 (2023)
+
+
+class Graph(nn.Module):
+    """The tensors of `features`, one argument each, to the embedding."""
+
+    def __init__(self, encoder: Encoder, names: Sequence[str], cosine: bool) -> None:
+        super().__init__()
+        self.encoder, self.names, self.cosine = encoder, tuple(names), cosine
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        embeddings_BD = self.encoder(dict(zip(self.names, tensors))).float()
+        return F.normalize(embeddings_BD, dim=1) if self.cosine else embeddings_BD
+
+
+def write(module: CodeSearchModule, folder: Path) -> None:
+    """model.onnx, or of two towers query.onnx and code.onnx, beside their tokenizers and encoder.json.
+
+    Raises InputError for an encoder that reads more than the text's tokens.
+    """
+    encoder, cosine = module.encoder, module.similarity == "cosine"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, Any] = {"similarity": module.similarity, "embedding_size": encoder.embedding_size}
+    if isinstance(encoder, TwoTowers):
+        for side in SIDES:
+            tower = encoder.get_submodule(side)
+            write_graph(tower, folder / f"{side}.onnx", cosine)
+            settings[side] = write_tokenizer(tower, folder / f"{side}_tokenizer.json")[side]
+    else:
+        write_graph(encoder, folder / "model.onnx", cosine)
+        settings |= write_tokenizer(encoder, folder / "tokenizer.json")
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
+    """One encoder; any number of texts of any length goes through it."""
+    if isinstance(encoder, GraphCodeBERTEncoder):
+        raise InputError(
+            "format=onnx cannot hold backbone=graphcodebert, which reads code together with its data flow; export a "
+            "run of minilm, codebert, unixcoder or any other backbone of plain text"
+        )
+    example = encoder.codes(PROBES["code"][:3])
+    plain = copy.copy(encoder)
+    plain._modules = dict(encoder._modules)
+    if isinstance(encoder, TransformerEncoder):
+        plain.model = encoder.merge()
+    graph = Graph(plain, list(example), cosine).eval().cpu()
+    sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
+    with quietly(), torch.inference_mode():
+        torch.onnx.export(
+            graph,
+            tuple(example.values()),
+            path,
+            input_names=list(example),
+            output_names=[OUTPUT],
+            dynamic_shapes={"tensors": tuple(sizes for _ in example)},
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def write_tokenizer(encoder: Encoder, path: Path) -> dict[str, Any]:
+    """The backend's own JSON, and what encoder.json says of each side."""
+    if not isinstance(encoder, TransformerEncoder):
+        return {side: {} for side in SIDES}
+    backend = encoder.tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.save(str(path))
+    about = {"pad_id": encoder.tokenizer.pad_token_id, "tokenizer": path.name}
+    return {side: {**settings, **about} for side, settings in sides(encoder).items()}
+
+
+def reading(module: CodeSearchModule, folder: Path) -> Embed:
+    """Our features through onnxruntime: the graph is checked, and the tokenizer of a transformer beside it."""
+    import onnxruntime
+
+    def session(name: str) -> Any:
+        return onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
+
+    alone = (folder / "model.onnx").is_file()
+    sessions = {side: session("model.onnx" if alone else f"{side}.onnx") for side in SIDES}
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+
+    def embed(texts: Sequence[str], side: str) -> torch.Tensor:
+        names = [value.name for value in sessions[side].get_inputs()]
+        if settings[side]:
+            features = tokenised(texts, folder, settings[side], names)
+        else:
+            features = {name: value.numpy() for name, value in own_features(module, texts, side).items()}
+        return torch.from_numpy(sessions[side].run(None, {name: features[name] for name in names})[0])
+
+    return embed
+
+
+def own_features(module: CodeSearchModule, texts: Sequence[str], side: str) -> Features:
+    """The encoder's own."""
+    return module.encoder.queries(texts) if side == "query" else module.encoder.codes(texts)
+
+
+def tokenised(texts: Sequence[str], folder: Path, settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """As the card's example does it, with the tokenizers package alone."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / settings["tokenizer"]))
+    tokenizer.enable_truncation(settings["max_tokens"])
+    tokenizer.enable_padding(pad_id=settings["pad_id"])
+    encoded = tokenizer.encode_batch([settings["prefix"] + text for text in texts])
+    columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return {name: torch.tensor([getattr(text, columns[name]) for text in encoded]).numpy() for name in names}
+
+
+@contextmanager
+def quietly():
+    """torch's exporter tells every step, to the terminal, the log and as warnings about itself."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before):
+            logger.setLevel(level)
+
+
+def snippet(module: CodeSearchModule) -> str:
+    """How to load it, for the card: python that runs as it stands, in the folder."""
+    if isinstance(module.encoder, TinyEncoder):
+        return "\n".join(
+            [
+                "import onnxruntime",
+                "",
+                "from src.backbones.tiny import TinyEncoder  # the project cuts texts into pieces",
+                "",
+                f"pieces = TinyEncoder(1, {module.encoder.buckets}, {module.encoder.max_query_tokens}, "
+                f"{module.encoder.max_code_tokens})",
+                "session = onnxruntime.InferenceSession('model.onnx')",
+                "features = pieces.queries(['read all lines of a file'])",
+                "queries = session.run(None, {name: tensor.numpy() for name, tensor in features.items()})[0]",
+            ]
+        )
+    file = {side: f"{side}.onnx" if isinstance(module.encoder, TwoTowers) else "model.onnx" for side in SIDES}
+    return "\n".join(
+        [
+            "import json",
+            "",
+            "import numpy as np",
+            "import onnxruntime",
+            "from tokenizers import Tokenizer",
+            "",
+            "",
+            "def embed(texts, side, file):",
+            "    settings = json.load(open('encoder.json'))[side]",
+            "    tokenizer = Tokenizer.from_file(settings['tokenizer'])",
+            "    tokenizer.enable_truncation(settings['max_tokens'])",
+            "    tokenizer.enable_padding(pad_id=settings['pad_id'])",
+            "    encoded = tokenizer.encode_batch([settings['prefix'] + text for text in texts])",
+            "    session = onnxruntime.InferenceSession(file)",
+            "    columns = {'input_ids': 'ids', 'attention_mask': 'attention_mask', 'token_type_ids': 'type_ids'}",
+            "    names = [value.name for value in session.get_inputs()]",
+            "    inputs = {name: np.array([getattr(text, columns[name]) for text in encoded]) for name in names}",
+            "    return session.run(None, inputs)[0]",
+            "",
+            "",
+            f"queries = embed(['read all lines of a file'], 'query', {file['query']!r})",
+            f"codes = embed(['def read_lines(file): ...', 'def close(): ...'], 'code', {file['code']!r})",
+            "scores = queries @ codes.T",
+        ]
+    )

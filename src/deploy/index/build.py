@@ -1,0 +1,294 @@
+"""An index from roots and a model: what is there, what changed, its vectors, and one step to the new state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from src.corpora.harvester.pipeline import harvester_version
+from src.corpora.harvester.shards import Shard, cut
+from src.corpora.harvester.source_trees import SourceFile
+from src.corpora.harvester.workers import harvest_all
+from src.deploy.encoder import Model
+from src.deploy.index.embedder import Embedder
+from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
+from src.deploy.index.progress import Bars
+from src.deploy.index.sources import Sources, find
+from src.deploy.index.store import Index, Segment, documented, joined, read_manifest
+from src.deploy.index.writer import Rows, check_out, digest_of, settled, switch, write_segment
+from src.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+PART = ".part"
+CHUNK = 2048  # functions that are embedded together; what an interruption costs
+SAMPLE = 200  # documented functions whose documentation asks for them, when an approximate search is measured
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an index is made with beside roots and model."""
+
+    skip: tuple[str, ...] = ("vendored", "generated", "minified")
+    workers: int | None = None
+    batch_size: int = 64
+    exact_below: int = 200_000
+    rebuild: bool = False
+
+
+@dataclass
+class Report:
+    """What was done, for the person who asked for it."""
+
+    manifest: dict[str, Any]
+    counts: Counter[str] = field(default_factory=Counter)  # functions that are new, left, stayed; files by reason
+    seconds: dict[str, float] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def build(roots: list[str], out: str | Path, model: Model, options: Options) -> Report:
+    """Makes or updates the index in `out`.
+
+    Killed at any time, it leaves the index that was there; the same command goes on where it stopped.
+
+    Raises:
+        InputError: `out` holds something else, the index of another model, or is being made by another process; and
+            what `find` says of roots.
+    """
+    out = Path(out).expanduser()
+    check_out(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            return _Build(out, roots, model, options).run()
+    except Timeout as error:
+        raise InputError(f"index {out} is being made by another process: wait for it, or choose another out") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"index {out} cannot be written ({reason}); choose another folder in out") from error
+
+
+class _Build:
+    def __init__(self, out: Path, roots: list[str], model: Model, options: Options) -> None:
+        self.out, self.model, self.options = out, model, options
+        self.before = _earlier(out, model, options.rebuild)
+        self.sources = find(roots or _roots_of(self.before), options.skip)
+        self.counts: Counter[str] = Counter({f"skipped {why}": n for why, n in self.sources.skipped.items()})
+        self.seconds: dict[str, float] = {}
+        self.embedder = Embedder(model, options.batch_size)
+
+    def run(self) -> Report:
+        kept, changed = self._divided()
+        with Bars() as bars:
+            shards = self._timed("harvest", self._harvest, changed, bars)
+            rows = Rows()
+            _keep(self.before, kept, self.sources, rows)
+            made = self._timed("embed", self._embed, shards, rows, bars)
+            manifest = self._timed("write", self._settle, rows, made, bars)
+        shutil.rmtree(self.out / PART, ignore_errors=True)
+        self._count(rows)
+        return Report(manifest, self.counts, self.seconds, self.sources.unreadable)
+
+    def _timed(self, name: str, work: Any, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return work(*arguments)
+        finally:
+            self.seconds[name] = time.perf_counter() - start
+
+    def _divided(self) -> tuple[dict[int, tuple[SourceFile, str]], Sources]:
+        """Files of the old table that still are as they were, by their number there; and the others."""
+        held: dict[tuple[str, str], int] = {}
+        if self.before and self.before.manifest["harvester"] == harvester_version():
+            roots = self.before.roots
+            held = {(roots[file.root], file.path): number for number, file in enumerate(self.before.files)}
+        kept: dict[int, tuple[SourceFile, str]] = {}
+        changed: dict[str, list[SourceFile]] = {}
+        for language, files in self.sources.files.items():
+            changed[language] = []
+            for file in files:
+                number = held.get((self.sources.trees[file.tree].root, file.path))
+                old = self.before.files[number] if number is not None else None
+                if old and (old.size, old.stamp, old.language) == (file.size, file.stamp, language):
+                    kept[number] = (file, language)
+                else:
+                    changed[language].append(file)
+        self.counts["files unchanged"] = len(kept)
+        return kept, Sources(self.sources.trees, changed)
+
+    def _harvest(self, changed: Sources, bars: Bars) -> list[Shard]:
+        """Shards of all changed files; those that an interrupted index of the same files left are there already."""
+        folder = self.out / PART / "shards"
+        key, named = _key(changed), folder / "key"
+        if not named.exists() or named.read_text(encoding="utf-8") != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            named.write_text(key, encoding="utf-8")
+        shards: list[Shard] = []
+        for language, files in changed.files.items():
+            (folder / language).mkdir(exist_ok=True)
+            shards += cut(folder / language, language, changed.trees, files, every=True)
+        there = sum(len(shard.files) for shard in shards if shard.about.exists())
+        workers = _processors() if self.options.workers is None else self.options.workers
+        with bars.of("harvesting", changed.number, "files", there) as advance:
+            harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
+        for shard in shards:
+            report = shard.report()
+            self.counts.update({name: n for name, n in report["counts"].items() if name.startswith("files ")})
+            for file, reason in report["complaints"]:
+                log.warning("%s is left out: %s", file, reason)
+        return shards
+
+    def _embed(self, shards: list[Shard], rows: Rows, bars: Bars) -> list[Segment]:
+        """Segments of what is not in the index yet; rows of all changed files."""
+        folder = self.out / PART / self.model.identity
+        made = [Segment(path) for path in sorted(folder.glob("[!.]*"))]
+        held = [*(self.before.segments if self.before else ()), *made]
+        known: set[int] = {digest for segment in held for digest in segment.digests.tolist()}
+        digests: list[int] = []
+        texts: list[str] = []
+        codes: list[str] = []
+
+        def embed() -> None:
+            if texts:
+                vectors_MD = self.embedder(codes)
+                made.append(write_segment(folder, np.array(digests, np.uint64), texts, vectors_MD, vectors_MD.shape[1]))
+                for collected in (digests, texts, codes):
+                    collected.clear()
+
+        total = sum(len(shard.report()["index"]) for shard in shards)
+        with bars.of("embedding", total, "functions") as advance:
+            for language, row in _read(shards, rows):
+                digest = digest_of(language, row["docstring"], row["source"])
+                rows.add(digest, row["func_name"], row["start_line"], row["end_line"])
+                if digest not in known:
+                    known.add(digest)
+                    digests.append(digest)
+                    texts.append(joined(row["docstring"], row["source"]))
+                    codes.append(row["code"])
+                    self.counts["embedded"] += 1
+                if len(texts) == CHUNK:
+                    embed()
+                advance(1)
+            embed()
+        return made
+
+    def _settle(self, rows: Rows, made: list[Segment], bars: Bars) -> dict[str, Any]:
+        live = np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
+        held = self.before.segments if self.before else []
+        dimension = (made or held)[0].vectors_MD.shape[1] if made or held else self.model.encoder.embedding_size
+        segments = settled(self.out / "segments", held, made, live, dimension)
+        facts = {
+            "model": self.model.about,
+            "dimension": dimension,
+            "roots": [tree.root for tree in self.sources.trees],
+            "skip": list(self.options.skip),
+            "exact_below": self.options.exact_below,
+            "harvester": harvester_version(),
+            "made": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+
+        def graph(table: Path) -> dict[str, Any] | None:
+            if len(live) <= self.options.exact_below:
+                return None
+            before = self.before.table if self.before else None
+            with bars.of("linking", len(live), "functions") as advance:
+                return _graph(table, segments, before, self.model, advance)
+
+        return switch(self.out, rows, segments, facts, graph)
+
+    def _count(self, rows: Rows) -> None:
+        now = np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
+        old = np.unique(self.before.rows["digest"]) if self.before else np.empty(0, np.uint64)
+        self.counts["left"] = len(np.setdiff1d(old, now))
+        self.counts["stayed"] = len(np.intersect1d(old, now))
+
+
+def _earlier(out: Path, model: Model, rebuild: bool) -> Index | None:
+    """The index that is there. Raises InputError where it is another model's."""
+    if rebuild or read_manifest(out) is None:
+        return None
+    index = Index.open(out)
+    if index.model["identity"] != model.identity:
+        raise InputError(
+            f"index {out} was made with another model ({index.model['name']}, {index.model['identity']}, dimension "
+            f"{index.dimension}), found {model.name}, {model.identity}: choose another out, or rebuild=true"
+        )
+    return index
+
+
+def _roots_of(before: Index | None) -> list[str]:
+    if before is None:
+        raise InputError("expected the folders to index in roots=[DIR,...], found none")
+    for root in before.roots:
+        if not Path(root).exists():
+            left = [other for other in before.roots if other != root]
+            raise InputError(
+                f"root {root} of the index is gone: give the others, roots=[{','.join(left)}], and its functions leave"
+            )
+    return before.roots
+
+
+def _keep(before: Index | None, kept: dict[int, tuple[SourceFile, str]], sources: Sources, rows: Rows) -> None:
+    """Rows of the files that did not change, from the old table."""
+    for number, (file, language) in kept.items():
+        old = before.files[number]
+        rows.begin(file.tree, file.path, language, file.size, file.stamp)
+        held = before.rows[old.first : old.first + old.rows]
+        for row, (digest, start, end) in enumerate(held[["digest", "start", "end"]].tolist(), old.first):
+            rows.add(digest, before.names[row], start, end)
+
+
+def _read(shards: list[Shard], rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Language and row of every function of the shards; tells `rows` of every file, also of those without any."""
+    for shard in shards:
+        with shard.rows.open(encoding="utf-8") as lines:
+            row = json.loads(next(lines, "null"))
+            for file in shard.files:
+                rows.begin(file.tree, file.path, shard.language, file.size, file.stamp)
+                tree = shard.trees[file.tree].name
+                while row and (row["repo"], row["path"]) == (tree, file.path):
+                    yield shard.language, row
+                    row = json.loads(next(lines, "null"))
+
+
+def _graph(
+    table: Path, segments: list[Segment], before: Path | None, model: Model, advance: Callable[[int], object]
+) -> dict[str, Any]:
+    """Writes the approximate search; what it finds of the true ten best, measured with documentation as queries."""
+    digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
+    write_graph(table / NAME, digests, vectors, before / NAME if before else None, advance)
+    drawn = np.random.default_rng(0).permutation
+    docs = [documented(segment.texts[row])[0] for segment in segments for row in drawn(len(segment))[:SAMPLE].tolist()]
+    queries = [model.query(doc) for doc in drawn(list(filter(None, docs)))[:SAMPLE].tolist()]
+    recall = measured_recall(vectors, Graph(table / NAME, np.concatenate(digests)), queries) if queries else None
+    return {"recall@10": recall, "queries": len(queries)}
+
+
+def _key(sources: Sources) -> str:
+    """Changes with the files that are harvested, and with the code that does it."""
+    digest = hashlib.sha256(harvester_version().encode())
+    for language, files in sources.files.items():
+        for file in files:
+            digest.update(
+                f"\n{language}\0{sources.trees[file.tree].root}\0{file.path}\0{file.size}\0{file.stamp}".encode(
+                    "utf-8", "replace"
+                )
+            )
+    return digest.hexdigest()[:16]
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,90 @@
+"""Approximate search for large indexes: usearch's graph of near neighbours (HNSW), kept up to date and not made anew.
+
+Malkov and Yashunin 2016, arXiv 1603.09320. The graph proposes, and exact scores decide the order: what it costs is only
+that an answer may be missing, and how often that happens is measured whenever a graph is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.deploy.index.nearest import best
+from src.deploy.index.store import Index
+from src.utils.errors import InputError
+
+NAME = "graph.usearch"
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = (
+    16,
+    128,
+    256,
+)  # of 64, 128, 256, 512: see tests/benchmarks/approximate.py
+BATCH = 4096  # vectors that are added at a time
+
+
+class Graph:
+    """Proposes items near a query; the keys of the graph are digests, which stay when items are numbered anew."""
+
+    def __init__(self, path: Path, digests_M: np.ndarray) -> None:
+        self._graph = _usearch().Index.restore(str(path), view=True)
+        self._graph.expansion_search = EXPANSION_SEARCH
+        self._order = np.argsort(digests_M)
+        self._digests = digests_M[self._order]
+
+    @classmethod
+    def of(cls, index: Index) -> Graph | None:
+        """None where the index is small enough to be searched exactly."""
+        if not index.manifest.get("graph"):
+            return None
+        return cls(index.table / NAME, np.concatenate([segment.digests for segment in index.segments]))
+
+    def nearest(self, query_D: np.ndarray, k: int) -> np.ndarray:
+        """Items, k at most, in no order."""
+        keys = np.asarray(self._graph.search(query_D.astype(np.float16), k, threads=1).keys, np.uint64)
+        return self._order[np.searchsorted(self._digests, keys)]
+
+
+def write_graph(
+    path: Path, digests: Sequence[np.ndarray], vectors: Sequence[np.ndarray], before: Path | None,
+    advance: Callable[[int], object] = lambda number: None,
+) -> None:  # fmt: skip
+    """The graph of all items: that of `before` without those that left and with those that came."""
+    usearch = _usearch()
+    wanted = np.concatenate(digests)
+    if before is not None and before.exists():
+        graph = usearch.Index.restore(str(before))
+        there = np.asarray(graph.keys, np.uint64)
+        if len(gone := np.setdiff1d(there, wanted)):
+            graph.remove(gone)
+    else:
+        options = {"connectivity": CONNECTIVITY, "expansion_add": EXPANSION_ADD}
+        graph = usearch.Index(ndim=vectors[0].shape[1], metric="ip", dtype="f16", **options)
+        there = np.empty(0, np.uint64)
+    for own, held in zip(digests, vectors):
+        new = np.flatnonzero(~np.isin(own, there))
+        advance(len(own) - len(new))
+        for start in range(0, len(new), BATCH):
+            part = new[start : start + BATCH]
+            graph.add(own[part], held[part])
+            advance(len(part))
+    graph.save(str(path))
+
+
+def measured_recall(vectors: Sequence[np.ndarray], graph: Graph, queries: Sequence[np.ndarray], k: int = 10) -> float:
+    """Share of the k best items of each query that the graph proposes too, where it is asked for 4 k."""
+    found = [np.isin(best(query_D, vectors, k)[0], graph.nearest(query_D, 4 * k)).mean() for query_D in queries]
+    return float(np.mean(found))
+
+
+def _usearch() -> Any:
+    try:
+        import usearch.index
+    except ImportError as error:
+        raise InputError(
+            "large indexes are searched approximately by usearch: pip install -e '.[search]', or give a larger "
+            "exact_below="
+        ) from error
+    return usearch.index

@@ -1,0 +1,45 @@
+"""What can be asked of an index, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from src.config.choices import MOST, NAMES, Fusion
+from src.utils.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from src.deploy.encoder import Model
+
+FUSIONS: tuple[str, ...] = get_args(Fusion)
+LONGEST_QUERY = 10_000  # characters
+
+
+def checked_query(query: Any) -> str:
+    """The query without blanks around it. Raises InputError where it holds no word, or is no query but a text."""
+    text = str("" if query is None else query).strip()
+    if not any(sign.isalnum() for sign in text):
+        raise InputError(f"expected a query in words, found {text!r}: say what the function does")
+    if len(text) > LONGEST_QUERY:
+        raise InputError(f"expected a query of at most {LONGEST_QUERY:,} characters, found {len(text):,}")
+    return text
+
+
+def check_options(top: Any, languages: Sequence[str], fusion: Any) -> None:
+    """Raises InputError for what a search cannot do."""
+    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= MOST:
+        raise InputError(f"expected top=1 to {MOST:,}, found {top!r}")
+    for language in languages:
+        if language not in NAMES:
+            raise InputError(f"expected lang={'|'.join(NAMES)}, found {language!r}{nearest(str(language), NAMES)}")
+    if fusion not in FUSIONS:
+        raise InputError(f"expected fusion={'|'.join(FUSIONS)}, found {fusion!r}{nearest(str(fusion), FUSIONS)}")
+
+
+def unread_words(model: Model, query: str) -> str:
+    """A line about what of a query the model does not take; empty where it takes all of it."""
+    words = query.split()
+    read = model.words_read(query)
+    if read >= len(words):
+        return ""
+    return f"the model reads the first {read} words of the query's {len(words)}, up to {words[read - 1]!r}: shorten it"

@@ -1,0 +1,75 @@
+"""The source files of some trees, in all languages at once, and those that were there before."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.config.choices import REASONS
+from src.corpora.harvester.languages import LANGUAGES
+from src.corpora.harvester.source_trees import SourceFile, Tree, find_trees, reason_to_skip, walk
+from src.utils.errors import InputError, nearest
+
+LANGUAGE_OF = {suffix: language for language in LANGUAGES.values() for suffix in language.suffixes}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is there to be indexed."""
+
+    trees: list[Tree]
+    files: dict[str, list[SourceFile]]  # language -> its files
+    skipped: Counter[str] = field(default_factory=Counter)  # why -> files
+    unreadable: list[str] = field(default_factory=list)  # folders
+
+    @property
+    def number(self) -> int:
+        return sum(map(len, self.files.values()))
+
+
+def find(roots: Sequence[str], skip: Iterable[str]) -> Sources:
+    """Walks every root once.
+
+    Raises:
+        InputError: a root that is missing, unreadable or holds no source of any language; an unknown reason in skip.
+    """
+    skip = list(skip)
+    for reason in skip:
+        if reason not in REASONS:
+            raise InputError(f"expected skip=[{','.join(REASONS)}], found {reason!r}{nearest(str(reason), REASONS)}")
+    trees = find_trees(roots)
+    for tree in trees:
+        if not os.access(tree.root, os.R_OK | (os.X_OK if Path(tree.root).is_dir() else 0)):
+            raise InputError(f"root {tree.root} cannot be read: change its permissions, or give roots without it")
+        if around := next((other.root for other in trees if Path(other.root) in Path(tree.root).parents), None):
+            raise InputError(f"root {tree.root} lies inside {around}: its functions are found there, leave it out")
+    found = Sources(trees, {name: [] for name in LANGUAGES})
+    for number, tree in enumerate(trees):
+        own, skipped = 0, found.skipped.total()
+        for path, size, stamp in walk(tree.root, found.unreadable.append):
+            language = LANGUAGE_OF.get(os.path.splitext(path)[1])
+            if language is None:
+                continue
+            reason = reason_to_skip(path, language).replace("test", "tests")
+            if reason in skip:
+                found.skipped[reason] += 1
+            else:
+                own += 1
+                found.files[language.name].append(SourceFile(number, path, size, stamp))
+        if not own:
+            raise InputError(_nothing(tree, found.skipped.total() - skipped))
+    for files in found.files.values():
+        files.sort(key=lambda file: (file.tree, file.path))
+    return found
+
+
+def _nothing(tree: Tree, skipped: int) -> str:
+    if skipped:
+        return (
+            f"all {skipped:,} source files of {tree.root} are skipped as vendored, tests or generated: give the folder "
+            "that holds them as a root itself, or skip=[]"
+        )
+    return f"expected sources ({', '.join(f'*{suffix}' for suffix in LANGUAGE_OF)}) in roots, found none in {tree.root}"

@@ -1,0 +1,217 @@
+"""An index on disk, mapped into memory: of whatever size, only what is asked for is read.
+
+INDEX/manifest.json        which of the folders below hold, and for which model; replaced in one step, so that a reader
+                           finds the old index or the new one
+INDEX/segments/<name>/     the distinct functions: vectors (float16), digests, texts, terms of BM25; never changed
+INDEX/tables/<name>/       where they stand: a row for every place, the files, the approximate graph if there is one
+INDEX/.part/               what an index that is being made has harvested and embedded so far
+
+Shape letters: M distinct functions (items), R rows (places where one stands), D embedding size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.utils.errors import InputError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+ROW = np.dtype([("digest", "<u8"), ("file", "<i4"), ("start", "<i4"), ("end", "<i4"), ("item", "<i4")])
+TRIES = 5  # of opening an index that is replaced meanwhile
+
+
+class Texts:
+    """Many texts in a file of UTF-8, each read when it is asked for."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._starts = _mapped(folder / f"{name}.starts.npy")
+        size = int(self._starts[-1])
+        self._bytes = np.memmap(folder / f"{name}.txt", np.uint8, "r", shape=(size,)) if size else np.empty(0, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int) -> str:
+        return self._bytes[self._starts[index] : self._starts[index + 1]].tobytes().decode("utf-8")
+
+
+class Segment:
+    """Some of the distinct functions of an index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.digests = _mapped(folder / "digests.npy")
+        self.vectors_MD = _mapped(folder / "vectors.npy", "c")  # torch asks for what could be written to
+        if len(self.vectors_MD) != len(self.digests):
+            raise ValueError(f"{len(self.vectors_MD)} vectors of {len(self.digests)} functions")
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Documentation and source of each, see `documented`."""
+        return Texts(self.folder, "texts")
+
+
+class Place(NamedTuple):
+    """Where a function stands; lines count from 1 and include both ends."""
+
+    root: str
+    path: str  # below the root, with /
+    language: str
+    name: str
+    start: int
+    end: int
+    stamp: str  # of the file when it was indexed
+    size: int
+
+    @property
+    def file(self) -> str:
+        """The file's whole path; below an archive where the root is one."""
+        return os.path.join(self.root, *self.path.split("/"))
+
+
+@dataclass(frozen=True)
+class File:
+    """An indexed source file and its rows."""
+
+    root: int
+    path: str
+    language: str
+    size: int
+    stamp: str
+    first: int
+    rows: int
+
+
+class Index:
+    """A finished index, open for reading."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.model: dict[str, Any] = manifest["model"]
+        self.roots: list[str] = manifest["roots"]
+        self.segments = [Segment(folder / "segments" / name) for name in manifest["segments"]]
+        self.table = folder / "tables" / manifest["table"]
+        self.rows = _mapped(self.table / "rows.npy")
+        self.row_of_item = _mapped(self.table / "by_item.npy")  # rows, those of one item together
+        self.starts = np.concatenate([[0], np.cumsum([len(segment) for segment in self.segments])]).astype(np.int64)
+        if (len(self.rows), self.items) != (manifest["functions"], manifest["items"]):
+            raise ValueError("a table of another size than the manifest says")
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Index:
+        """Raises InputError where there is no finished index, or a damaged one."""
+        folder = Path(folder).expanduser()
+        for left in reversed(range(TRIES)):
+            manifest = read_manifest(folder)
+            if manifest is None:
+                raise InputError(_missing(folder))
+            try:
+                return cls(folder, manifest)
+            except (OSError, ValueError, KeyError) as error:  # another process may just have replaced it
+                if left == 0:
+                    raise InputError(
+                        f"index {folder} is damaged ({error}): make it again, in another folder or with rebuild=true"
+                    ) from error
+        raise AssertionError
+
+    @property
+    def items(self) -> int:
+        """M, distinct functions."""
+        return int(self.starts[-1])
+
+    @property
+    def dimension(self) -> int:
+        return self.manifest["dimension"]
+
+    @cached_property
+    def names(self) -> Texts:
+        """Of the rows: the function's name, qualified by what is around it."""
+        return Texts(self.table, "names")
+
+    @cached_property
+    def files(self) -> list[File]:
+        return [File(*values) for values in json.loads((self.table / "files.json").read_text(encoding="utf-8"))]
+
+    def place(self, row: int) -> Place:
+        held = self.rows[row]
+        file = self.files[held["file"]]
+        return Place(
+            self.roots[file.root], file.path, file.language, self.names[row],
+            *(int(held[key]) for key in ("start", "end")), file.stamp, file.size,
+        )  # fmt: skip
+
+    def text(self, item: int) -> tuple[str, str]:
+        """Documentation and source of a distinct function."""
+        segment = int(np.searchsorted(self.starts, item, "right")) - 1
+        return documented(self.segments[segment].texts[item - int(self.starts[segment])])
+
+    def rows_of(self, item: int) -> np.ndarray:
+        """The rows where an item stands."""
+        items = self._sorted_items
+        return self.row_of_item[np.searchsorted(items, item, "left") : np.searchsorted(items, item, "right")]
+
+    @cached_property
+    def _sorted_items(self) -> np.ndarray:
+        return self.rows["item"][self.row_of_item]
+
+
+def joined(doc: str, source: str) -> str:
+    """One text of a function's documentation and source; sources with a NUL are binary, and never indexed."""
+    return f"{doc}\0{source}"
+
+
+def documented(text: str) -> tuple[str, str]:
+    """What `joined` made one text of."""
+    doc, _, source = text.partition("\0")
+    return doc, source
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """None where there is none. Raises InputError for one that this version cannot read."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] == FORMAT:
+            return manifest
+        found = f"format {manifest['format']}, expected {FORMAT}"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"index {folder} cannot be read ({error.strerror}): change its permissions") from error
+    except (ValueError, KeyError, TypeError):
+        found = "it is damaged"
+    raise InputError(f"{path} cannot be used ({found}): remove the folder and make the index again")
+
+
+def write_texts(folder: Path, name: str, texts: Sequence[str]) -> None:
+    """What `Texts` reads."""
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    with (folder / f"{name}.txt").open("wb") as file:
+        file.writelines(encoded)
+    starts = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=starts[1:])
+    np.save(folder / f"{name}.starts.npy", starts)
+
+
+def _mapped(path: Path, mode: str = "r") -> np.ndarray:
+    return np.load(path, mmap_mode=mode)
+
+
+def _missing(folder: Path) -> str:
+    if not folder.exists():
+        return f"index {folder} does not exist: make one with python -m src.index run=DIR roots=[REPO] out={folder}"
+    if (folder / ".part").exists():
+        return f"index {folder} is not finished: type the command that made it again, it goes on where it stopped"
+    return f"expected an index, found {folder} without {MANIFEST}: give the folder that src.index wrote to in out="

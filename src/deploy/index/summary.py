@@ -1,0 +1,61 @@
+"""What an index holds and how it came about, as a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from src.deploy.index.build import Report
+from src.utils.console import print_facts
+
+
+def show(report: Report, out: str | Path) -> None:
+    """Prints it to standard output."""
+    print_facts(facts(report, Path(out).expanduser()))
+    Console().print(
+        f' python -m src.search index={out} "what it does"', style="dim", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def facts(report: Report, out: Path) -> dict[str, str]:
+    """name -> line."""
+    manifest, counts, seconds = report.manifest, report.counts, report.seconds
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    embedded, total = counts["embedded"], sum(seconds.values())
+    shown = {
+        "index": f"{manifest['functions']:,} functions, {manifest['items']:,} distinct, of {manifest['files']:,} files",
+        "changed": f"{embedded:,} embedded, {counts['stayed']:,} as before, {counts['left']:,} left",
+        "time": ", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items())
+        + (f"; {embedded / total:,.0f} functions/s" if embedded else ""),
+        "size": f"{size / 1e6:,.1f} MB in {out}",
+        "model": f"{manifest['model']['name']}, {manifest['model']['identity']}, dimension {manifest['dimension']}",
+    }
+    if reasons := left_out(counts):
+        shown["left out"] = ", ".join(f"{n:,} {why}" for why, n in reasons.most_common()) + " files"
+    if report.unreadable:
+        more = f" and {len(report.unreadable) - 1} more" if len(report.unreadable) > 1 else ""
+        shown["unreadable"] = (
+            f"{report.unreadable[0]}{more}: folders that could not be listed, change their permissions"
+        )
+    if manifest["graph"]:
+        graph = manifest["graph"]
+        recall = (
+            "not measured: nothing is documented"
+            if graph["recall@10"] is None
+            else (f"{graph['recall@10']:.1%} of the true ten best found, {graph['queries']} queries")
+        )
+        shown["approximate"] = recall
+    else:
+        shown["search"] = f"exact, as there are at most {manifest['exact_below']:,} distinct functions"
+    return shown
+
+
+def left_out(counts: Counter[str]) -> Counter[str]:
+    """Why files were left out -> how many, by their path or by their content."""
+    found: Counter[str] = Counter()
+    for name, number in counts.items():
+        if name.startswith(("files skipped: ", "skipped ")):
+            found[name.removeprefix("files skipped: ").removeprefix("skipped ")] += number
+    return found

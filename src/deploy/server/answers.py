@@ -1,0 +1,111 @@
+"""What the page asks for, as plain values: what is served, answers to a query, one file."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from src.deploy.index.paths import STATES, state_of
+from src.deploy.index.query_options import unread_words
+from src.deploy.index.searcher import Hit, Searcher
+from src.deploy.index.store import Place
+from src.deploy.server.highlight import lines, pieces
+from src.utils.errors import InputError
+
+
+class Answers:
+    """One or two indexes; a query at a time."""
+
+    def __init__(self, searchers: Sequence[Searcher]) -> None:
+        self.searchers = list(searchers)
+        self._lock = Lock()
+
+    def about(self) -> dict[str, Any]:
+        """The indexes and what is in them."""
+        return {"indexes": [self._one(searcher) for searcher in self.searchers]}
+
+    def _one(self, searcher: Searcher) -> dict[str, Any]:
+        index = searcher.index
+        functions: Counter[str] = Counter()
+        for file in index.files:
+            functions[file.language] += file.rows
+        return {
+            "name": os.path.basename(os.path.normpath(searcher.folder)),
+            "model": index.model["name"],
+            "dimension": index.dimension,
+            "functions": index.manifest["functions"],
+            "languages": {language: number for language, number in functions.most_common() if number},
+            "roots": index.roots,
+            "made": index.manifest["made"],
+        }
+
+    def search(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Answers of every index to q, filtered by lang and path. Raises InputError as `Searcher.search` does."""
+        query = asked.get("q", "")
+        languages = [part for part in asked.get("lang", "").split(",") if part]
+        paths = [part.strip() for part in asked.get("path", "").split(",") if part.strip()]
+        top = _number("top", asked.get("top", "10"))
+        answers = []
+        with self._lock:
+            for number, searcher in enumerate(self.searchers):
+                searcher.refresh()
+                start = perf_counter()
+                hits = searcher.search(query, top, languages, paths, asked.get("fusion", "none"))
+                took = perf_counter() - start
+                shown = [self._shown(hit, number) for hit in hits]
+                note = unread_words(searcher.model, query)
+                answers.append({"hits": shown, "milliseconds": round(1000 * took, 1), "note": note})
+        return {"query": query, "answers": answers}
+
+    def _shown(self, hit: Hit, index: int) -> dict[str, Any]:
+        plain = hit.plain()
+        plain["label"] = _label(hit.place)
+        plain["copies"] = [_label(copy) for copy in hit.copies]
+        plain["state"] = STATES.get(hit.state, "")
+        plain["code"] = pieces(hit.source, hit.place.language)
+        plain["open"] = f"/file?index={index}&row={hit.row}#L{hit.place.start}"
+        return plain
+
+    def file(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """The lines of the file that a row stands in, as it is now. Raises InputError where that cannot be shown."""
+        index = _number("index", asked.get("index", "0"))
+        row = _number("row", asked.get("row", ""))
+        if not 0 <= index < len(self.searchers):
+            raise InputError(f"expected index=0 to {len(self.searchers) - 1}, found {index}")
+        held = self.searchers[index].index
+        if not 0 <= row < len(held.rows):
+            raise InputError(f"the index has no row {row}: search again")
+        place = held.place(row)
+        try:
+            text = _read(place.root, place.path)
+        except (OSError, KeyError) as error:
+            raise InputError(f"{place.file} cannot be read any more: index again") from error
+        return {
+            "path": place.file,
+            "name": place.name,
+            "first": place.start,
+            "last": place.end,
+            "state": STATES.get(state_of(place), ""),
+            "lines": lines(text, place.language),
+        }
+
+
+def _label(place: Place) -> str:
+    """Short, and enough to tell where it is: the root's own name, the path below it, the line."""
+    return f"{os.path.basename(place.root)}/{place.path}:{place.start}"
+
+
+def _read(root: str, path: str) -> str:
+    from src.corpora.harvester.source_trees import Tree
+
+    return Tree(root, "").read(path).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def _number(key: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise InputError(f"expected a number in {key}, found {text!r}")
+    return int(text)

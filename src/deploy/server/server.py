@@ -1,0 +1,103 @@
+"""The page over HTTP, for this machine alone: three files, two questions, and headers that keep everything else out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socket import AF_INET, AF_INET6
+from typing import Any, get_args
+from urllib.parse import parse_qsl, urlsplit
+
+from src.config.choices import Host
+from src.deploy.server.answers import Answers
+from src.pages import render
+from src.utils.errors import InputError
+
+HERE = Path(__file__).parent
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+HOSTS: tuple[str, ...] = get_args(Host)
+HEADERS = {
+    # Scripts and styles are the files above; what was indexed is text to the page, and nothing else would be run.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Raises InputError where the port is taken. `host` is one of HOSTS, which the configuration's check sees to."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: Answers, host: str, port: int) -> None:
+        self.answers = answers
+        self.address_family = AF_INET6 if host == "::1" else AF_INET
+        try:
+            super().__init__((host, port), Handler)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise InputError(f"port {port} is taken: give another, port={port + 1}, or port=0 for any") from error
+            raise InputError(f"port {port} cannot be served ({error.strerror}): give another") from error
+        # A page elsewhere whose name leads to this machine (DNS rebinding) says its own name here.
+        self.own_hosts = {f"{f'[{name}]' if ':' in name else name}:{self.server_port}" for name in HOSTS}
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """GET alone."""
+
+    server: Server
+    server_version, sys_version = "search", ""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Host", "").lower() not in self.server.own_hosts:
+            return self._send(HTTPStatus.FORBIDDEN, b"this page is served to this machine alone", "text/plain")
+        url = urlsplit(self.path)
+        asked = dict(parse_qsl(url.query, keep_blank_values=True, errors="replace"))
+        if url.path in FILES:
+            name, kind = FILES[url.path]
+            return self._send(HTTPStatus.OK, (HERE / name).read_bytes(), kind)
+        try:
+            if url.path == "/api/about":
+                return self._json(HTTPStatus.OK, self.server.answers.about())
+            if url.path == "/api/search":
+                return self._json(HTTPStatus.OK, self.server.answers.search(asked))
+            if url.path == "/file":
+                return self._page(HTTPStatus.OK, self.server.answers.file(asked), "")
+        except InputError as error:
+            if url.path == "/file":
+                return self._page(HTTPStatus.NOT_FOUND, None, str(error))
+            return self._json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        return self._send(HTTPStatus.NOT_FOUND, b"nothing here", "text/plain")
+
+    def _json(self, status: HTTPStatus, value: Any) -> None:
+        self._send(status, json.dumps(value).encode(), "application/json")
+
+    def _page(self, status: HTTPStatus, file: dict[str, Any] | None, error: str) -> None:
+        page = render(HERE / "file.html", file=file, error=error)
+        self._send(status, page.encode("utf-8", "replace"), "text/html; charset=utf-8")
+
+    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Queries are nobody's business."""

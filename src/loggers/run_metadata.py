@@ -1,0 +1,75 @@
+"""What a dashboard is told of a run before it begins: where it belongs, and what tells it from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from src.config.targets import CONF
+from src.runs.identity import decisive
+
+TAG = 64  # characters that W&B takes
+# Of the configuration, what tells no run from another: Hydra's own keys, where data lies, what suits a machine.
+NOISE = {"_target_", "_partial_", "recipe", "of", "root", "roots", "url_lists", "language"}
+NOISE |= {
+    "accelerator",
+    "num_nodes",
+    "strategy",
+    "log_every_n_steps",
+    "num_sanity_val_steps",
+    "check_val_every_n_epoch",
+}
+NOISE |= {"eval_batch_size", "token_budget", "loss_block", "deterministic", "max_steps"}
+
+
+def about(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Arguments of `wandb.init`: name, group, job_type, tags and config.
+
+    Args:
+        cfg: the run's, with `choices`.
+        folder: the run directory.
+        data: sizes and fingerprints of the splits.
+    """
+    choices = {str(group): str(option) for group, option in cfg.choices.items()}
+    hydra = HydraConfig.get()
+    swept = hydra.mode == RunMode.MULTIRUN
+    tags = [f"{group}={option}" for group, option in choices.items()] + [f"seed={cfg.seed}"]
+    return {
+        "name": folder.name,
+        "group": folder.parent.name if swept else "-".join(choices[key] for key in ("corpus", "lang", "backbone")),
+        "job_type": job_type(choices["loss"], hydra.runtime.choices.get("experiment")),
+        "tags": [tag[:TAG] for tag in tags],
+        "config": config(cfg, data),
+    }
+
+
+def job_type(loss: str, experiment: str | None) -> str:
+    """`estimator`: trains the model of one; `baseline`: what every loss is compared with; `train`: all others."""
+    if experiment and (CONF / "weights" / f"{experiment}.yaml").is_file():
+        return "estimator"
+    return "baseline" if loss == "infonce" else "train"
+
+
+def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What decides the run's result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
+    plain = decisive(cfg)
+    found = {str(group): str(option) for group, option in plain.pop("choices", {}).items()}
+    plain.pop("lang", None)  # the option says it all
+    backbone = plain.get("backbone")
+    if isinstance(backbone, Mapping) and "encoder" in backbone:
+        plain["backbone"] = backbone["encoder"]
+    for key, value in {**plain, "data": {**plain.get("data", {}), **(data or {})}}.items():
+        found.update(_flat(key, value))
+    return found
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        kept = {key: inner for key, inner in value.items() if key not in NOISE}
+        return {name: leaf for key, inner in kept.items() for name, leaf in _flat(f"{prefix}/{key}", inner).items()}
+    return {} if value is None or value == [] else {prefix: value}

@@ -1,0 +1,83 @@
+"""What a run ends with: its numbers beside the lexical baseline, and the table that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from src.corpora.base import Split
+from src.metrics.lexical_baseline import bm25_ranks
+from src.metrics.retrieval import bootstrap_mean, split_up
+from src.utils.console import print_facts
+
+COLUMNS = ("recall@1", "recall@5", "recall@10", "ndcg@10")
+
+
+def lexical_baseline(split: Split) -> np.ndarray:
+    """ranks_N of BM25 on the split's own queries and candidates, each language's where there are several."""
+    if split.parts:
+        return np.concatenate([lexical_baseline(part) for part in split.parts])
+    return np.asarray(bm25_ranks([pair.query for pair in split.pairs], split.codebase.codes, split.positives))
+
+
+def difference(ranks_N: np.ndarray, others_N: np.ndarray, sizes: Mapping[str, int] | None = None) -> dict[str, float]:
+    """MRR of `ranks_N` minus MRR of `others_N` on the same queries, with its 95% paired bootstrap interval.
+
+    `sizes` as in `summarize`.
+    """
+    values_N = 1 / np.asarray(ranks_N, dtype=float) - 1 / np.asarray(others_N, dtype=float)
+    strata = list(split_up(values_N, sizes).values()) if sizes else [values_N]
+    low, high = bootstrap_mean(*strata)
+    return {"mrr": float(np.mean([values.mean() for values in strata])), "mrr_low": low, "mrr_high": high}
+
+
+def by_language(rows: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, str]:
+    """A line for each language where there are several: the MRR of every model."""
+    return {
+        language: ", ".join(f"{name} {row[f'{language}/mrr']:.3f}" for name, row in rows.items())
+        + f" MRR, {len(part):,} queries, {len(part.codebase):,} candidates"
+        for language, part in zip(split.sizes, split.parts)
+    }
+
+
+def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """{"mrr": 0.5} -> {"test/mrr": 0.5}."""
+    return {f"{prefix}/{name}": value for name, value in metrics.items()}
+
+
+def pool_facts(split: Split) -> dict[str, str]:
+    """What the numbers were measured on."""
+    codebase = split.codebase
+    return {"pool": f"{len(split):,} queries, {len(codebase):,} candidates, fingerprint {codebase.fingerprint}"}
+
+
+def print_table(
+    rows: Mapping[str, Mapping[str, float]],
+    differences: Mapping[str, Mapping[str, float]],
+    facts: Mapping[str, str],
+    run: Path,
+    console: Console | None = None,
+) -> None:
+    """One row per model: MRR with its 95% interval, recall, NDCG; then differences and facts, one line each."""
+    console = console or Console()
+    table = Table(
+        title="test: every query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("MRR", "95% interval", *(column.replace("ndcg", "NDCG").replace("recall", "R") for column in COLUMNS)):
+        table.add_column(name, justify="right")
+    for name, metrics in rows.items():
+        interval = f"{metrics['mrr_low']:.3f}–{metrics['mrr_high']:.3f}"
+        table.add_row(name, f"{metrics['mrr']:.3f}", interval, *(f"{metrics[column]:.3f}" for column in COLUMNS))
+    console.print()
+    console.print(table)
+    compared = {
+        f"minus {other}": f"{d['mrr']:+.4f} MRR, 95% {d['mrr_low']:+.4f} to {d['mrr_high']:+.4f}, on the same queries"
+        for other, d in differences.items()
+    }
+    print_facts({**compared, **facts, "run": str(run)}, console)

@@ -1,0 +1,265 @@
+"""The same command again goes on where it broke off: in which run directory, from which checkpoint.
+
+`resume=` of conf/train.yaml says whether:
+
+    auto    the latest run of the same configuration that has not finished; where there is none, a new one begins
+    never   a new run begins
+    DIR     this run directory, or nothing
+    FILE    this checkpoint of a run directory, such as checkpoints/last.previous.ckpt
+
+Two configurations are the same where all that decides a result is; see `src.runs.identity.decisive`. A run directory is
+claimed by a lock, which the system releases when its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+
+from src.runs.directory import relative, revision
+from src.runs.identity import LOCK, decisive, fingerprint, recorded
+from src.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+AUTO, NEVER = "auto", "never"
+DONE = ("finished", "pruned")
+OUTPUTS = Path("outputs")
+GO_ON_FROM = "SOFT_INFONCE_GO_ON_FROM"  # what the processes that Lightning starts inherit
+_claimed: dict[Path, FileLock] = {}  # as long as this process lives
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Whether a run begins or goes on."""
+
+    goes_on: bool = False
+    checkpoint: Path | None = None  # of its training; None where it broke off before the first
+    number: int = 1  # which attempt this is
+
+    def environment_file(self, folder: Path, data: Mapping[str, Any]) -> str:
+        """The name of the file that tells what this attempt depends on beside the configuration.
+
+        Raises InputError where the run began with other data: it would be a run of neither.
+        """
+        began = _environment(folder) if self.goes_on else {}
+        if not began:
+            return "environment.json"
+        if any(began.get(key) != value for key, value in data.items()):
+            raise InputError(
+                f"{relative(folder)} began with other data (its environment.json has the fingerprints): "
+                "resume=never begins anew"
+            )
+        return f"environment.{self.number}.json"
+
+    def of(self, folder: Path) -> Path | None:
+        """The checkpoint of another training of the run, in a folder of its own."""
+        return good(folder)[0] if self.goes_on else None
+
+
+def identity(cfg: DictConfig) -> str:
+    """Equal for configurations that give the same result."""
+    return fingerprint(decisive(cfg), 16)
+
+
+def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> list[str]:
+    """What to add to the command line, so that Hydra takes the directory of the run that goes on; claims it.
+
+    Raises InputError where `resume=` names what is not there, or what another process has, and where `hydra.run.dir=`
+    names the directory of a finished run.
+    """
+    if any(argument.startswith("-") for argument in arguments):  # a sweep, or a question such as --help
+        return []
+    given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    named = given.get("resume", AUTO).strip("'\"")
+    if named == "null":
+        raise InputError("resume=null: expected auto, never, a run directory or a checkpoint in one; never begins anew")
+    if named == NEVER:
+        return []
+    if named == AUTO and "hydra.run.dir" in given:
+        _keep_finished(Path(given["hydra.run.dir"].strip("'\"")))  # here, before Hydra writes its own files there
+        return []
+    if named != AUTO:
+        folder = _folder(Path(named))
+        if not claim(folder):
+            raise InputError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
+        return [f"hydra.run.dir='{folder}'"]
+    try:
+        wanted = identity(compose())
+    except Exception:  # whatever is wrong with the command line, Hydra says it better
+        return []
+    for folder in candidates(wanted):
+        if claim(folder):
+            if recorded(folder).get("status") not in DONE:  # by another process, a moment ago
+                return [f"hydra.run.dir='{folder}'"]
+            release(folder)
+    return []
+
+
+def candidates(wanted: str) -> list[Path]:
+    """Run directories of this identity that have not finished, the latest first."""
+    found = []
+    for path in OUTPUTS.glob("*/*/status.json"):
+        status = recorded(path.parent)
+        if status.get("identity") != wanted or status.get("status") in DONE:
+            continue
+        if status.get("status") == "failed" and good(path.parent)[0] is None:
+            continue  # it would fail again, and its directory says why
+        found.append((path.stat().st_mtime, path.parent))
+    return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
+    """What the run in `folder`, a cell of a sweep if `swept`, does; says so in one line where it goes on.
+
+    Raises InputError where the folder holds a finished run, or an unfinished one of another configuration, or `resume=`
+    names a run that has finished.
+    """
+    from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
+
+    named = str(cfg.get("resume", AUTO))
+    before = recorded(folder)
+    if named == NEVER:
+        return Attempt()
+    if before.get("status") in DONE:
+        if named != AUTO:
+            raise InputError(f"resume={named} has finished: leave resume out to begin a new run")
+        if swept:
+            return Attempt()  # that it runs again was asked for, by sweep.rerun
+        _keep_finished(folder)
+    checkpoint, damaged = good(folder)
+    if before.get("identity") != identity(cfg):
+        if checkpoint is None:
+            return Attempt()
+        raise InputError(
+            f"{relative(folder)} holds an unfinished run of another configuration (its config.yaml has it): type the "
+            "command that began it, choose another hydra.run.dir, or set resume=never to write over it"
+        )
+    if named not in (AUTO, str(folder)) and Path(named).is_file():
+        checkpoint, damaged = Path(named), []
+    checkpoint_file.tidy(folder)
+    for line in damaged:
+        print(line, flush=True)
+    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}{_other_code(folder)}", flush=True)
+    return Attempt(True, checkpoint, before.get("attempts", 1) + 1)
+
+
+def good(folder: Path) -> tuple[Path | None, list[str]]:
+    """The latest whole checkpoint of a run directory's training, and what is to be said of those that are damaged."""
+    from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
+
+    last = folder / "checkpoints" / "last.ckpt"
+    damaged = []
+    for path in (last, checkpoint_file.previous(last)):
+        if not path.exists():
+            continue
+        try:
+            checkpoint_file.check(path)
+            return path, damaged
+        except checkpoint_file.DamagedError as error:
+            damaged.append(f"{relative(path)} is damaged: {error}; the one before it is used")
+    return None, damaged
+
+
+def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
+    """The first process's checkpoint, in every process of the trainer."""
+    if trainer.world_size == 1:
+        return checkpoint
+    from torch import distributed as dist  # here, since a sweep may have nothing to run
+
+    said = str(checkpoint or "")
+    if not dist.is_initialized():
+        if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
+            os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
+            return checkpoint
+        if GO_ON_FROM in os.environ:  # one of those
+            return Path(os.environ[GO_ON_FROM]) if os.environ[GO_ON_FROM] else None
+        trainer.strategy.setup_environment()
+    said = trainer.strategy.broadcast(said)
+    return Path(said) if said else None
+
+
+def claim(folder: Path) -> bool:
+    """Keeps every other process out of a run directory, for as long as this one lives; False where one is in it."""
+    folder = folder.resolve()
+    if folder in _claimed:
+        return True
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return False
+    _claimed[folder] = lock
+    return True
+
+
+def release(folder: Path) -> None:
+    if (lock := _claimed.pop(folder.resolve(), None)) is not None:
+        lock.release()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Raises InputError where another process is at work in the directory."""
+    if not claim(folder):
+        raise InputError(f"another process is at work in {relative(folder)}: nothing of it was touched")
+    try:
+        yield
+    finally:
+        release(folder)
+
+
+def _keep_finished(folder: Path) -> None:
+    """Raises InputError where a run would be written over a finished one."""
+    if recorded(folder).get("status") in DONE:
+        raise InputError(
+            f"{relative(folder)} holds a finished run: choose another hydra.run.dir, or write over it with resume=never"
+        )
+
+
+def _folder(named: Path) -> Path:
+    """The run directory that `resume=` names."""
+    folder = named.parent.parent if named.is_file() else named
+    if not (folder / "status.json").is_file():
+        raise InputError(
+            f"resume={named}: expected auto, never, a run directory (it holds status.json) or a checkpoint in one; "
+            f"found {'none there' if named.exists() else 'nothing there'}"
+        )
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """What the first attempt noted; empty where it did not get there."""
+    try:
+        return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _other_code(folder: Path) -> str:
+    """What is to be said where the run began with another revision of the code."""
+    began, now = _environment(folder).get("git", {}).get("revision"), revision()
+    return f"; the code was {began[:7]} and is {now[:7]} now" if began and now and began != now else ""
+
+
+def _where(checkpoint: Path | None) -> str:
+    if checkpoint is None:
+        return "from its beginning, since it broke off before its first checkpoint"
+    from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
+
+    try:
+        held: dict[str, Any] = checkpoint_file.read(checkpoint)
+    except checkpoint_file.DamagedError as error:
+        raise InputError(f"checkpoint {checkpoint} cannot be used: {error}") from error
+    if "loops" not in held:
+        raise InputError(f"checkpoint {checkpoint} holds weights alone: start from them with checkpoint={checkpoint}")
+    return f"after step {held['global_step']:,}, in epoch {held['epoch'] + 1} ({checkpoint.name})"

@@ -1,0 +1,130 @@
+"""From a configuration to objects, with the checks that must fail before anything expensive starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src.backbones.base import Encoder
+from src.config.targets import from_outside
+from src.config.types import Count, Positive
+from src.corpora.base import Corpus
+from src.data.samplers import Batching
+from src.datamodule import CodeSearchData
+from src.losses.base import Loss
+from src.losses.blocks import AUTO, check_block
+from src.module import CodeSearchModule
+from src.runs.restore import load_checkpoint, restore_encoder
+from src.utils.errors import InputError, nearest
+from src.weights.base import Estimator
+from src.weights.none import NoEstimator
+
+
+def build_loss(cfg: DictConfig) -> Loss:
+    """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
+    loss: Loss = instantiate(cfg.loss)
+    loss.check_negatives(cfg.data.batch_size - 1)
+    check_block(cfg.model.get("loss_block", AUTO))
+    return loss
+
+
+def build_estimator(cfg: DictConfig, loss: Loss) -> Estimator | None:
+    """The estimator, not yet fitted; None where neither the loss nor the batching uses a similarity."""
+    batching: Batching = instantiate(cfg.batching)
+    if not loss.needs_similarity and not batching.needs_similarity:
+        return None
+    estimator: Estimator = instantiate(cfg.weights)
+    if isinstance(estimator, NoEstimator):
+        asking = type(loss).__name__ if loss.needs_similarity else "batching=similar"
+        instead = "loss=infonce" if loss.needs_similarity else "batching=random"
+        raise InputError(f"{asking} needs an estimator, found weights=none: choose weights=bm25, or {instead}")
+    return estimator
+
+
+def build_data(
+    cfg: DictConfig, corpus: Corpus, encoder: Encoder, estimator: Estimator | None, weigh: bool = True
+) -> CodeSearchData:
+    return CodeSearchData(
+        *(corpus, encoder, estimator, instantiate(cfg.batching), weigh),
+        seed=cfg.seed,
+        chunk=cfg.trainer.get("grad_cache_chunk"),
+        cache=cfg.cache,
+        **cfg.negatives,
+        **cfg.data,
+    )
+
+
+def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
+    replay = cfg.trainer.get("grad_cache_chunk") is not None
+    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
+
+
+def trainer(
+    grad_cache_chunk: Count | None = None,
+    auto_batch: bool = False,
+    compile: bool | str = False,
+    save_every_n_minutes: Positive | None = None,
+    save_every_n_steps: Count | None = None,
+    on_nonfinite: Literal["stop", "skip"] = "stop",
+    **options: Annotated[Any, L.Trainer],
+) -> L.Trainer:
+    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
+
+    Args:
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        auto_batch: true makes a step that runs out of memory again with half that many texts, down to 1; one device.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
+        options: as `lightning.Trainer`.
+    """
+    return L.Trainer(**options)
+
+
+def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
+    """torch.compile of the encoder, in place and for any shape, where `trainer.compile` is true or names a backend.
+
+    Raises InputError where there is no such backend.
+    """
+    if not asked:
+        return
+    backend = "inductor" if asked is True else asked
+    if backend not in (known := torch.compiler.list_backends(exclude_tags=())):
+        raise InputError(
+            f"trainer.compile must be false, true or one of {', '.join(known)}, found {asked!r}"
+            + nearest(str(asked), known)
+        )
+    encoder.compile(backend=backend, dynamic=True)
+
+
+def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Path) -> CodeSearchModule:
+    """The model of a checkpoint; raises InputError where it and `cfg` are not of one kind."""
+    encoder: Encoder = instantiate(cfg.backbone.encoder)
+    restore_encoder(encoder, checkpoint, cfg, source)
+    module = build_module(cfg, encoder, build_loss(cfg))
+    load_weights(module, checkpoint, source)
+    return module
+
+
+def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:
+    """Raises InputError where the checkpoint's tensors are not those of the model that it says it is."""
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        lines = str(error).strip().splitlines()
+        raise InputError(
+            f"checkpoint {source} does not fit the model that it describes ({lines[-1].strip()}): "
+            "another tokeniser or size; give a checkpoint as src.train wrote it"
+        ) from error
+
+
+def read_module(path: Path) -> CodeSearchModule:
+    """The model of a checkpoint of this project."""
+    checkpoint = load_checkpoint(path)
+    return restore_module(from_outside(checkpoint["run_config"], f"checkpoint {path}"), checkpoint, path)

@@ -1,0 +1,110 @@
+"""What is watched during training: speed, the weights of negatives, one line per epoch where no terminal is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from src.loggers import ForgivingWandbLogger
+from src.losses.base import effective_negatives, negatives, without
+from src.utils.lazy_matrix import some_rows
+
+
+class Throughput(Callback):
+    """Pairs per second of training, waiting for data included, validation left out.
+
+    The first batch of each epoch is left out too: it pays for starting the loader's workers.
+    """
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.training_seconds = 0.0
+        self._last: float | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._last = None
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if self._last is not None:
+            self.pairs += len(batch["positive"]) * trainer.world_size
+            self.training_seconds += now - self._last
+        self._last = now
+        if trainer.global_step % trainer.log_every_n_steps == 0 and self.training_seconds:
+            module.log("train/pairs_per_second", self.pairs_per_second)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"pairs": self.pairs, "training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.pairs, self.training_seconds = state["pairs"], state["training_seconds"]
+
+    @property
+    def pairs_per_second(self) -> float:
+        return self.pairs / self.training_seconds if self.training_seconds else 0.0
+
+
+class NegativeWeights(Callback):
+    """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`; a histogram less often.
+
+    `weights/share_clipped` is the share of negatives at the loss's floor; `weights/effective_negatives` is Kish's
+    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little. Of a batch
+    larger than 1,024 only the first rows are looked at.
+    """
+
+    def __init__(self, histogram_every: int = 5) -> None:
+        self.histogram_every = histogram_every  # loggings, the first included
+        self._logged = 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if "similarity" not in batch or step % trainer.log_every_n_steps:
+            return
+        similarity_BC = some_rows(batch["similarity"]).float()
+        positive_B = batch["positive"][: len(similarity_BC)]
+        if "excluded" in batch:
+            similarity_BC = without(similarity_BC, some_rows(batch["excluded"]), positive_B)
+        weights_BC = module.loss.negative_weights(similarity_BC, positive_B)
+        if weights_BC is None or similarity_BC.shape[1] < 2:
+            return
+        is_negative_BC = negatives(similarity_BC, positive_B)
+        weights_N = weights_BC[is_negative_BC]
+        if not len(weights_N):  # all are copies of the row's own, and excluded
+            return
+        floor = getattr(module.loss, "min_weight", 0.0)
+        module.log_dict(
+            {
+                "weights/mean": weights_N.mean(),
+                "weights/share_clipped": (weights_N <= floor).float().mean(),
+                "weights/effective_negatives": effective_negatives(weights_BC * is_negative_BC).mean(),
+            },
+            sync_dist=True,
+        )
+        module.log("weights/min", weights_N.min(), reduce_fx="min", sync_dist=True)
+        self._logged += 1
+        if self._logged % self.histogram_every == 1:
+            for logger in trainer.loggers:
+                if isinstance(logger, ForgivingWandbLogger):
+                    logger.log_histogram("weights/histogram", weights_N, step)
+
+
+class EpochLines(Callback):
+    """One line per epoch: what a log or a pipe gets in place of a progress bar."""
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        shown = [f"{name} {metrics[name]:.4f}" for name in ("train/loss", "val/mrr") if name in metrics]
+        seconds = time.perf_counter() - self._start
+        print(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(shown)}  {seconds:.0f} s", flush=True
+        )

@@ -1,0 +1,184 @@
+"""Hard negatives of a training split: its own codes that score high for a query and are no likely answer to it.
+
+Shape letters: N training pairs, M distinct codes, D embedding size, K candidates of a query, B rows of a block.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from src.corpora.base import Pair, Split
+from src.data.collate import numbered
+from src.metrics.search import top_k
+from src.utils.errors import InputError
+from src.weights.base import Estimator
+
+BLOCK = 256  # queries that are guarded together
+ANSWER, SCORE, ALIKE = "known answers", "scores near the answer's", "alike by the estimator"
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What makes a candidate a negative.
+
+    Args:
+        depth: K, candidates that are looked at: the query's highest scores.
+        per_query: negatives that are kept, the hardest first.
+        margin: share of the answer's own score that a negative's must stay below: TopK-PercPos of NV-Retriever
+            (Moreira et al. 2024, arXiv 2407.15831), 0.95 there. Of an answer that scores below 0, as dot products may,
+            the same distance below it.
+        most_alike: a candidate counts as another answer from this share of the query's similarity with itself, by the
+            estimator; None asks no estimator.
+
+    Raises InputError for a number out of its range.
+    """
+
+    depth: int = 64
+    per_query: int = 8
+    margin: float = 0.95
+    most_alike: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "per_query"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number from 1, found {value!r}")
+        if self.per_query > self.depth:
+            raise InputError(f"per_query={self.per_query} are chosen among depth={self.depth} candidates: raise depth")
+        for name in ("margin", "most_alike"):
+            value = getattr(self, name)
+            if value is None and name == "most_alike":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+                raise InputError(f"{name} must be a number above 0, up to 1, found {value!r}")
+
+    def limits(self, own_N: np.ndarray) -> np.ndarray:
+        """The score that negatives stay below, from that of the answer."""
+        return own_N - (1 - self.margin) * np.abs(own_N)
+
+
+@dataclass
+class Found:
+    """Negatives of every training pair by index, and what became of the candidates."""
+
+    negatives: list[list[int]]
+    dropped: Counter[str] = field(default_factory=Counter)
+    looked_at: int = 0
+    shares: list[float] = field(default_factory=list)  # of the hardest negatives' scores in those of the answers
+
+    def summary(self, guards: Guards) -> dict[str, Any]:
+        """Plain numbers for summary.json."""
+        sizes = [len(items) for items in self.negatives]
+        return {
+            "queries": len(sizes),
+            "negatives": sum(sizes),
+            "queries_without": sizes.count(0),
+            "queries_with_all": sizes.count(guards.per_query),
+            "candidates": self.looked_at,
+            **{f"dropped/{reason}": count for reason, count in self.dropped.items()},
+            "hardest/score_in_that_of_the_answer": float(np.median(self.shares)) if self.shares else None,
+            "depth": guards.depth,
+            "per_query": guards.per_query,
+            "margin": guards.margin,
+            "most_alike": guards.most_alike,
+        }
+
+
+def mine(
+    train: Split,
+    queries_ND: torch.Tensor,
+    codes_ND: torch.Tensor,
+    estimator: Estimator | None,
+    guards: Guards,
+) -> Found:
+    """Negatives of each query among the other codes of its language.
+
+    Args:
+        queries_ND, codes_ND: of the training pairs, such that a dot product scores them.
+        estimator: fitted on these pairs; None guards by scores alone.
+    """
+    found = Found([[] for _ in train.pairs])
+    for items in languages(train.pairs):
+        pool = Pool(train.pairs, items)
+        scores_NK, code_NK = top_k(queries_ND[items], codes_ND[pool.first_M], guards.depth)
+        own_N = torch.linalg.vecdot(queries_ND[items].double(), codes_ND[items].double()).numpy()
+        for start in range(0, len(items), BLOCK):
+            rows = slice(start, start + BLOCK)
+            _guarded(found, pool, rows, scores_NK[rows].numpy(), code_NK[rows].numpy(), own_N[rows], estimator, guards)
+    return found
+
+
+def languages(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
+    """Indices of the pairs of each language."""
+    number_N = np.unique([pair.language for pair in pairs], return_inverse=True)[1]
+    for language in range(number_N.max() + 1):
+        yield np.flatnonzero(number_N == language)
+
+
+class Pool:
+    """The distinct codes of some training pairs, and which queries each of them answers."""
+
+    def __init__(self, pairs: Sequence[Pair], items: np.ndarray) -> None:
+        self.items = items
+        self.query_N = numbered([pairs[item].query for item in items]).numpy()
+        self.code_N = numbered([pairs[item].code for item in items]).numpy()
+        order = np.argsort(self.code_N, kind="stable")
+        self.starts = np.searchsorted(self.code_N[order], np.arange(self.code_N.max() + 2))
+        self.by_code = items[order]  # pairs of code m: by_code[starts[m] : starts[m + 1]]
+        self.first_M = self.by_code[self.starts[:-1]]
+        self.answers = np.unique(self._key(self.query_N, self.code_N))
+
+    def answered(self, rows: slice, code_BK: np.ndarray) -> np.ndarray:
+        """bool (B, K): whether a pair says that this code answers this query, in these words."""
+        return np.isin(self._key(self.query_N[rows][:, None], code_BK), self.answers)
+
+    def _key(self, query: np.ndarray, code: np.ndarray) -> np.ndarray:
+        return query * len(self.starts) + code
+
+    def alike(self, rows: slice, code_BK: np.ndarray, estimator: Estimator) -> np.ndarray:
+        """(B, K): the similarity of a query with a code, the highest of the code's pairs, in that with its own."""
+        rows_B = self.items[rows]
+        codes_C, place_BK = np.unique(code_BK, return_inverse=True)
+        sizes_C = self.starts[codes_C + 1] - self.starts[codes_C]
+        firsts_C = np.concatenate([[0], np.cumsum(sizes_C)[:-1]])
+        pairs_P = np.concatenate([self.by_code[self.starts[code] : self.starts[code + 1]] for code in codes_C])
+        similarity_BP = np.array(estimator.similarity(rows_B, np.concatenate([pairs_P, rows_B])))
+        own_B1 = similarity_BP[np.arange(len(rows_B)), len(pairs_P) + np.arange(len(rows_B))][:, None]
+        most_BC = np.maximum.reduceat(similarity_BP[:, : len(pairs_P)], firsts_C, axis=1)
+        most_BK = np.take_along_axis(most_BC, place_BK.reshape(code_BK.shape), axis=1)
+        # A query that is not even alike itself, such as one without words, says nothing about others.
+        return np.divide(most_BK, own_B1, out=np.zeros_like(most_BK), where=own_B1 > 0)
+
+
+def _guarded(
+    found: Found,
+    pool: Pool,
+    rows: slice,
+    scores_BK: np.ndarray,
+    code_BK: np.ndarray,
+    own_B: np.ndarray,
+    estimator: Estimator | None,
+    guards: Guards,
+) -> None:
+    kept_BK = np.ones(code_BK.shape, bool)
+
+    def drop(reason: str, mask_BK: np.ndarray) -> None:
+        found.dropped[reason] += int((kept_BK & mask_BK).sum())
+        kept_BK[mask_BK] = False
+
+    drop(ANSWER, pool.answered(rows, code_BK))
+    drop(SCORE, scores_BK >= guards.limits(own_B)[:, None])
+    if estimator is not None:
+        drop(ALIKE, pool.alike(rows, code_BK, estimator) >= guards.most_alike)
+    found.looked_at += code_BK.size
+    for row, item in enumerate(pool.items[rows]):
+        places = np.flatnonzero(kept_BK[row])[: guards.per_query]
+        found.negatives[item] = pool.first_M[code_BK[row, places]].tolist()
+        if len(places) and own_B[row] > 0:
+            found.shares.append(float(scores_BK[row, places[0]] / own_B[row]))

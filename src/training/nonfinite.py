@@ -1,0 +1,119 @@
+"""Numbers that are none: a step that would spoil the weights is not made, and weights that are spoilt are not saved."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.nn.utils import get_total_norm
+
+from src.utils.errors import InputError, nearest
+
+log = logging.getLogger(__name__)
+
+STOP, SKIP = "stop", "skip"
+POLICIES = (STOP, SKIP)
+PATIENCE = 20  # float16 lowers its scale where a gradient overflows, which is no error unless it goes on like this
+SHOWN = 8  # ids of a batch in a line; train.log has all
+ADVICE = "Lower optimizer.learning_rate, set trainer.precision=32-true or trainer.on_nonfinite=skip"
+
+
+class Finite(Callback):
+    """Looks at the loss and the gradient of every step, and at the weights before they are saved.
+
+    Args:
+        policy: `stop` ends the training in one line; `skip` leaves the weights, and AdamW's moments, as they were
+            before such a step, says which pairs were in it, and goes on.
+    """
+
+    def __init__(self, policy: str = STOP) -> None:
+        if policy not in POLICIES:
+            raise InputError(
+                f"trainer.on_nonfinite must be one of {', '.join(POLICIES)}, found {policy!r}"
+                + nearest(str(policy), POLICIES)
+            )
+        self.policy = policy
+        self.skipped = 0
+        self._overflows = 0  # in a row
+        self._losses: list[torch.Tensor] = []  # of the batches since the last step
+
+    def on_before_backward(self, trainer: L.Trainer, module: L.LightningModule, loss: torch.Tensor) -> None:
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        batches, loss, self._losses = len(self._losses), torch.stack(self._losses).sum(), []
+        module.gradient_norm = norm = gradient_norm(optimizer)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of parameters split over devices
+        # One look for both: each makes the host wait for the device.
+        if is_everywhere(trainer, torch.isfinite(loss + norm)):
+            self._overflows = 0
+            return
+        is_loss = not is_everywhere(trainer, torch.isfinite(loss))
+        if not is_loss and getattr(trainer.precision_plugin, "scaler", None) is not None:
+            self._overflows += 1
+            if self._overflows < PATIENCE:
+                return  # the scaler makes no step, and lowers its scale
+        what = "loss" if is_loss else "gradient"
+        batch, epoch = trainer.fit_loop.epoch_loop.batch_idx, trainer.current_epoch
+        ids = [id for b in range(batch + 1 - batches, batch + 1) for id in trainer.datamodule.pair_ids(epoch, b)]
+        log.warning("the %s is no number; pairs: %s", what, ", ".join(ids))
+        shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more (train.log)" if len(ids) > SHOWN else "")
+        where = f"at step {trainer.global_step + 1:,}, batch {batch + 1} of epoch {epoch + 1}"
+        message = f"the {what} is no number (inf or NaN) {where}: pairs {shown}"
+        spoilt = weights_that_are_none(module)
+        if self.policy == STOP or spoilt:
+            hint = f"{spoilt[0]} among {len(spoilt)} tensors of weights is none either" if spoilt else ADVICE
+            raise InputError(f"{message}; the step was not made, the last checkpoint is whole. {hint}")
+        module.gradient_norm = None
+        optimizer.zero_grad(set_to_none=True)  # what has no gradient, the optimiser leaves alone
+        self.skipped += 1
+        if trainer.is_global_zero:
+            print(f"skipped: {message}", flush=True)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.skipped = state["skipped"]
+
+
+def check_finite(checkpoint: dict[str, Any]) -> None:
+    """Raises InputError where a checkpoint's weights, or the optimiser's moments, hold a number that is none."""
+    spoilt = [name for name, tensor in checkpoint.get("state_dict", {}).items() if not _is_finite(tensor)]
+    spoilt += [
+        f"a moment of parameter {index}"
+        for state in checkpoint.get("optimizer_states", ())
+        for index, moments in state["state"].items()
+        if not all(_is_finite(moment) for moment in moments.values())
+    ]
+    if spoilt:
+        raise InputError(
+            f"after step {checkpoint['global_step']:,} {spoilt[0]} (of {len(spoilt)} such tensors) holds inf or NaN; "
+            f"it was not saved, the last checkpoint is whole. {ADVICE}"
+        )
+
+
+def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    """() the norm of all gradients; inf or NaN where one of them holds such a number."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return get_total_norm(gradients)
+
+
+def is_everywhere(trainer: L.Trainer, flag: torch.Tensor) -> bool:
+    """Whether it holds on every device: they must all make a step, or none."""
+    if trainer.world_size == 1:
+        return bool(flag)
+    return trainer.strategy.reduce_boolean_decision(bool(flag), all=True)
+
+
+def weights_that_are_none(module: torch.nn.Module) -> list[str]:
+    return [name for name, parameter in module.named_parameters() if not _is_finite(parameter.detach())]
+
+
+def _is_finite(tensor: Any) -> bool:
+    return not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())

@@ -1,0 +1,171 @@
+"""What cannot go together, or is not there: all that can be known before data is read or a model is loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.config.targets import CONF
+from src.config.types import Count, NotNegative, Positive, Whole, check_value
+from src.data.mined_negatives import check_mined
+from src.training.build import build_estimator, build_loss, compile_encoder
+from src.utils.errors import InputError, nearest
+from src.weights.base import Estimator
+from src.weights.embedding import EmbeddingEstimator
+
+# lightning.Trainer takes these as they come, and fails late or trains nothing.
+NARROWER: dict[str, Any] = {
+    "max_epochs": Count | None,
+    "accumulate_grad_batches": Count,
+    "check_val_every_n_epoch": Count | None,
+    "log_every_n_steps": Count,
+    "gradient_clip_val": NotNegative | None,
+    "reload_dataloaders_every_n_epochs": Whole,
+    "max_steps": Literal[-1] | Count,
+    "limit_train_batches": Positive | None,
+    "limit_test_batches": Positive | None,
+    "val_check_interval": Positive | str | None,
+}
+# What the code tells Lightning itself, and where it is chosen if it can be.
+SET_ELSEWHERE = {
+    "callbacks": "src/training/fit.py",
+    "logger": "logger=",
+    "default_root_dir": "hydra.run.dir=DIR",
+    "enable_model_summary": "src/training/fit.py",
+    "enable_progress_bar": "src/training/fit.py, by whether there is a terminal",
+    "use_distributed_sampler": "src/datamodule.py",
+}
+# Lightning's switches that leave out the checkpoint which is tested.
+NO_CHECKPOINT = {"fast_dev_run": False, "barebones": False, "enable_checkpointing": True}
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Raises InputError for the first contradiction in the configuration of a training."""
+    check_trainer(cfg)
+    check_paths(cfg)
+    loss = build_loss(cfg)
+    check_batching(cfg)
+    check_estimator(cfg, build_estimator(cfg, loss))
+    with torch.device("meta"):  # an encoder without its weights: constructors read nothing
+        encoder = instantiate(cfg.backbone.encoder)
+    if cfg.checkpoint is None:  # which brings what its encoder needs
+        encoder.check()
+    compile_encoder(encoder, cfg.trainer.get("compile", False))
+    if cfg.data.positives == "query" and getattr(encoder, "dropout", None) == 0:
+        raise InputError(
+            "data.positives=query needs dropout, since nothing else tells a query's two embeddings apart; found "
+            "backbone.encoder.dropout=0.0: set backbone.encoder.dropout=0.1"
+        )
+    check_corpus(cfg)
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """The keys of lightning.Trainer that it does not check, or that leave nothing to test."""
+    trainer = cfg.trainer
+    for key, kind in NARROWER.items():
+        if key in trainer:
+            check_value(f"trainer.{key}", trainer[key], kind)
+    for key, where in SET_ELSEWHERE.items():
+        if key in trainer:
+            raise InputError(f"trainer.{key} is set by {where}: leave it out")
+    for key, needed in NO_CHECKPOINT.items():
+        if key in trainer and trainer[key] != needed:
+            raise InputError(
+                f"trainer.{key}={str(trainer[key]).lower()} leaves no checkpoint to test: leave it out, and take "
+                "experiment=smoke for a quick trial"
+            )
+    if trainer.get("max_epochs") is None and trainer.get("max_steps", -1) == -1 and trainer.get("max_time") is None:
+        raise InputError("nothing would end the training: found trainer.max_epochs=null; set a number of 1 or more")
+    epochs, every = trainer.get("max_epochs"), trainer.get("check_val_every_n_epoch")
+    unseen = epochs is not None and every is not None and every > epochs
+    if unseen or trainer.get("limit_val_batches") == 0:
+        found = f"check_val_every_n_epoch={every}" if unseen else "limit_val_batches=0"
+        raise InputError(
+            f"no checkpoint would be chosen, since no validation runs: found trainer.{found}; set "
+            f"trainer.check_val_every_n_epoch to at most trainer.max_epochs={epochs}, and limit no validation"
+        )
+    if trainer.get("auto_batch"):
+        check_one_device(trainer)
+
+
+def check_one_device(trainer: DictConfig) -> None:
+    """What is known of this before Lightning has counted the devices."""
+    found = {key: trainer.get(key, 1) for key in ("devices", "num_nodes")} | {
+        "strategy": trainer.get("strategy", "auto")
+    }
+    devices = found["devices"]
+    alone = len(devices) == 1 if OmegaConf.is_list(devices) else devices in (1, "1")
+    if not alone or found["num_nodes"] != 1 or found["strategy"] != "auto":
+        strategy = found["strategy"]
+        found["strategy"] = strategy["_target_"].split(".")[-1] if OmegaConf.is_dict(strategy) else strategy
+        raise InputError(
+            "trainer.auto_batch=true: expected one device (devices=1, num_nodes=1, strategy=auto), found "
+            f"{', '.join(f'{key}={value}' for key, value in found.items())}; several would have to agree on a chunk: "
+            "give them one with trainer.grad_cache_chunk=N"
+        )
+
+
+def check_paths(cfg: DictConfig) -> None:
+    """The files and folders that are named are there, or can be made."""
+    if cfg.checkpoint is not None:
+        path = Path(cfg.checkpoint)
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise InputError(f"checkpoint {path} {what}: give the path of a .ckpt file (see DIR/checkpoints of a run)")
+        if not zipfile.is_zipfile(path):  # what torch.save writes
+            raise InputError(f"checkpoint {path} is no checkpoint of this project: give a .ckpt file of src.train")
+    if (mined := cfg.negatives.get("mined")) is not None:
+        check_mined(mined)
+    if cfg.cache is not None:
+        folder = Path(cfg.cache).expanduser()
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"cache={cfg.cache}: expected a folder or nothing there yet, found a file; choose another")
+
+
+def check_batching(cfg: DictConfig) -> None:
+    """Groups fit into a pool and into a batch."""
+    group, pool = cfg.batching.get("group"), cfg.batching.get("pool")
+    if group is not None and group > cfg.data.batch_size:
+        raise InputError(
+            f"batching.group={group}: expected at most the data.batch_size={cfg.data.batch_size} pairs of a batch"
+        )
+    if group is not None and pool is not None and group > pool:
+        raise InputError(f"batching.group={group}: expected at most the items of batching.pool={pool}")
+
+
+def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
+    """An estimator with a model has a cache for it, a checkpoint that is there and a backbone that exists."""
+    backbones = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
+    for part in estimator.parts() if estimator else ():
+        if not isinstance(part, EmbeddingEstimator):
+            continue
+        if cfg.cache is None:
+            raise InputError(
+                f"weights={part.recipe} keeps its model and embeddings in the cache: set cache=DIR, found null"
+            )
+        if part.backbone is not None and part.backbone not in backbones:
+            raise InputError(
+                f"weights.backbone: expected an option of backbone ({', '.join(backbones)}), found {part.backbone!r}"
+                f"{nearest(part.backbone, backbones)}"
+            )
+        given = Path(part.checkpoint).expanduser() if part.checkpoint else None
+        # Neither there nor what a name on the hub looks like.
+        is_path = given and (given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/")
+        if given and not given.exists() and (is_path or given.suffix == ".ckpt"):
+            raise InputError(
+                f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
+                "sentence encoder (a folder or a hub name)"
+            )
+
+
+def check_corpus(cfg: DictConfig) -> None:
+    """The corpus is where the configuration says, in the language that it names; nothing of it is read."""
+    corpus = instantiate(cfg.corpus)
+    if hasattr(corpus, "check"):
+        corpus.check()

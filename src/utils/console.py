@@ -1,0 +1,27 @@
+"""Lines for the terminal, and values that may be typed as one or as a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+
+def print_facts(facts: Mapping[str, str], console: Console | None = None) -> None:
+    """One line each, names in a column."""
+    console = console or Console()
+    width = max(len(name) for name in facts)
+    for name, fact in facts.items():
+        console.print(f" [dim]{name:<{width}}[/dim]  {escape(fact)}", highlight=False, soft_wrap=True)
+
+
+def as_list(roots: Any) -> list[str]:
+    """roots=DIR means the same as roots=[DIR]."""
+    return [roots] if isinstance(roots, str) else list(roots or ())
+
+
+def texts(value: Any) -> list[str]:
+    """key=a, key=[a,b] and null as a list."""
+    return [str(item) for item in ([value] if isinstance(value, str | int | float) else value or ())]

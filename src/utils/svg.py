@@ -1,0 +1,37 @@
+"""Inline SVG plots whose lines and letters take the page's own colour, in light and dark mode."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#010203"  # stands for currentColor, which matplotlib does not know
+COLORS = ("#3b82c4", "#d9822b", "#2f9e6e", "#b45fc4", "#c9485b", "#7f8c3a")  # seen on white and on black
+WIDTH = 5.0  # inches: a phone shows it 1:1
+
+
+def empty_figure(height: float) -> tuple[Figure, Axes]:
+    """A figure as wide as a phone, `height` inches high, and its axes."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axis = figure.subplots()
+    plain(axis)
+    return figure, axis
+
+
+def plain(axis: Axes) -> None:
+    """No box and no ticks; the page's colour."""
+    axis.tick_params(length=0, labelsize=10, colors=INK)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set(color=INK, alpha=0.4)
+
+
+def to_svg(figure: Figure, salt: str) -> str:
+    """The figure as an <svg> element; the salt keeps its ids apart from those of the page's other figures."""
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :].replace(INK, "currentColor")

@@ -1,0 +1,48 @@
+"""Tables for the terminal and pages, and how their numbers and texts are shortened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts; the first column names the row."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def print_tables(shown: Iterable[Table], console: Console) -> None:
+    """Titles, tables and notes."""
+    for table in shown:
+        rich = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, column in enumerate(table.columns):
+            rich.add_column(column, justify="right" if i else "left")
+        for row in table.rows:
+            rich.add_row(*map(escape, row))
+        console.print()
+        console.print(rich)
+        if table.note:
+            console.print(f"[dim]{escape(table.note)}[/dim]", highlight=False)
+
+
+def percent(share: float) -> str:
+    """0.034 -> 3.4%, 0.34 -> 34%."""
+    return f"{100 * share:.1f}%" if share < 0.1 else f"{100 * share:.0f}%"
+
+
+def first_lines(code: str) -> str:
+    """The beginning of a code, with an ellipsis where there is more."""
+    start = "\n".join(code.strip().splitlines()[:CODE_LINES])[:CODE_CHARACTERS]
+    return start if len(start) >= len(code.strip()) else f"{start} …"

@@ -1,0 +1,219 @@
+"""Mined negatives: their file, and the columns that they are of a batch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from src.corpora.base import Split
+from src.data.mined_negatives import Mined, read_mined, write_mined
+from src.data.samplers import EpochOrder
+from src.datamodule import CodeSearchData
+from src.losses.soft_infonce import SoftInfoNCE
+from src.module import CodeSearchModule
+from src.runtime.distributed import Share
+from src.utils.errors import InputError
+from src.utils.ragged import Ragged
+from src.weights.bm25 import BM25Estimator
+from tests.support.doubles import BagEncoder, ListCorpus
+
+TRAIN = ListCorpus().split("train")  # 23 pairs, q0 to q22
+HARD = {3: [5, 9, 11], 1: [3, 4], 7: [8]}  # of query 1, pair 3 is in the batch
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_mined(tmp_path / "negatives.jsonl", TRAIN, HARD.items())
+    return tmp_path / "negatives.jsonl"
+
+
+def mined(per_query: int = 1, number: int = 23, **more) -> Mined:
+    return Mined(Ragged.of({"items": [HARD.get(i, []) for i in range(number)]}), per_query, 0, **more)
+
+
+def data(file, **options) -> CodeSearchData:
+    made = CodeSearchData(ListCorpus(), BagEncoder(), mined=file, **{"batch_size": 5, **options})
+    made.setup("fit")
+    return made
+
+
+def test_what_was_written_is_not_what_is_read(file):
+    read = read_mined(file, TRAIN, 2, seed=0).negatives
+    values, starts = read.columns["items"]
+    assert {i: values[starts[i] : starts[i + 1]].tolist() for i in range(23) if starts[i + 1] > starts[i]} == HARD
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("per_query", [1, 3])
+def test_a_column_comes_twice_or_stands_behind_another_rows_code(world, per_query):
+    items_B = np.array([3, 1, 7, 2])
+    made = mined(per_query)
+    for rank in range(world):
+        items_C, own = made.columns(items_B, Share(rank, world))
+        assert len(set(items_C.tolist())) == len(items_C) == 4 * (1 + per_query)
+        rows = items_B[Share(rank, world).rows(4)]
+        assert items_C[own][: len(rows)].tolist() == rows.tolist()
+        assert len(items_C[own]) == len(rows) * (1 + per_query)
+        brought = items_C[own][len(rows) :].reshape(-1, per_query)
+        for item, row in zip(rows.tolist(), brought.tolist()):
+            hard = [i for i in HARD.get(item, []) if i not in items_B]
+            assert len(set(row) & set(hard)) == min(per_query, len(hard)), (item, row)
+
+
+def test_devices_disagree_about_the_columns():
+    whole = [mined(2).columns(np.array([3, 1, 7, 2]), Share(rank, 2))[0].tolist() for rank in (0, 1)]
+    assert whole[0] == whole[1]
+    one = mined(2).columns(np.array([3, 1, 7, 2]), Share())[0].tolist()
+    assert sorted(whole[0]) == sorted(one)
+
+
+def test_a_query_always_brings_the_same_negative():
+    brought = {int(mined().columns(np.array([3, other]), Share())[0][2]) for other in range(12, 23)}
+    assert brought == {5, 9, 11}
+
+
+def test_a_batch_of_one_language_is_filled_up_with_another():
+    language_N = np.array([0] * 8 + [1] * 15)
+    items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), Share())
+    assert sorted(items_C.tolist()) == list(range(8))
+
+
+def test_a_batch_that_needs_more_pairs_than_there_are_waits_for_them_in_a_worker(file):
+    with pytest.raises(InputError, match=r"batches hold 24 different codes .* found a training split of 23 pairs"):
+        data(file, batch_size=8, mined_per_query=2)
+    mined(2, language_N=np.array([0] * 15 + [1] * 3)).check(5)  # the 3 fill no batch
+    with pytest.raises(InputError, match="split of 8 pairs"):
+        mined(1, language_N=np.array([0] * 15 + [1] * 8)).check(5)
+
+
+def test_similarities_of_mined_columns_belong_to_other_pairs(file):
+    made = data(file, mined_per_query=2, estimator=BM25Estimator(), mask_duplicates=True)
+    pairs = made.corpus.split("train").pairs
+    items = np.array([3, 1, 7, 2, 20])
+    batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items.tolist()), 0)
+    items_C, _ = made._mined.columns(items, Share())
+    assert torch.equal(batch["codes"]["ids"], made.encoder.codes([pairs[i].code for i in items_C])["ids"])
+    np.testing.assert_array_equal(batch["similarity"], made.estimator.similarity(items, items_C))
+    assert batch["similarity"].shape == batch["excluded"].shape == (5, 15)
+    assert batch["positive"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_copy_of_a_rows_code_among_the_mined_is_a_negative_though_masked(file):
+    made = data(file, mask_duplicates=True)
+    pairs = list(TRAIN.pairs)
+    pairs[8] = replace(pairs[8], code=pairs[2].code)  # what query 7 brings is the answer to query 2
+    batch = made.on_after_batch_transfer(made._pair_batch(pairs)([7, 2]), 0)
+    assert batch["excluded"].tolist() == [[False] * 4, [False, False, True, False]]
+
+
+def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
+    made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
+    torch.manual_seed(0)
+    module = CodeSearchModule(made.encoder, SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0)
+    pairs = made.corpus.split("train").pairs
+    items = [3, 1, 7, 2, 20]
+    batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items), 0)
+    module.requires_grad_(False)
+    loss = module.mean_loss(module.embed(batch["queries"]), module.embed(batch["codes"]), batch)
+    columns, _ = made._mined.columns(np.array(items), Share())
+    rows = []
+    for item in items:
+        negatives = [c for c in columns.tolist() if c != item]
+        embed = lambda texts, side: module.embed(getattr(made.encoder, side)(texts))  # noqa: E731
+        query = embed([pairs[item].query], "queries")
+        scores = [float(5 * (query * embed([pairs[c].code], "codes")).sum()) for c in [item, *negatives]]
+        similarity = made.estimator.similarity(np.array([item]), np.array(negatives))[0] / 0.7
+        sigma = np.exp(similarity - similarity.max())
+        sigma /= sigma.sum()
+        weights = np.maximum(0.1, (1.5 - sigma) / (1.5 - 1 / len(negatives)))
+        rows.append(-scores[0] + np.log(np.exp(scores[0]) + (weights * np.exp(scores[1:])).sum()))
+    assert loss.item() == pytest.approx(np.mean(rows), rel=1e-5)
+
+
+def test_devices_together_have_another_loss_than_one(file):
+    items = [3, 1, 7, 2]
+    losses = {}
+    for world in (1, 2, 4):
+        batches = []
+        for rank in range(world):
+            made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
+            made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+            torch.manual_seed(0)
+            module = CodeSearchModule(BagEncoder(), SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0).requires_grad_(False)
+            batches.append(made.on_after_batch_transfer(made._pair_batch(made.corpus.split("train").pairs)(items), 0))
+        codes_CD = torch.cat([module.embed(batch["codes"]) for batch in batches])  # as devices gather them
+        own = [module.mean_loss(module.embed(batch["queries"]), codes_CD, batch).item() for batch in batches]
+        losses[world] = np.mean(own)
+    assert losses[2] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[4] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_workers_draw_other_negatives_than_the_main_process(file):
+    seen = []
+    for workers in (0, 2):
+        made = data(file, num_workers=workers, mined_per_query=2)
+        loader = made.train_dataloader()
+        assert isinstance(loader.sampler, EpochOrder)
+        seen.append([])
+        for epoch in range(2):
+            loader.sampler.set_epoch(epoch)
+            seen[-1] += [batch["codes"]["ids"].tolist() for batch in loader]
+    assert seen[0] == seen[1]
+    assert seen[0][0] != seen[0][4]
+
+
+def line(**changes) -> str:
+    return json.dumps({"query": "q3", "negatives": ["q5"], "train": TRAIN.fingerprint, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (line(train="0123456789ab"), r"jsonl:1: these negatives belong to the training split 0123456789ab"),
+        (line(query="nobody"), r"jsonl:1: expected the id of a training pair, found 'nobody'"),
+        (line(negatives=["nobody"]), r"jsonl:1: expected the id of a training pair, found 'nobody'"),
+        (line(negatives="q5"), r"jsonl:1: expected a list of ids in 'negatives'"),
+        (line() + "\n" + line(), r"jsonl:2: query 'q3' a second time"),
+        (line() + "\n{", r"jsonl:2: expected one JSON object a line"),
+    ],
+)
+def test_a_file_of_something_else_trains(tmp_path, text, message):
+    (tmp_path / "other.jsonl").write_text(text + "\n")
+    with pytest.raises(InputError, match=message):
+        read_mined(tmp_path / "other.jsonl", TRAIN, 1, seed=0)
+
+
+def test_a_query_is_its_own_negative(tmp_path):
+    (tmp_path / "own.jsonl").write_text(line(negatives=["q3", "q5"]) + "\n")
+    assert read_mined(tmp_path / "own.jsonl", TRAIN, 1, seed=0).negatives[[3]].values("items").tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mined": "nowhere.jsonl"}, "negatives.mined=nowhere.jsonl does not exist: make it with python -m src.mine"),
+        ({"mined_per_query": 0}, "negatives.mined_per_query must be a whole number from 1, found 0"),
+        ({"positives": "query"}, "expected data.positives=code"),
+    ],
+)
+def test_what_cannot_be_trained_on_fails_late(file, options, message):
+    with pytest.raises(InputError, match=message):
+        data(**{"file": file, **{("file" if key == "mined" else key): value for key, value in options.items()}})
+
+
+def test_half_a_file_stands_where_mining_broke_off(tmp_path):
+    def breaks():
+        yield 0, [1]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_mined(tmp_path / "negatives.jsonl", TRAIN, breaks())
+    assert not (tmp_path / "negatives.jsonl").exists()
+
+
+def test_the_fingerprint_does_not_tell_a_deduplicated_split():
+    assert Split("train", TRAIN.pairs[:-1]).fingerprint != TRAIN.fingerprint

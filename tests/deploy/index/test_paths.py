@@ -1,0 +1,41 @@
+"""Patterns of files, and what became of a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.deploy.index.paths import matcher, shown_path, state_of
+from src.deploy.index.store import Place
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("*.py", True), ("*.go", False), ("src/*.py", True), ("lib/src/*", True), ("rc/*.py", False),
+        ("src/a.py", True), ("net", True), ("net/", True), ("nets/", False), ("/home/lib/*", True), ("/lib/*", False),
+        ("*/net/?.py", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_means_something_else(pattern, matches) -> None:
+    path = "src/a.py" if "net" not in pattern else "src/net/up.py"
+    assert matcher([pattern])("/home/lib", path) is matches
+    assert matcher(["*.nothing", pattern])("/home/lib", path) is matches
+
+
+def test_no_pattern_matches_nothing() -> None:
+    assert matcher([])("/home/lib", "a.py")
+
+
+def test_a_changed_file_looks_fresh(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "a" / "b.py"
+    file.parent.mkdir()
+    file.write_text("x")
+    stat = file.stat()
+    place = Place(str(tmp_path), "a/b.py", "python", "f", 1, 2, str(stat.st_mtime_ns), stat.st_size)
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(place) == "a/b.py"
+    assert state_of(place) == ""
+    file.write_text("xy")
+    assert state_of(place) == "changed"
+    file.unlink()
+    assert state_of(place) == "gone"

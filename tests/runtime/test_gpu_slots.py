@@ -1,0 +1,66 @@
+"""Which GPU a job gets where nobody divides the machine; the GPUs are names."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.runtime import gpu_slots
+
+JOBLIB = OmegaConf.create({"_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"})
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    """Calls `take_one` as a process that has just begun; returns its GPU, and its lock, which ends with the process."""
+
+    def began(launcher=JOBLIB, sees="4,7"):
+        held = []
+        monkeypatch.setattr(gpu_slots, "_HELD", held)
+        monkeypatch.setenv(gpu_slots.VISIBLE, sees)
+        return gpu_slots.take_one(launcher, tmp_path / "locks"), held
+
+    return began
+
+
+def test_two_jobs_at_once_share_a_gpu_while_another_is_idle(process):
+    (first, lock), (second, _other), (third, _more) = process(), process(), process()
+    assert (first, second, third) == ("4", "7", "4")
+    lock[0].release()
+    assert process()[0] == "4"  # the slot that is free again
+
+
+def test_a_job_sees_more_than_its_gpu(process):
+    process()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
+
+
+def test_a_process_that_runs_several_jobs_moves_to_another_gpu(process, tmp_path):
+    _, held = process()
+    assert gpu_slots.take_one(JOBLIB, tmp_path / "locks") is None
+    assert len(held) == 1
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
+
+
+@pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.SlurmLauncher"])
+def test_a_job_that_has_its_own_gpus_loses_some(process, launcher):
+    assert process(OmegaConf.create({"_target_": launcher})) == (None, [])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
+
+
+@pytest.mark.parametrize("sees", ["", "3", "GPU-5d1"])
+def test_a_machine_without_a_choice_takes_a_slot(process, sees):
+    assert process(sees=sees) == (None, [])
+
+
+def test_names_of_gpus_are_taken_for_numbers(process):
+    kept = [process(sees="GPU-a, MIG-b") for _ in range(2)]
+    assert [gpu for gpu, _ in kept] == ["GPU-a", "MIG-b"]
+
+
+def test_gpus_that_nobody_named_are_not_found(monkeypatch):
+    monkeypatch.delenv(gpu_slots.VISIBLE, raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert gpu_slots.visible() == ["0", "1", "2"]

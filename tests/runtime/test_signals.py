@@ -1,0 +1,147 @@
+"""Being asked to stop: at once, or when the training says so."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from src.runtime.signals import Watch, held, only_of_parent
+from src.utils.errors import Preempted, is_interrupt
+
+
+@pytest.fixture(autouse=True)
+def foreground():
+    """As of a command that is no shell's background job: those ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
+    with pytest.raises(Preempted) as stop, Watch().heard():
+        signal.raise_signal(number)
+    assert stop.value.code == 75
+    assert number.name in stop.value.message
+    assert is_interrupt(stop.value)
+
+
+def test_a_step_is_cut_in_two():
+    with Watch().heard() as watch:
+        watch.defer()
+        signal.raise_signal(signal.SIGTERM)
+        assert watch.asked
+        with pytest.raises(Preempted, match="75"):
+            watch.stop("saved")
+
+
+def test_ctrl_c_ends_nothing_or_only_after_the_step():
+    with Watch().heard() as watch:
+        watch.defer()
+        signal.raise_signal(signal.SIGINT)  # the step goes on
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with Watch().heard() as watch, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_outlive_the_run():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    with Watch().heard() as watch:
+        watch.defer()
+    assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+
+
+def test_another_devices_signal_ends_with_another_status():
+    with pytest.raises(Preempted):  # asked for in another process
+        Watch().stop("saved")
+
+
+def test_being_asked_again_while_ending_ends_in_another_way():
+    ended = []
+    with pytest.raises(Preempted, match="75"), Watch().heard():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # as of Lightning and SLURM, both of which told this process
+            signal.raise_signal(signal.SIGUSR1)
+            ended.append(True)
+    assert ended == [True]
+
+
+def test_a_run_within_a_command_that_listens_forgets_what_was_asked_or_stops_listening():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted), Watch().heard() as watch:
+        with watch.heard():
+            pass
+        assert signal.getsignal(signal.SIGTERM) != before
+        with watch.undisturbed():
+            signal.raise_signal(signal.SIGTERM)  # waits for the end of the import
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def status_of(child) -> int:
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode
+
+
+def test_a_process_that_waits_in_c_hears_nothing(tmp_path):
+    said = tmp_path / "said"
+    blocked_in_c = """
+import os, pathlib, signal, sys, threading
+from torch import distributed as dist
+from src import signals
+signals.PATIENCE = 0.1
+with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")):
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    dist.FileStore(sys.argv[1] + ".store", 2).get("what nobody sets")
+"""
+    ended = subprocess.run([sys.executable, "-c", blocked_in_c, str(said)], timeout=30)
+    assert ended.returncode == 75
+    assert said.read_text() == "interrupted"
+
+
+def test_a_copy_of_a_process_tells_it_to_stop():
+    with Watch().heard() as watch:
+        assert status_of(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
+        time.sleep(0.05)
+        assert not watch.asked
+
+
+def test_a_process_that_is_starting_dies_of_a_signal():
+    listens = "import signal, sys; from src.runtime.signals import WATCH\nwith WATCH.heard(): print('too late')"
+    with held():
+        process = subprocess.Popen([sys.executable, "-c", listens], stdout=subprocess.PIPE, text=True)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode == 75
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="of Linux")
+def test_a_loaders_worker_dies_of_what_is_for_its_parent():
+    def worker() -> None:
+        only_of_parent(0)
+        for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        time.sleep(0.2)
+        os._exit(7)
+
+    assert status_of(worker) == 7
+
+    process = multiprocessing.get_context("fork").Process(target=lambda: (only_of_parent(0), time.sleep(30)))
+    process.start()
+    time.sleep(0.3)
+    process.terminate()
+    process.join(10)
+    assert process.exitcode == 0

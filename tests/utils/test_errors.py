@@ -1,0 +1,31 @@
+"""What is left of an error in one line, and the nearest of some names."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.utils.errors import first_line, nearest
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("no such file", "no such file"),
+        ("size mismatch\n\tfor encoder.weight", "size mismatch"),
+        ("\n \n  size mismatch  \r\nfor encoder.weight", "size mismatch"),
+        ("", "OSError"),
+        (" \n\t\n", "OSError"),
+    ],
+)
+def test_an_error_takes_several_lines_or_says_nothing_at_all(said, line):
+    assert first_line(OSError(said)) == line
+
+
+def test_an_error_without_a_word_says_its_class_where_something_better_is_known():
+    assert first_line(OSError("\n"), "no answer") == "no answer"
+    assert first_line(OSError("refused\nafter 3 tries"), "no answer") == "refused"
+
+
+def test_a_name_far_from_all_others_gets_a_hint():
+    assert nearest("bm52", ["none", "bm25", "simcse"]) == "; did you mean 'bm25'?"
+    assert nearest("weights", ["none", "bm25"]) == ""
