@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.targets import first_name, with_names
 from src.utils.errors import InputError
 
 IDLE_GROUPS = ("hydra", "sweep", "logger", "resume")
@@ -65,6 +66,11 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
 def reads_similarity(cfg: DictConfig) -> bool:
     """Whether the estimator has a part in the run."""
     return any(getattr(get_object(cfg[part]["_target_"]), "needs_similarity", True) for part in ("loss", "batching"))
+
+
+def identity(cfg: DictConfig, length: int = 16) -> str:
+    """Equal for configurations that give the same result, also where a class has been renamed between the two."""
+    return fingerprint(with_names(decisive(cfg), first_name), length)
 
 
 def fingerprint(value: Any, length: int = 10) -> str:

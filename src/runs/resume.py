@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from src.runs.directory import relative, revision
-from src.runs.identity import LOCK, decisive, fingerprint, recorded
+from src.runs.identity import LOCK, identity, recorded
 from src.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,11 +64,6 @@ class Attempt:
     def of(self, folder: Path) -> Path | None:
         """The checkpoint of another training of the run, in a folder of its own."""
         return good(folder)[0] if self.goes_on else None
-
-
-def identity(cfg: DictConfig) -> str:
-    """Equal for configurations that give the same result."""
-    return fingerprint(decisive(cfg), 16)
 
 
 def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> list[str]:

@@ -124,7 +124,7 @@ class Grid(BasicSweeper):
         if not identity.reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
-        return f"{said}_{identity.fingerprint(identity.decisive(cfg))}"
+        return f"{said}_{identity.identity(cfg, 10)}"
 
     @staticmethod
     def _check(cfg: DictConfig, job: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
 from src.config.overrides import composed
-from src.config.targets import CONF
+from src.config.targets import CONF, first_name, with_names
 from src.corpora.base import fingerprint
 from src.data.length_buckets import Side
 from src.losses.infonce import InfoNCE
@@ -198,13 +198,14 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     """What the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
     resolved = OmegaConf.to_container(cfg, resolve=True)
+    recipe = _decisive({name: resolved[name] for name in DECISIVE})
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
             *([corpus.batches] if hasattr(corpus, "batches") else []),  # of several languages
         ],
         "backbone": encoder.identity(),
-        "recipe": json.dumps(_decisive({name: resolved[name] for name in DECISIVE}), sort_keys=True),
+        "recipe": json.dumps(with_names(recipe, first_name), sort_keys=True),
         "seed": cfg.seed,
         "version of the code": code_version(),
     }
