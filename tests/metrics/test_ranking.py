@@ -112,7 +112,7 @@ SHIFTS = {"random": 0.0, "narrow": 30.0, "tiny": 0.0, "huge": 0.0, "outlier": 0.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("crowded", [0.03, 1.0])  # 1: never falls back
 def test_a_quick_product_moves_a_rank(kind, dtype, crowded, monkeypatch):
-    monkeypatch.setattr(ranking, "CROWDED", crowded)
+    monkeypatch.setattr(ranking, "MAX_AMBIGUOUS_SHARE", crowded)
     query_ND, code_MD, positive_N = random_embeddings(31, 211, 67)
     code_MD = code_MD + SHIFTS[kind]
     if kind == "outlier":
@@ -137,8 +137,8 @@ def test_every_score_is_held_at_once(monkeypatch):
         held.append(tile.scores_BC.untyped_storage().nbytes())
         return split(tile)
 
-    split = ranking._split
-    monkeypatch.setattr(ranking, "_split", spy)
+    split = ranking._certain_and_ambiguous
+    monkeypatch.setattr(ranking, "_certain_and_ambiguous", spy)
     monkeypatch.setitem(scores.TILES, "cpu", (10, 100))
     rank_queries(query_ND, code_MD, positive_N)
     assert max(held) == 10 * 100 * 4
