@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 
 from src.runs.directory import relative, revision
 from src.runs.identity import LOCK, identity, recorded
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -86,7 +86,7 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     if named != AUTO:
         folder = _folder(Path(named))
         if not claim(folder):
-            raise InputError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
+            raise ResourceError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
         return [f"hydra.run.dir='{folder}'"]
     try:
         wanted = identity(compose())
@@ -204,9 +204,9 @@ def release(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Raises InputError where another process is at work in the directory."""
+    """Raises ResourceError where another process is at work in the directory."""
     if not claim(folder):
-        raise InputError(f"another process is at work in {relative(folder)}: nothing of it was touched")
+        raise ResourceError(f"another process is at work in {relative(folder)}: nothing of it was touched")
     try:
         yield
     finally:
