@@ -27,7 +27,7 @@ MACHINE_KEYS = {
     "loss_block",
 }
 SCHEDULE_KEYS = {"log_every_n_steps", "num_sanity_val_steps", "check_val_every_n_epoch", "max_steps"}
-NOISE = HYDRA_KEYS | DATA_KEYS | DEVICE_KEYS | MEMORY_KEYS | SCHEDULE_KEYS
+NOISE = HYDRA_KEYS | DATA_KEYS | MACHINE_KEYS | SCHEDULE_KEYS
 
 
 def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
