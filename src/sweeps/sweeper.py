@@ -17,13 +17,11 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
-from filelock import FileLock, Timeout
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -31,11 +29,13 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.utils.errors import InputError, nearest
+from src.utils.files import write_atomically
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -44,6 +44,7 @@ RERUN = {
 }
 # Values of these never make another sweep: more seeds or languages join the cells that are there.
 AXES = ("seed", "lang")
+ADVICE = "wait for its end, or give this sweep another directory with hydra.sweep.dir=DIR"
 PATIENCE = 20.0  # seconds: what a killed sweep leaves behind, workers of a loader above all, ends in less
 # To be raised with every change of code that gives a job another directory, such as whether a loss reads a similarity:
 # then cells.json, which remembers them, is made again.
@@ -81,7 +82,7 @@ class Grid(BasicSweeper):
             return self._launch(todo, elsewhere=True)
 
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
+        with claimed(folder, PATIENCE, ADVICE):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
@@ -187,22 +188,6 @@ class Grid(BasicSweeper):
                     _ = result.return_value  # raises what the job raised
 
     @staticmethod
-    @contextmanager
-    def _locked(folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / identity.LOCK, timeout=PATIENCE)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                f"another process is at work on {relative(folder)}: wait for its end, or give this sweep another "
-                "directory with hydra.sweep.dir=DIR"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @staticmethod
     def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
         number = Counter(before.values())
         states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
@@ -235,6 +220,4 @@ class Known(dict):
             super().__setitem__(text, directory)
 
     def save(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        temporary.write_text(json.dumps({"sources": self.sources, "directories": self}, indent=1), encoding="utf-8")
-        temporary.replace(self.path)
+        write_atomically(self.path, json.dumps({"sources": self.sources, "directories": self}, indent=1))

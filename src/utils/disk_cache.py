@@ -25,13 +25,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from src.utils.errors import InputError
+from src.utils.files import PART
 from src.utils.resource_errors import explaining_full_disk
 
 log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
 ABOUT = "about.json"
-PART = ".part"
 
 
 class NotWritableError(InputError):
