@@ -25,8 +25,8 @@ OPEN = re.compile(
     r"(?:\.\w+)+"
 )
 SPELLED = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
-# First name -> current name, of modules and of single objects. Old runs and checkpoints hold the first name of a
-# `_target_`, and so does every identity: a rename adds a line here, and an object that moves again changes its line.
+# First name -> current name, of modules and of single objects. Runs, checkpoints and identities hold the first name
+# that a `_target_` ever had: a rename adds a line here, and an object that moves a second time changes its line.
 MOVED = {
     "src.batching": "src.data.samplers",
     "src.build": "src.training.build",

@@ -4,9 +4,9 @@ checkpoints/last.ckpt            where training stands; best.ckpt: the weights o
 checkpoints/last.previous.ckpt   the one before, until training has finished: what is used where last.ckpt is damaged
 checkpoints/.last.ckpt.N.part    one that process N is writing, or was when it died
 
-A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment. So the sum is moved into
-place together with what it is of, which a second file could not be, and every other tool still reads the file. Plain
-archives, without a comment, are read as they are.
+A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment. So the sum is moved
+into place together with what it is of, which a second file could not be, and every other tool still reads the file.
+Plain archives, without a comment, are read as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DamagedError(Exception):
 def write(checkpoint: dict[str, Any], path: Path) -> None:
     """Replaces `path` in one step, and keeps the file that was there as the previous one.
 
-    Raises InputError where the disk is full; what was there is untouched then.
+    Raises ResourceError where the disk is full; what was there is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = replacing(path, lambda: size_of(checkpoint), sync=True, previous=previous(path))
@@ -112,4 +112,3 @@ class _Counted:
 
     def flush(self) -> None:
         pass
-

@@ -28,7 +28,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import InputError, PrunedError, first_line, is_interrupt
+from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.files import write_atomically
 
 PACKAGES = (
@@ -80,8 +80,8 @@ class RunDirectory:
             if is_interrupt(error):
                 write("interrupted")
             else:
-                status = "pruned" if isinstance(error, PrunedError) else "failed"
-                with suppress(OSError, InputError):  # where the disk is full, what happened is still to be heard of
+                status = "pruned" if isinstance(error, TrialPruned) else "failed"
+                with suppress(OSError, UserError):  # where the disk is full, what happened is still to be heard of
                     write(status, error=f"{type(error).__name__}: {first_line(error)}")
             raise
         write("finished")

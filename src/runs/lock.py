@@ -1,4 +1,4 @@
-"""One process at a time in the directory of a run or a sweep; the system frees its lock when that ends, however it ends."""
+"""One process at a time in the directory of a run or a sweep; the system frees the lock when its process ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from src.runs.directory import relative
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError
 
 LOCK = ".lock"
 _claimed: dict[Path, FileLock] = {}  # as long as this process lives
@@ -40,9 +40,9 @@ def release(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path, timeout: float = 0, advice: str = "nothing of it was touched") -> Iterator[None]:
-    """Claims a directory for the block. Raises InputError, which ends with `advice`, where another process has it."""
+    """Claims a directory for the block. Raises ResourceError, with `advice` at its end, where another process has it."""
     if not claim(folder, timeout):
-        raise InputError(f"another process is at work in {relative(folder)}: {advice}")
+        raise ResourceError(f"another process is at work in {relative(folder)}: {advice}")
     try:
         yield
     finally:

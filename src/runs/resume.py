@@ -24,8 +24,8 @@ from omegaconf import DictConfig
 from src.runs.directory import relative, revision
 from src.runs.identity import identity, recorded
 from src.runs.lock import claim, release
+from src.utils.errors import InputError, ResourceError
 from src.utils.files import remove_parts
-from src.utils.errors import InputError
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -84,7 +84,7 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     if named != AUTO:
         folder = _folder(Path(named))
         if not claim(folder):
-            raise InputError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
+            raise ResourceError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
         return [f"hydra.run.dir='{folder}'"]
     try:
         wanted = identity(compose())

@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 
 from src.runs.identity import IDLE_GROUPS, IDLE_KEYS, SET_ASIDE, recorded
 from src.runs.lock import claimed, is_claimed
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError
 from src.utils.files import write_atomically
 
 # What a name may hold: nothing that a shell or Hydra reads otherwise when the directory is typed as run=DIR.
@@ -64,10 +64,10 @@ class Cell:
 
 @contextmanager
 def claimed_cell(path: Path) -> Iterator[None]:
-    """Claims the directory of a job. Raises InputError where another process has it, or has finished it meanwhile."""
+    """Claims a job's directory. Raises ResourceError where another process has it, or has finished it meanwhile."""
     with claimed(path):
         if recorded(path).get("status") == "finished":
-            raise InputError(f"another process has finished {path} in the meantime: nothing of it was touched")
+            raise ResourceError(f"another process has finished {path} in the meantime: nothing of it was touched")
         yield
 
 

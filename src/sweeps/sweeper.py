@@ -66,7 +66,7 @@ class Grid(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
 
-        Raises InputError where another process is at work on the sweep, or `sweep.rerun` is no known word.
+        Raises ResourceError where another process is at work on the sweep, InputError for an unknown `sweep.rerun`.
         """
         rerun = self.config.sweep.rerun
         if rerun not in RERUN:

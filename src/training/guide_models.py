@@ -40,7 +40,7 @@ from src.training.encode import embed_batches, placed
 from src.training.fit import fit, prepare
 from src.utils.console import print_facts
 from src.utils.disk_cache import Cache, key_of, sha256
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, NonFiniteError, nearest
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings
 
@@ -93,7 +93,7 @@ class FrozenModel:
         self._found: dict[str, Embeddings] = {}
 
     def embeddings(self, texts: Sequence[str], side: str, cosine: bool) -> Embeddings:
-        """From the cache, or made now. Raises InputError where the model gives numbers that are none."""
+        """From the cache, or made now. Raises NonFiniteError where the model gives numbers that are none."""
         identity, load = self._model
         made_from = {
             "model": identity,
@@ -280,7 +280,7 @@ def write_embeddings(
         finite_R = embeddings_RD.isfinite().all(dim=1)
         if not finite_R.all():
             bad = int(rows_R[~finite_R][0])
-            raise InputError(
+            raise NonFiniteError(
                 f"weights={name}: its model gives embeddings that are no numbers, such as for training text {bad} "
                 f"({texts[bad][:60]!r}); nothing was cached, take another weights.checkpoint"
             )

@@ -24,7 +24,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError, UserError
 from src.utils.files import PART
 from src.utils.resource_errors import explaining_full_disk
 
@@ -34,7 +34,7 @@ DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
 ABOUT = "about.json"
 
 
-class NotWritableError(InputError):
+class NotWritableError(ResourceError):
     """The cache's folder cannot be written."""
 
 
@@ -160,7 +160,7 @@ class Cache:
             removed(folder)
             part.rename(folder)
         except BaseException as error:
-            if not resumable or isinstance(error, InputError):  # which the next one would meet as well
+            if not resumable or isinstance(error, UserError):  # which the next one would meet as well
                 removed(part)
             raise
         self._checked.add(folder)

@@ -18,7 +18,7 @@ def replacing(
 ) -> Iterator[Path]:
     """The path of a file to write, which replaces `path` when the block ends without an error and is removed otherwise.
 
-    Raises InputError where the disk is full; what was there is untouched then.
+    Raises ResourceError where the disk is full; what was there is untouched then.
 
     Args:
         needed: the bytes of the new file, counted only when asked; None: nobody knows before it is written.

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from src.data.mined_negatives import Mined
-from src.runs import checkpoint_file
 from src.runtime.quiet import quiet_libraries
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
