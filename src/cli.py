@@ -21,12 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.overrides import check_overrides, composed, explained
 from src.config.targets import CONF, check_words
 from src.runs import resume
-from src.runs.identity import claimed
 from src.runtime import gpu_slots, launch
 from src.runtime.allocator import keep_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.runtime.signals import SAVED_BEFORE, SIGNALS
 from src.sweeps import stopping
+from src.sweeps.cells import claimed_cell
 from src.utils.errors import InputError, Preempted, TrialPruned, UserError, is_interrupt
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
-            with stopping.job(swept), claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+            with stopping.job(swept), claimed_cell(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
         except stopping.Stopped:
             return None

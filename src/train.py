@@ -36,7 +36,8 @@ from src.metrics.summary import language_lines, lexical_baseline, mrr_difference
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
 from src.runs.directory import RunDirectory, environment, relative, run_name
-from src.runs.resume import Attempt, claimed
+from src.runs.lock import claimed
+from src.runs.resume import Attempt
 from src.runtime import launch
 from src.runtime.signals import SIGNALS
 from src.training.auto_batch import run_test

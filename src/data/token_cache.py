@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,13 @@ from torch.utils.data import DataLoader
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
 from src.data.length_buckets import Unread
-from src.utils.disk_cache import SOURCE, Cache, NotWritableError, version_of
+from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.ragged import Column, Ragged
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of code that gives a text other tokens: then they are not taken from the cache.
+TOKENS_VERSION = 1
 FEW = 1000  # texts that are not worth a file: they are tokenised in a moment, and held in memory
 CHUNK = 1024  # texts that are tokenised together; a backend keeps a hundred times their ids' memory until they are flat
 POOL_SECONDS = 5.0  # of work that is left, from which on processes share it: starting them takes one
@@ -67,7 +68,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
     decides = encoder.tokenising(side)
     if decides is None or root is None:
         return Unread(encoder, texts, side)
-    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version of the code": _code_version()}
+    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
     try:
         entry = Cache(root).get(
             "tokens",
@@ -167,10 +168,3 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         os.environ["TOKENIZERS_PARALLELISM"] = before or "false"
-
-
-@lru_cache(maxsize=1)
-def _code_version() -> str:
-    """12 hex digits over the source files that decide what the items of a text are."""
-    names = ("utils/subtokens", "utils/ragged", "data/token_cache")
-    return version_of([*(SOURCE / f"{name}.py" for name in names), *sorted((SOURCE / "backbones").rglob("*.py"))])

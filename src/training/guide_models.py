@@ -39,13 +39,17 @@ from src.training.build import read_module
 from src.training.encode import embed_in_order, prepare_encoder
 from src.training.fit import build_model_and_data, fit
 from src.utils.console import print_facts
-from src.utils.disk_cache import Cache, code_version, key_of, sha256
+from src.utils.disk_cache import Cache, key_of, sha256
 from src.utils.errors import InputError, nearest
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings, GuideModel
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of code that trains another model from the same recipe, or that gives a text another
+# embedding by the same model: then none is taken from the cache.
+MODELS_VERSION = 1
+EMBEDDINGS_VERSION = 1
 MODEL, EMBEDDINGS = "model.ckpt", "embeddings.npy"
 SENTENCE_ENCODER_SCALE = 20.0  # of a folder's or a hub's model; sentence-transformers' MultipleNegativesRankingLoss
 # Of a training's configuration, what its result depends on.
@@ -94,7 +98,7 @@ class RecipeGuideModel(GuideModel):
             "text": fingerprint(texts),
             "side": side,
             "normalisation": cosine,
-            "version of the code": code_version(),
+            "version": EMBEDDINGS_VERSION,
         }
         if (key := key_of(made_from)) in self._found:
             return self._found[key]
@@ -205,7 +209,7 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
         "backbone": encoder.identity(),
         "recipe": json.dumps(with_names(recipe, first_name), sort_keys=True),
         "seed": cfg.seed,
-        "version of the code": code_version(),
+        "version": MODELS_VERSION,
     }
 
 
