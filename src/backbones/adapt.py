@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embeddings, layers
-from src.config.types import Count, Positive, Share, Whole
+from src.config.types import Count, Dropout, Effect, Positive, Whole
 from src.utils.errors import InputError, nearest
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
@@ -38,7 +38,7 @@ class LoRA:
 
     rank: Count | None = None
     alpha: Positive | None = None
-    dropout: Share = 0.0
+    dropout: Dropout = 0.0
     targets: str | Sequence[str] = "auto"
 
     def __post_init__(self) -> None:
@@ -71,10 +71,10 @@ class Adaptation:
     """
 
     lora: Annotated[LoRA | Mapping[str, Any] | None, LoRA] = None
-    frozen_layers: Whole = 0
-    gradient_checkpointing: bool = False
-    attn_implementation: str | None = None
-    dtype: str = "float32"
+    frozen_layers: Annotated[Whole, Effect.TRAINING] = 0
+    gradient_checkpointing: Annotated[bool, Effect.TRAINING] = False
+    attn_implementation: Annotated[str | None, Effect.TRAINING] = None
+    dtype: Annotated[str, Effect.TRAINING] = "float32"
 
     def __post_init__(self) -> None:
         if not isinstance(self.lora, LoRA):

@@ -24,7 +24,7 @@ from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
 from src.backbones.pooling import POOLINGS, pool
 from src.backbones.tokens import encode, prepared, readable, rebuilt, tokenizer_assets, tokenizer_identity
-from src.config.types import Count, Share
+from src.config.types import Count, Dropout
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
 from src.utils.errors import InputError, UserError, first_line, nearest
@@ -72,7 +72,7 @@ class TransformerEncoder(Encoder):
         max_code_tokens: Count = 256,
         query_prefix: str = "",
         code_prefix: str = "",
-        dropout: Share | None = None,
+        dropout: Dropout | None = None,
         dimensions: Count | None = None,
         end_token: str | None = None,
         **adaptation: Annotated[Any, Adaptation],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -83,6 +83,8 @@ def _check(key: str, value: Any, kind: Any) -> None:
 
 def _each(kind: Any) -> Any:
     """What each value of a mapping is; Any for what is none."""
+    if get_origin(kind) is Annotated:
+        return _each(get_args(kind)[0])
     return get_args(kind)[1] if get_origin(kind) is Mapping and get_args(kind) else Any
 
 

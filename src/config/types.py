@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import types
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,11 +15,21 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 
 from src.utils.errors import InputError, nearest
 
+
+class Effect(Enum):
+    """How little a key changes: `Annotated[int, Effect.NONE]` marks it where it is declared, `marked` finds it."""
+
+    NONE = "no result: a run with another value is the same run"
+    ROUNDING = "no more than how numbers are rounded, and what a run costs: it suits the machine"
+    TRAINING = "no weight's shape or meaning: a trained model may be used with another value"
+
+
 Whole = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 NotNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
-Share = Annotated[float, Ge(0), Lt(1)]  # such as a dropout
+Share = Annotated[float, Ge(0), Lt(1)]
+Dropout = Annotated[Share, Effect.TRAINING]
 Jaccard = Annotated[float, Gt(0), Le(1)]
 Node = Mapping[
     str, Any
