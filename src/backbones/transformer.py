@@ -35,7 +35,7 @@ from src.config.choices import Pooling
 from src.config.types import Count, Share, check_value
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
-from src.utils.errors import InputError, first_line
+from src.utils.errors import InputError, UserError, first_line
 from src.utils.ragged import Ragged, within
 
 HASHED_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # files that decide the embeddings
@@ -210,7 +210,7 @@ class TransformerEncoder(Encoder):
         try:
             with quiet():
                 return read(folder)
-        except InputError:
+        except UserError:
             raise
         except Exception as error:  # transformers raises anything from OSError to KeyError over a broken checkpoint
             raise InputError(

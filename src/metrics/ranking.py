@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from src.metrics.scores import Scores, Tile
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 
 MAX_AMBIGUOUS_SHARE = 0.03  # above it, half precision is slower than the embeddings' own precision
 BLOCK_BYTES = 64 * 2**20  # memory for scores at a time; twice that gained a few percent
@@ -44,8 +44,9 @@ def rank_queries(
         float64 (N,) ranks, on the CPU.
 
     Raises:
-        InputError: shapes that do not fit, a positive outside the codes, embeddings that are NaN, infinite or so
-            large (norm over 1.8e19 in float32) that scores could overflow.
+        InputError: shapes that do not fit, a positive outside the codes.
+        NonFiniteError: embeddings that are NaN, infinite or so large (norm over 1.8e19 in float32) that scores could
+            overflow.
     """
     query_ND, code_MD = checked_embeddings(query_ND, code_MD)
     own_code_N = _positives(positive_N, len(query_ND), len(code_MD)).numpy()
@@ -104,11 +105,11 @@ def _certain_and_ambiguous(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def ranks_of_scores(scores_BM: Tensor, positive_B: Tensor | Sequence[int]) -> Tensor:
     """Rank of each row's positive among that row's scores: float64 (B,), on the CPU.
 
-    Raises InputError for a NaN score, or a positive outside the candidates.
+    Raises NonFiniteError for a NaN score, InputError for a positive outside the candidates.
     """
     positive_B = _positives(positive_B, *scores_BM.shape)
     if scores_BM.isnan().any():
-        raise InputError(f"ranking: expected scores, found NaN in {int(scores_BM.isnan().any(1).sum())} queries")
+        raise NonFiniteError(f"ranking: expected scores, found NaN in {int(scores_BM.isnan().any(1).sum())} queries")
     return _ranks(scores_BM, positive_B.to(scores_BM.device))
 
 
@@ -147,7 +148,7 @@ def _check_finite(query_ND: Tensor, code_MD: Tensor) -> None:
     for side, embeddings in (("query", query_ND), ("code", code_MD)):
         finite = torch.linalg.vector_norm(embeddings, dim=1).isfinite()
         if not finite.all():
-            raise InputError(
+            raise NonFiniteError(
                 "ranking: expected finite embeddings, found NaN, infinite or overflowing ones "
                 f"in {int((~finite).sum())} of {len(finite)} {side} rows"
             )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from src.metrics import ranking, scores
 from src.metrics.ranking import rank_queries, ranks_of_scores
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 from tests.metrics.reference import naive_ranks
 
 
@@ -190,17 +190,17 @@ def test_ranks_depend_on_the_device():
 def test_a_broken_embedding_ranks_first(side, value):
     embeddings = random_embeddings()
     embeddings[side][1, 2] = value
-    with pytest.raises(InputError, match=f"1 of {(3, 5)[side]} {('query', 'code')[side]} rows"):
+    with pytest.raises(NonFiniteError, match=f"1 of {(3, 5)[side]} {('query', 'code')[side]} rows"):
         rank_queries(*embeddings)
 
 
 def test_an_overflowing_score_ranks_first():
-    with pytest.raises(InputError, match="overflowing ones in 1 of 1 query rows"):
+    with pytest.raises(NonFiniteError, match="overflowing ones in 1 of 1 query rows"):
         rank_queries(torch.full((1, 3), 1e30), torch.full((2, 3), 1e30), [0])
 
 
 def test_a_nan_score_ranks_first():
-    with pytest.raises(InputError, match="NaN in 1 queries"):
+    with pytest.raises(NonFiniteError, match="NaN in 1 queries"):
         ranks_of_scores(torch.tensor([[float("nan"), 1.0], [0.0, 1.0]]), [0, 0])
 
 
