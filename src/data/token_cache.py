@@ -65,7 +65,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         items, failed = _together(_tokenise(encoder, texts, side))
         _say(failed, len(texts), side)
         return items
-    decides = encoder.tokenising(side)
+    decides = encoder.tokenization_settings(side)
     if decides is None or root is None:
         return Unread(encoder, texts, side)
     made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
@@ -82,7 +82,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         return Unread(encoder, texts, side)
     if not entry.why:
         log.info("tokens of %d texts as %s reused, made %s", len(texts), side, entry.made)
-        encoder.failures(side).update(entry.facts["failed"])
+        encoder.parse_failures(side).update(entry.facts["failed"])
     _say(entry.facts["failed"], len(texts), side)
     return Mapped(entry.path)
 
@@ -112,7 +112,7 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
         generator=torch.Generator(),
     )  # fmt: skip
     for items, failed in loader:
-        encoder.failures(side).update(failed)  # counted in a process that is gone
+        encoder.parse_failures(side).update(failed)  # counted in a process that is gone
         yield items, failed
 
 
@@ -126,9 +126,9 @@ class _Chunks:
         return math.ceil(len(self.texts) / CHUNK)
 
     def __getitem__(self, number: int) -> tuple[Ragged, Counter[str]]:
-        before = Counter(self.encoder.failures(self.side))
+        before = Counter(self.encoder.parse_failures(self.side))
         items = self.encoder.tokenise(self.texts[number * CHUNK : (number + 1) * CHUNK], self.side)
-        return items.narrowed(), self.encoder.failures(self.side) - before
+        return items.narrowed(), self.encoder.parse_failures(self.side) - before
 
 
 def _as_it_is(item: Any) -> Any:

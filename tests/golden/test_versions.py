@@ -16,7 +16,7 @@ from src.cli import composed
 from src.corpora.harvester.pipeline import harvest, plan
 from src.runs.identity import identity
 from src.training.build import build_estimator, build_loss
-from src.training.guide_models import EMBEDDINGS, attach
+from src.training.guide_models import EMBEDDINGS, attach_guide_models
 from src.utils.disk_cache import Cache, read_about
 from tests.backbones.checkpoints import TEXTS, roberta
 from tests.corpora.harvester.trees import WORDS, write
@@ -98,7 +98,7 @@ def embedded(root, cache, *overrides: str) -> list[list[float]]:
         cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python", "loss": "soft_infonce"}
         cfg.trainer.logger = False
     estimator = build_estimator(cfg, build_loss(cfg))
-    attach(estimator, cfg)
+    attach_guide_models(estimator, cfg)
     estimator.fit(instantiate(cfg.corpus).split("train").pairs)
     folder = next(path for path in Cache(cache).entries() if "as query" in read_about(path)["about"])
     return np.load(folder / EMBEDDINGS)[:3, :4].astype(float).round(4).tolist()
