@@ -25,12 +25,18 @@ class Encoder(nn.Module):
     embedding_size: int
     tokenises_in_threads = False  # True: `tokenise` uses all processors by itself
     costs_padding = True  # False: padding costs next to nothing, so that batches need not be cut by length
+    compiled = False  # True once `compile` was called
 
     def check(self) -> None:
         """Raises InputError for what can be known of the encoder before any weight or data is read."""
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learns what must be learnt from the training split before training (tokeniser, IDF). Pretrained: nothing."""
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """torch.compile, in place."""
+        super().compile(*arguments, **options)
+        self.compiled = True
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """Everything about texts that can be known before they meet in a batch; `side` is `query` or `code`."""

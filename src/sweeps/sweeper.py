@@ -14,6 +14,7 @@ gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers a
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections import Counter
@@ -24,9 +25,11 @@ from typing import Any
 
 import hydra
 from filelock import FileLock, Timeout
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
@@ -48,17 +51,28 @@ PATIENCE = 20.0  # seconds: what a killed sweep leaves behind, workers of a load
 CODE = Path(__file__).parents[1]
 
 
-class Grid(BasicSweeper):
-    """Hydra's own sweeper, which runs every combination, less those that need not run.
+class Grid(Sweeper):
+    """Runs every combination of the swept values, less those that need not run.
 
-    Args: those of Hydra's BasicSweeper, and `root`, the folder of all sweeps.
+    Args:
+        root: the folder of all sweeps.
+        max_batch_size: jobs that a launcher gets at once; None: all of them.
+        params: swept values beside the command line's, as Hydra's own sweeper takes them.
     """
 
     axes = AXES
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size, params)
         self.root = Path(root)
+        self.max_batch_size = max_batch_size
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before `sweep`."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
@@ -73,7 +87,7 @@ class Grid(BasicSweeper):
         overrides = {o.get_key_element(): o for o in parser.parse_overrides([*grid, *arguments])}
         chosen = [o for o in overrides.values() if o.key_or_group.split(".")[0] != "sweep"]
         folder = self._folder(chosen, {o.partition("=")[0] for o in grid})
-        if not launch.is_first():  # one of several processes: the first one keeps the books
+        if not launch.is_rank_zero():  # one of several processes: the first one keeps the books
             states = (*RERUN[rerun], "running")  # by the first
             todo = [cell for cell in self._cells(chosen, folder, parser) if cell.status()["status"] in states]
             return self._launch(todo, elsewhere=True)
@@ -102,13 +116,13 @@ class Grid(BasicSweeper):
         there = {hashed(path.name): path.name for path in folder.glob("*_*") if path.is_dir()}
         known = Known(folder / "cells.json", self._sources())
         found: dict[str, Cell] = {}
-        for job in self.split_arguments(list(chosen), None)[0]:
+        for job in combinations(chosen):
             if (directory := known.get(job)) is None:
                 directory = known[job] = self._directory(job, named, parser)
             # Jobs of one hash are the same run, and the name that it was first given stays.
             directory = there.get(hashed(directory), directory)
             found.setdefault(hashed(directory), Cell(tuple(job), folder / directory))
-        if launch.is_first():
+        if launch.is_rank_zero():
             known.save()
         return list(found.values())
 
@@ -143,7 +157,7 @@ class Grid(BasicSweeper):
     def _folder(self, chosen: Sequence[Override], axes: set[str]) -> Path:
         """The sweep's directory: hydra.sweep.dir where it was given, else named by the grid and what is fixed."""
         given = [o.partition("=")[2] for o in self.config.hydra.overrides.hydra if o.startswith("hydra.sweep.dir=")]
-        if not launch.is_first():
+        if not launch.is_rank_zero():
             given = given[:-1]  # the last one sends what this process writes to nowhere
         if given:
             return Path(given[-1].strip("'\""))
@@ -205,6 +219,20 @@ class Grid(BasicSweeper):
         number = Counter(before.values())
         states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
         print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
+
+
+def combinations(chosen: Sequence[Override]) -> Iterator[list[str]]:
+    """The overrides of every job, the last swept key running fastest. Raises InputError for a value without an end."""
+    axes = {}
+    for override in chosen:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise InputError(f"{override.input_line}: a grid needs a list of values; hydra/sweeper=optuna searches")
+    return map(list, itertools.product(*axes.values()))
 
 
 def hashed(directory: str) -> str:

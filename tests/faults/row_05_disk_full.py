@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from src.loggers import ForgivingWandbLogger
+from src.loggers import FaultTolerantWandbLogger
 from src.report.__main__ import main as report
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
@@ -98,7 +98,7 @@ def in_the_cache(root: Path) -> Fault:
 def in_wandb() -> Fault:
     """The dashboard goes without, the training does not."""
     said: list[str] = []
-    logger = ForgivingWandbLogger.__new__(ForgivingWandbLogger)
+    logger = FaultTolerantWandbLogger.__new__(FaultTolerantWandbLogger)
     logger._lost = False
 
     def write(*arguments: object) -> None:
