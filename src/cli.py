@@ -21,19 +21,19 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.overrides import check_overrides, composed, explained
 from src.config.targets import CONF, check_words
 from src.runs import resume
-from src.runs.identity import claimed
 from src.runtime import gpu_slots, launch
 from src.runtime.allocator import keep_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.runtime.signals import SAVED_BEFORE, SIGNALS
 from src.sweeps import stopping
-from src.utils.errors import InputError, Preempted, PrunedError, is_interrupt
+from src.sweeps.cells import claimed_cell
+from src.utils.errors import InputError, Preempted, TrialPruned, UserError, is_interrupt
 
 log = logging.getLogger(__name__)
 
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
-EXPECTED = (InputError, HydraException, OmegaConfBaseException, OSError)
+EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
 
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
@@ -65,11 +65,11 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
-            with stopping.job(swept), claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+            with stopping.job(swept), claimed_cell(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
         except stopping.Stopped:
             return None
-        except PrunedError as stop:
+        except TrialPruned as stop:
             print(f"pruned: {stop}", flush=True)
         except expected() as error:
             if wants_traceback:
@@ -174,7 +174,7 @@ def one_line(error: BaseException, config_name: str) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # Hydra wraps what a constructor raises
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if isinstance(error, InputError):
+    if isinstance(error, UserError):
         return " ".join(lines)
     message = lines[0].rstrip(".")
     if isinstance(error, HydraException | OmegaConfBaseException):

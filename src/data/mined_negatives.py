@@ -21,6 +21,7 @@ from src.corpora.base import Split
 from src.corpora.jsonl import Row, read_rows
 from src.runtime.distributed import RankSlice
 from src.utils.errors import InputError, nearest
+from src.utils.files import replacing
 from src.utils.ragged import Ragged
 
 
@@ -135,12 +136,10 @@ def write_mined(path: Path, train: Split, negatives: Iterable[tuple[int, Sequenc
     """Lines of (query, its negatives) by index; the file appears whole or not at all."""
     split, ids = train.fingerprint, [pair.id for pair in train.pairs]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for query, items in negatives:
             line = {"query": ids[query], "negatives": [ids[item] for item in items], "train": split}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    temporary.replace(path)
 
 
 def _place(row: Row, place: dict[str, int], id: str) -> int:

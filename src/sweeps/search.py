@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.sweeps.sweeper import AXES, Grid, Known
+from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
 from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
 
@@ -62,7 +63,7 @@ class Search(Grid):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the trials that are left; SystemExit with status 2 where one failed.
 
-        Raises InputError where Optuna is not installed, a value cannot be searched, or another process is at work.
+        Raises InputError where Optuna is not installed or a value cannot be searched.
         """
         try:
             import optuna
@@ -81,7 +82,7 @@ class Search(Grid):
         space = {o.key_or_group: distribution(o) for o in self.swept}
         folder = self._folder(chosen, set())
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
+        with claimed(folder, PATIENCE, ADVICE):
             study = self._study(optuna, folder, space)
             self.known = Known(folder / "cells.json", self._sources())
             ran: dict[Cell, None] = {}

@@ -19,12 +19,10 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
-from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -34,11 +32,13 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.utils.errors import InputError, nearest
+from src.utils.files import write_atomically
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -47,8 +47,11 @@ RERUN = {
 }
 # Values of these never make another sweep: more seeds or languages join the cells that are there.
 AXES = ("seed", "lang")
+ADVICE = "wait for its end, or give this sweep another directory with hydra.sweep.dir=DIR"
 PATIENCE = 20.0  # seconds: what a killed sweep leaves behind, workers of a loader above all, ends in less
-CODE = Path(__file__).parents[1]
+# To be raised with every change of code that gives a job another directory, such as whether a loss reads a similarity:
+# then cells.json, which remembers them, is made again.
+NAMES_VERSION = 1
 
 
 class Grid(Sweeper):
@@ -77,7 +80,7 @@ class Grid(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
 
-        Raises InputError where another process is at work on the sweep, or `sweep.rerun` is no known word.
+        Raises ResourceError where another process is at work on the sweep, InputError for an unknown `sweep.rerun`.
         """
         rerun = self.config.sweep.rerun
         if rerun not in RERUN:
@@ -93,7 +96,7 @@ class Grid(Sweeper):
             return self._launch(todo, elsewhere=True)
 
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
+        with claimed(folder, PATIENCE, ADVICE):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
@@ -138,7 +141,7 @@ class Grid(Sweeper):
         if not identity.reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
-        return f"{said}_{identity.fingerprint(identity.decisive(cfg))}"
+        return f"{said}_{identity.identity(cfg, 10)}"
 
     @staticmethod
     def _check(cfg: DictConfig, job: Sequence[str]) -> None:
@@ -177,11 +180,11 @@ class Grid(Sweeper):
         return set(self.config.hydra.runtime.choices)
 
     def _sources(self) -> str:
-        """A hash of what turns overrides into configurations, and losses into those that read a similarity."""
+        """A hash of what turns overrides into the names of directories: Hydra, the yaml files, and our own version."""
         paths = [Path(source.path) for source in self.config.hydra.runtime.config_sources if source.schema == "file"]
         files = [file for path in paths for file in sorted(path.rglob("*.yaml"))]
-        files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "data" / "samplers.py"])
-        return identity.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
+        versions = [hydra.__version__, NAMES_VERSION]
+        return identity.fingerprint([*versions, *((file.name, file.read_text("utf-8")) for file in files)])
 
     def _launch(self, todo: Sequence[Cell], elsewhere: bool = False) -> None:
         """Runs the cells; how they ended is in their directories, wherever the launcher ran them."""
@@ -197,22 +200,6 @@ class Grid(Sweeper):
             if elsewhere:
                 for result in results:
                     _ = result.return_value  # raises what the job raised
-
-    @staticmethod
-    @contextmanager
-    def _locked(folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / identity.LOCK, timeout=PATIENCE)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                f"another process is at work on {relative(folder)}: wait for its end, or give this sweep another "
-                "directory with hydra.sweep.dir=DIR"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     @staticmethod
     def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
@@ -261,6 +248,4 @@ class Known(dict):
             super().__setitem__(text, directory)
 
     def save(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        temporary.write_text(json.dumps({"sources": self.sources, "directories": self}, indent=1), encoding="utf-8")
-        temporary.replace(self.path)
+        write_atomically(self.path, json.dumps({"sources": self.sources, "directories": self}, indent=1))

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda
 from src.datamodule import CodeSearchData
 from src.module import CodeSearchModule
 from src.training.checkpointing import SaveLast, TrainingPosition, rng_state
-from src.utils.errors import InputError, first_line
+from src.utils.errors import ResourceError, first_line
 from src.utils.resource_errors import is_out_of_memory
 
 # Attributes of the data that can be halved, and the keys that set them.
@@ -132,7 +132,7 @@ def fit_or_halve(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchD
 def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData) -> None:
     """The test of what `fit_or_halve` has trained, in smaller batches where `trainer.auto_batch` needs them.
 
-    Raises InputError where the device has no memory for it.
+    Raises ResourceError where the device has no memory for it.
     """
     auto = _auto_batch_of(trainer)
     while True:
@@ -146,7 +146,7 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
                 remedy = "python -m src.eval run=DIR tests it elsewhere"
                 if not auto.enabled:
                     remedy = "the same command with trainer.auto_batch=true resumes with smaller batches"
-                raise InputError(
+                raise ResourceError(
                     f"the device is out of memory in the test ({first_line(error)}). The training is finished and "
                     f"saved: {remedy}"
                 ) from error

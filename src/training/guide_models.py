@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
 from src.config.overrides import composed
-from src.config.targets import CONF
+from src.config.targets import CONF, first_name, with_names
 from src.corpora.base import fingerprint
 from src.data.length_buckets import Side
 from src.losses.infonce import InfoNCE
@@ -39,13 +39,17 @@ from src.training.build import read_module
 from src.training.encode import embed_in_order, prepare_encoder
 from src.training.fit import build_model_and_data, fit
 from src.utils.console import print_facts
-from src.utils.disk_cache import Cache, code_version, key_of, sha256
+from src.utils.disk_cache import Cache, key_of, sha256
 from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings, GuideModel
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of code that trains another model from the same recipe, or that gives a text another
+# embedding by the same model: then none is taken from the cache.
+MODELS_VERSION = 1
+EMBEDDINGS_VERSION = 1
 MODEL, EMBEDDINGS = "model.ckpt", "embeddings.npy"
 SENTENCE_ENCODER_SCALE = 20.0  # of a folder's or a hub's model; sentence-transformers' MultipleNegativesRankingLoss
 # Keys of a training's configuration that its result depends on.
@@ -84,14 +88,14 @@ class RecipeGuideModel(GuideModel):
         self._found: dict[str, Embeddings] = {}
 
     def embeddings(self, texts: Sequence[str], side: str, cosine: bool) -> Embeddings:
-        """From the cache, or made now. Raises InputError where the model gives inf or NaN."""
+        """From the cache, or made now. Raises NonFiniteError where the model gives inf or NaN."""
         identity, load = self._model
         made_from = {
             "model": identity,
             "text": fingerprint(texts),
             "side": side,
             "normalisation": cosine,
-            "version of the code": code_version(),
+            "version": EMBEDDINGS_VERSION,
         }
         if (key := key_of(made_from)) in self._found:
             return self._found[key]
@@ -190,15 +194,16 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     """Everything that the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
     resolved = OmegaConf.to_container(cfg, resolve=True)
+    recipe = _decisive({name: resolved[name] for name in DECISIVE})
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
             *([corpus.batches] if hasattr(corpus, "batches") else []),  # of several languages
         ],
         "backbone": encoder.identity(),
-        "recipe": json.dumps(_decisive({name: resolved[name] for name in DECISIVE}), sort_keys=True),
+        "recipe": json.dumps(with_names(recipe, first_name), sort_keys=True),
         "seed": cfg.seed,
-        "version of the code": code_version(),
+        "version": MODELS_VERSION,
     }
 
 

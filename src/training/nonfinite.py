@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn.utils import get_total_norm
 
-from src.utils.errors import InputError
+from src.utils.errors import NonFiniteError
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class NonFiniteGuard(Callback):
         weights = nonfinite_weights(module)
         if self.policy == "stop" or weights:
             hint = f"{weights[0]} among {len(weights)} tensors of weights is not finite either" if weights else ADVICE
-            raise InputError(f"{message}; the step was not made, the last checkpoint is intact. {hint}")
+            raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is intact. {hint}")
         module.gradient_norm = None
         optimizer.zero_grad(set_to_none=True)  # the optimiser leaves parameters without a gradient alone
         self.skipped += 1
@@ -82,7 +82,7 @@ class NonFiniteGuard(Callback):
 
 
 def check_finite(checkpoint: dict[str, Any]) -> None:
-    """Raises InputError where a checkpoint's weights, or the optimiser's moments, hold inf or NaN."""
+    """Raises NonFiniteError where a checkpoint's weights, or the optimiser's moments, hold inf or NaN."""
     nonfinite = [name for name, tensor in checkpoint.get("state_dict", {}).items() if not _is_finite(tensor)]
     nonfinite += [
         f"a moment of parameter {index}"
@@ -91,7 +91,7 @@ def check_finite(checkpoint: dict[str, Any]) -> None:
         if not all(_is_finite(moment) for moment in moments.values())
     ]
     if nonfinite:
-        raise InputError(
+        raise NonFiniteError(
             f"after step {checkpoint['global_step']:,} {nonfinite[0]} (of {len(nonfinite)} such tensors) holds inf or "
             f"NaN; it was not saved, the last checkpoint is intact. {ADVICE}"
         )

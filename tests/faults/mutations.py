@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from src.data.mined_negatives import Mined
-from src.runs import checkpoint_file
 from src.runtime.quiet import quiet_libraries
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
@@ -32,9 +31,7 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
     """Without a part that is moved into place, and without the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        summed = checkpoint_file._Summed(file)
-        torch.save(checkpoint, summed)
-        summed.finish()
+        torch.save(checkpoint, file)
 
 
 def saved_as_it_is(saving: Any, trainer: Any, position: Any) -> None:
@@ -81,7 +78,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
         lambda one, n: [one] * n,
     ),
     (2, "no run goes on", "src.runs.resume.candidates", lambda wanted: []),
-    (2, "files of killed processes are not tidied up", "src.runs.checkpoint_file.tidy", nothing),
+    (2, "files of killed processes are not tidied up", "src.runs.resume.remove_parts", nothing),
     (2, "checkpoints are written in place", "src.runs.checkpoint_file.write", written_in_place),
     (3, "the signal ends the process at once", "src.runtime.signals.SignalWatcher.defer", nothing),
     (3, "nobody listens", "src.runtime.signals.SignalWatcher._install_handlers", nothing),
@@ -95,7 +92,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (
         5,
         "a full disk is an error like any other",
-        "src.runs.checkpoint_file.explaining_full_disk",
+        "src.utils.files.explaining_full_disk",
         lambda *_: nullcontext(),
     ),
     (6, "the gradient is not looked at", "src.training.nonfinite.NonFiniteGuard.on_before_optimizer_step", nothing),

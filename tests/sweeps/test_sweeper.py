@@ -149,7 +149,7 @@ def test_two_processes_run_the_same_cells_at_once(sweep, monkeypatch):
     with FileLock(folder / ".lock"):
         result = sweep.type("seed=1,2,3")
     assert result.status == 2
-    assert result.errors.startswith("error: another process is at work on")
+    assert result.errors.startswith("error: another process is at work in")
     assert sweep.executed() == []
 
 

@@ -27,10 +27,12 @@ from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
 from src.corpora.harvester.splits import BEGINS, assign_files
 from src.corpora.harvester.workers import harvest_all
-from src.utils.errors import InputError
+from src.utils.errors import InputError, UserError
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of this folder that makes other rows of the same sources: they are harvested again.
+HARVEST_VERSION = 1
 ABOUT = "harvest.json"  # marks a finished harvest
 
 
@@ -46,7 +48,7 @@ class Work:
 
     @property
     def key(self) -> str:
-        """Changes with the files and with this code."""
+        """Changes with the files and with the version of the harvester."""
         return f"{self.content}-{harvester_version()}"
 
 
@@ -87,7 +89,7 @@ def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str,
     shards = _make_shards(work, part / "shards", workers)
     try:
         about = _merge(work, part, shards)
-    except InputError:  # the same files would end the same way
+    except UserError:  # the same files would end the same way
         shutil.rmtree(part)
         raise
     _replace(part, final)
@@ -96,12 +98,10 @@ def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str,
 
 @lru_cache(maxsize=1)
 def harvester_version() -> str:
-    """Changes with every file that decides what a row is, and with the grammars."""
-    here = Path(__file__).parent
-    files = sorted(here.glob("*.py"))
+    """What decides the rows of given sources: our own version, and those of the parser and its grammars."""
     grammars = ("", "-python", "-java", "-javascript", "-php", "-ruby", "-go")
-    versions = " ".join(version(f"tree-sitter{grammar}") for grammar in grammars)
-    return sha256(b"".join(file.read_bytes() for file in files) + versions.encode()).hexdigest()[:12]
+    versions = [version(f"tree-sitter{grammar}") for grammar in grammars]
+    return sha256(f"{HARVEST_VERSION} {' '.join(versions)}".encode()).hexdigest()[:12]
 
 
 def read_about(folder: Path) -> dict[str, Any]:
