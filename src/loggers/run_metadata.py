@@ -17,17 +17,10 @@ TAG = 64  # characters that W&B takes
 # Keys that distinguish no run from another.
 HYDRA_KEYS = {"_target_", "_partial_"}
 DATA_KEYS = {"recipe", "of", "root", "roots", "url_lists", "language"}
-MACHINE_KEYS = {
-    "accelerator",
-    "num_nodes",
-    "strategy",
-    "deterministic",
-    "eval_batch_size",
-    "token_budget",
-    "loss_block",
-}
+DEVICE_KEYS = {"accelerator", "num_nodes", "strategy", "deterministic"}
+MEMORY_KEYS = {"eval_batch_size", "token_budget", "loss_block"}
 SCHEDULE_KEYS = {"log_every_n_steps", "num_sanity_val_steps", "check_val_every_n_epoch", "max_steps"}
-NOISE = HYDRA_KEYS | DATA_KEYS | MACHINE_KEYS | SCHEDULE_KEYS
+NOISE = HYDRA_KEYS | DATA_KEYS | DEVICE_KEYS | MEMORY_KEYS | SCHEDULE_KEYS
 
 
 def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:

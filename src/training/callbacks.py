@@ -1,4 +1,4 @@
-"""What is watched during training: speed, the weights of negatives, one line per epoch where no terminal is."""
+"""Callbacks that measure and report: throughput, the weights of negatives, one line per epoch without a terminal."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Throughput(Callback):
 
 
 class NegativeWeights(Callback):
-    """Logs what a loss's weights do to the negatives of a batch, every `log_every_n_steps`; a histogram less often.
+    """Logs statistics of a loss's weights over a batch's negatives, every `log_every_n_steps`; a histogram less often.
 
     `weights/share_clipped` is the share of negatives at the loss's floor; `weights/effective_negatives` is Kish's
-    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little. Of a batch
-    larger than 1,024 only the first rows are looked at.
+    (sum w)^2 / sum w^2 of a row, averaged: n where all weigh the same, fewer where some count for little. Only the
+    first 1,024 rows of a batch are measured.
     """
 
     def __init__(self, histogram_every: int = 5) -> None:
-        self.histogram_every = histogram_every  # loggings, the first included
+        self.histogram_every = histogram_every  # number of loggings from one histogram to the next
         self._logged = 0
 
     def on_train_batch_end(
@@ -76,7 +76,7 @@ class NegativeWeights(Callback):
             return
         is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
-        if not len(weights_N):  # all are copies of the row's own, and excluded
+        if not len(weights_N):  # all negatives are excluded as copies of the positives
             return
         floor = getattr(module.loss, "min_weight", 0.0)
         module.log_dict(
@@ -96,7 +96,7 @@ class NegativeWeights(Callback):
 
 
 class EpochLines(Callback):
-    """One line per epoch: what a log or a pipe gets in place of a progress bar."""
+    """Prints one line per epoch, in place of the progress bar of a terminal."""
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._start = time.perf_counter()

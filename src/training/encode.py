@@ -18,7 +18,7 @@ from rich.progress import track
 
 from src.data.collate import text_loader
 from src.data.length_buckets import Cut, Side, token_budget
-from src.utils.errors import InputError
+from src.utils.errors import NonFiniteError
 
 if TYPE_CHECKING:
     from src.module import CodeSearchModule  # an index is made without
@@ -48,13 +48,13 @@ def embed_in_order(
         cache: keeps the tokens, where given.
         progress: label of a progress bar in a terminal; None shows none.
 
-    Raises InputError for an embedding that holds inf or NaN.
+    Raises NonFiniteError for an embedding that holds inf or NaN.
     """
     embeddings_ND: np.ndarray | None = None
     for rows_R, embeddings_RD in embed_batches(embed, texts, side, cut, batch_size, num_workers, cache, progress):
         if not (finite_R := embeddings_RD.isfinite().all(dim=1)).all():
             bad = int(rows_R[~finite_R][0])
-            raise InputError(
+            raise NonFiniteError(
                 f"{model} gives an embedding that is not finite (inf or NaN) for {side} {bad} ({texts[bad][:60]!r}): "
                 "take another model"
             )

@@ -46,7 +46,7 @@ def benched(tmp_path_factory):
         for module in (evaluation, losses, gradient_caching, surroundings):
             patch.setattr(module, "alone", here)
         for module in (bench, surroundings):
-            patch.setattr(module, "keep_freed_memory", lambda: "allocator: left as it is")
+            patch.setattr(module, "keep_freed_memory", lambda: "allocator: unchanged")
         for module in (evaluation, losses):
             patch.setattr(module, "keep_freed_memory", lambda: "")
         find = importlib.util.find_spec

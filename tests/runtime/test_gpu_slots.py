@@ -18,7 +18,7 @@ def process(tmp_path, monkeypatch):
 
     def began(launcher=JOBLIB, sees="4,7"):
         held = []
-        monkeypatch.setattr(gpu_slots, "_HELD", held)
+        monkeypatch.setattr(gpu_slots, "_held_locks", held)
         monkeypatch.setenv(gpu_slots.VISIBLE, sees)
         return gpu_slots.claim_gpu(launcher, tmp_path / "locks"), held
 
@@ -63,4 +63,4 @@ def test_names_of_gpus_are_taken_for_numbers(process):
 def test_gpus_that_nobody_named_are_not_found(monkeypatch):
     monkeypatch.delenv(gpu_slots.VISIBLE, raising=False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert gpu_slots.visible() == ["0", "1", "2"]
+    assert gpu_slots.visible_gpus() == ["0", "1", "2"]
