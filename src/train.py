@@ -132,7 +132,7 @@ def fit_and_test(
 def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     """What is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
-    dropped = getattr(corpus, "dropped", {})
+    dropped = corpus.dropped
     print_facts(
         {
             "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",

@@ -51,7 +51,7 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has put the
         self.found = dict(checkpoint.get("auto_batch", {}))
         for name, number in self.found.items():  # before the optimiser asks the loader how many steps there are
             setattr(trainer.datamodule, name, number)
-        module.replay = module.replay or CHUNK in self.found
+        module.gradient_caching = module.gradient_caching or CHUNK in self.found
 
     # Where it began
 
@@ -128,7 +128,7 @@ def fits(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData, che
         if not auto.halve(trainer, data, error):
             raise
     # The error is gone from here on, and with it all that its frames held.
-    module.forget()
+    module.reset_after_failure()
     garbage_collection_cuda()
     auto.save(trainer)
     return False
@@ -154,7 +154,7 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
                     f"the device is out of memory in the test ({first_line(error)}). The training is finished and "
                     f"saved: {less}"
                 ) from error
-        module.forget()
+        module.reset_after_failure()
         garbage_collection_cuda()
 
 

@@ -16,17 +16,17 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from src.data.collate import text_loader
-from src.data.length_buckets import Cut, Side, token_budget
+from src.data.length_buckets import BatchSide, LengthBucketer, token_budget
 
 if TYPE_CHECKING:
     from src.module import CodeSearchModule  # an index is made without
 
 
 def embed_batches(
-    embed: Callable[[Side], torch.Tensor],
+    embed: Callable[[BatchSide], torch.Tensor],
     texts: Sequence[str],
     side: str,
-    cut: Cut,
+    cut: LengthBucketer,
     batch_size: int,
     num_workers: int = 0,
     cache: str | Path | None = None,
@@ -46,9 +46,9 @@ def embed_batches(
     loader = text_loader(texts, side, cut, batch_size, num_workers, cache)
     for batch in track(loader, f" {what}", transient=True, disable=what is None or not sys.stdout.isatty()):
         with torch.inference_mode():  # not around the yield: whoever takes the rows would be inside it too
-            embeddings_BD = embed(move_data_to_device(batch["features"], device)).cpu()
-            embeddings_RD = embeddings_BD[batch["place"]]
-        yield batch["row"], embeddings_RD
+            embeddings_BD = embed(move_data_to_device(batch.features, device)).cpu()
+            embeddings_RD = embeddings_BD[batch.place_R]
+        yield batch.row_R, embeddings_RD
 
 
 def embed_texts(module: CodeSearchModule, texts: Sequence[str], side: str, cfg: DictConfig, what: str) -> torch.Tensor:
@@ -66,11 +66,11 @@ def embed_texts(module: CodeSearchModule, texts: Sequence[str], side: str, cfg: 
     return embeddings_ND
 
 
-def placed(module: CodeSearchModule, cfg: DictConfig) -> Cut:
+def placed(module: CodeSearchModule, cfg: DictConfig) -> LengthBucketer:
     """Moves the module to the device of `cfg` in evaluation mode; how batches are cut there."""
     device = device_of(cfg.trainer.accelerator)
     encoder = module.to(device).eval().encoder
-    return Cut(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
+    return LengthBucketer(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
 
 
 def device_of(accelerator: str) -> torch.device:

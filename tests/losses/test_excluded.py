@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.losses.base import without
+from src.losses.base import mask_excluded
 from src.losses.soft_infonce import SoftInfoNCE
 from src.utils.errors import InputError
 from tests.losses.cases import LOSSES, batch
@@ -92,7 +92,7 @@ def test_an_excluded_similarity_is_the_pivot_of_the_softmax(t):
     positive = torch.tensor([0])
     excluded = torch.tensor([[True, False, True, False, True]])
     loss = SoftInfoNCE(alpha=1.0, beta=2.0, weight_temperature=t)
-    weights = loss.negative_weights(without(similarity, excluded, positive), positive)
+    weights = loss.negative_weights(mask_excluded(similarity, excluded, positive), positive)
     less, more = (2 - 0.1) / 1.5, (2 - 0.9) / 1.5
     ends = [less, more] if t > 0 else [more, less]
     torch.testing.assert_close(weights[:, [0, 1, 3]], torch.tensor([[1.0, *ends]], dtype=torch.float64))
@@ -104,7 +104,7 @@ def test_one_row_with_too_few_negatives_ends_the_run():
     similarity = torch.tensor([[0.0, 0.0, 0.0, 9.0]]).expand(2, 4)
     positive = torch.tensor([0, 0])
     excluded = torch.tensor([[False] * 4, [False, True, False, False]])
-    weights = loss.negative_weights(without(similarity, excluded, positive), positive)
+    weights = loss.negative_weights(mask_excluded(similarity, excluded, positive), positive)
     torch.testing.assert_close(weights[1], torch.ones(4))
     assert weights[0, 3].item() == pytest.approx(0.1)
     assert weights[0, 1].item() == pytest.approx(6.0, rel=1e-2)  # 0.4 / (0.4 - 1/3)
