@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from src.config.types import Count
 from src.runtime.distributed import Share
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
 
@@ -119,7 +119,8 @@ class NearestNeighbourSampler(EpochSampler):
         seed: with the epoch, determines the order.
 
     Raises:
-        InputError: a group below 1, a pool smaller than a group, a similarity that is NaN (when iterated).
+        InputError: a group below 1, a pool smaller than a group.
+        NonFiniteError: a similarity that is NaN (when iterated).
     """
 
     def __init__(
@@ -189,7 +190,7 @@ def nearest(similarity: Similarity, items_P: np.ndarray, wanted: int) -> np.ndar
     all items would otherwise choose the same few. The result depends on the values alone.
 
     Raises:
-        InputError: a similarity is NaN.
+        NonFiniteError: a similarity is NaN.
     """
     P, K = len(items_P), min(wanted, len(items_P) - 1)
     nearest_PK = np.empty((P, K), dtype=np.int32)
@@ -200,7 +201,7 @@ def nearest(similarity: Similarity, items_P: np.ndarray, wanted: int) -> np.ndar
         block_BP[position_B - start, position_B] = -np.inf
         if np.isnan(block_BP.max()):
             row, column = np.argwhere(np.isnan(block_BP))[0]
-            raise InputError(
+            raise NonFiniteError(
                 f"the similarity of training items must be a number, found NaN for items {items_P[start + row]} and "
                 f"{items_P[column]}: check weights="
             )
