@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Sampler
 
 from src.config.types import Count
-from src.runtime.distributed import Share
 from src.utils.errors import InputError, NonFiniteError
+
+if TYPE_CHECKING:
+    from src.runtime.distributed import Share  # imports Lightning, which a label of a run does not need
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from src.backbones.base import Encoder
 from src.config.targets import from_outside
 from src.data.length_buckets import BatchSide, embed_buckets, to_device
+from src.runs.labels import needs_similarity
 from src.runs.restore import best_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
 
@@ -55,7 +56,7 @@ class Model:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(f"checkpoint {path} does not fit the model that it describes ({reason})") from error
-        return cls(encoder.eval(), cfg.model.similarity, _name(cfg), path.resolve())
+        return cls(encoder.eval(), cfg.model.similarity, _name(cfg, held["run_config"].get("loss")), path.resolve())
 
     @cached_property
     def identity(self) -> str:
@@ -125,9 +126,10 @@ def _own(state: dict[str, Any]) -> Sequence[str]:
     return [name for name in state if name.startswith(PREFIX)]
 
 
-def _name(cfg: DictConfig) -> str:
+def _name(cfg: DictConfig, loss: Any) -> str:
     choices = cfg.get("choices") or {}
-    parts = [choices.get("loss", "a model"), choices.get("weights", "none"), f"on {choices.get('backbone', '')}"]
+    weights = choices.get("weights", "none") if needs_similarity(loss) else "none"
+    parts = [choices.get("loss", "a model"), weights, f"on {choices.get('backbone', '')}"]
     return " ".join(part for part in parts if part not in ("none", "on "))
 
 

@@ -91,7 +91,10 @@ class Loss(nn.Module, ABC):
         return None
 
     def check_negatives(self, negatives: int) -> None:
-        """Raises InputError when the loss has no meaning with this many negatives per row."""
+        """Raises InputError when the loss has no meaning with this many negatives per row.
+
+        Where exclusion leaves a row so few negatives, the value of that row is InfoNCE's.
+        """
 
 
 def mask_excluded(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:

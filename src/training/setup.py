@@ -14,6 +14,7 @@ from src.config.checks import check
 from src.loggers import ForgivingWandbLogger
 from src.loggers.run_metadata import about
 from src.runs.directory import RunDirectory
+from src.runs.labels import is_infonce
 from src.training.preflight import check_training
 from src.utils.errors import InputError
 
@@ -31,7 +32,7 @@ def complete(cfg: DictConfig) -> None:
     check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names
-        cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
+        cfg.compare_infonce = cfg.compare_infonce and not swept and not is_infonce(cfg)
 
 
 def start_loggers(

@@ -99,7 +99,7 @@ def test_a_corpus_cannot_be_deduplicated(name):
     [
         ({"dedup": "nera"}, "did you mean 'near'"),
         ({"against": "answer"}, "did you mean 'answers'"),
-        ({"near": 0}, "0 < corpus.near <= 1, found 0"),
+        ({"near": 0}, "above 0 and up to 1, found 0"),
         ({"near": "high"}, "found 'high'"),
     ],
 )
