@@ -19,8 +19,8 @@ from src.data.length_buckets import LengthBucketer, token_budget
 from src.data.mined_negatives import MinedNegatives, read_mined
 from src.data.samplers import Batching, EpochSampler, OneLanguageSampler, RandomBatches, RankZeroSampler, TrainLoader
 from src.data.token_cache import tokenised
-from src.runtime.distributed import Share, is_sharded, loader_workers
-from src.runtime.signals import only_of_parent
+from src.runtime.distributed import RankSlice, is_sharded, loader_workers
+from src.runtime.signals import ignore_group_signals
 from src.utils.errors import InputError
 from src.utils.lazy_matrix import matrix
 from src.weights.base import Estimator
@@ -137,9 +137,9 @@ class CodeSearchData(L.LightningDataModule):
         return self.corpus.batches == "one_language"
 
     @property
-    def share(self) -> Share:
+    def rank_slice(self) -> RankSlice:
         """What this device does of the trainer's work."""
-        return Share.of(self.trainer)
+        return RankSlice.of(self.trainer)
 
     def pools(self, split: str) -> list[tuple[slice, slice]]:
         """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
@@ -159,8 +159,8 @@ class CodeSearchData(L.LightningDataModule):
         sampler = self.batching.sampler(estimator.similarity, len(pairs), self.seed)
         if self._one_language:
             sampler = OneLanguageSampler(sampler, [pair.language for pair in pairs], self.batch_size)
-        if self.share.world > 1:
-            sampler = RankZeroSampler(sampler, self.share)
+        if self.rank_slice.world_size > 1:
+            sampler = RankZeroSampler(sampler, self.rank_slice)
         if self.position != (0, 0):
             sampler.resume_at(self.position[0], self.position[1] * self.batch_size)
         self._sampler = sampler
@@ -173,7 +173,7 @@ class CodeSearchData(L.LightningDataModule):
             collate_fn=self._collate(pairs),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
-            worker_init_fn=only_of_parent,
+            worker_init_fn=ignore_group_signals,
             # Its own: workers are seeded from it, and their number must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -187,7 +187,7 @@ class CodeSearchData(L.LightningDataModule):
         target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
         estimator = self.estimator if self.weigh else None
         bucketer = self._bucketer(self.chunk)
-        return TrainingCollate(query_items, target_items, bucketer, estimator, copies, self.share, self._mined)
+        return TrainingCollate(query_items, target_items, bucketer, estimator, copies, self.rank_slice, self._mined)
 
     @property
     def _device(self) -> str:
@@ -236,4 +236,6 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.candidates.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader[int]:
-        return text_loader(texts, side, self._bucketer(), self.eval_batch_size, self._workers, self.cache, self.share)
+        return text_loader(
+            texts, side, self._bucketer(), self.eval_batch_size, self._workers, self.cache, self.rank_slice
+        )

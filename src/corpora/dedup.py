@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from src.config.types import Jaccard, check_value
 from src.corpora.base import Batches, Corpus, Pair, Split, fingerprint
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 Dedup = Literal["none", "exact", "near"]
 Against = Literal["codebase", "answers"]
+AGAINST: tuple[Against, ...] = get_args(Against)
 Keeping = tuple[list[int], dict[str, int]]  # positions that stay, and how many were dropped by reason
 
 _known: dict[tuple[Any, ...], Keeping] = {}  # of this process: estimators and a second training read the corpus too

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from src.data.length_buckets import BatchSide, LengthBucketer, UntokenizedTexts
 from src.data.mined_negatives import MinedNegatives
 from src.data.token_cache import tokenised
-from src.runtime.distributed import Share
-from src.runtime.signals import only_of_parent
+from src.runtime.distributed import RankSlice
+from src.runtime.signals import ignore_group_signals
 from src.utils.lazy_matrix import Matrix, is_small
 from src.utils.ragged import Ragged
 from src.weights.base import Estimator, EstimatorInputs
@@ -79,15 +79,15 @@ class TrainingCollate:
     bucketer: LengthBucketer
     estimator: Estimator | None
     copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
-    share: Share = field(default_factory=Share)
+    rank_slice: RankSlice = field(default_factory=RankSlice)
     mined: MinedNegatives | None = None
 
     def __call__(self, indices: list[int]) -> TrainingBatch:
         columns = np.asarray(indices)
-        own = self.share.rows(len(columns))
+        own = self.rank_slice.rows(len(columns))
         rows = columns[own]
         if self.mined is not None:
-            columns, own = self.mined.columns(columns, self.share)
+            columns, own = self.mined.columns(columns, self.rank_slice)
         batch = TrainingBatch(
             queries=self.bucketer(self.queries[rows]),
             codes=self.bucketer(self.targets[columns[own]]),
@@ -130,7 +130,7 @@ def text_loader(
     batch_size: int,
     num_workers: int = 0,
     cache: str | Path | None = None,
-    share: Share | None = None,
+    rank_slice: RankSlice | None = None,
 ) -> DataLoader[int]:
     """Loads every distinct text once, in an `EvaluationBatch`.
 
@@ -138,7 +138,7 @@ def text_loader(
     take turns at the batches that one rank alone would have, so that a text is padded as it would be there. All get
     equally many batches, since a sharded model needs every rank for every batch.
     """
-    share = share or Share()
+    rank_slice = rank_slice or RankSlice()
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
@@ -146,14 +146,14 @@ def text_loader(
     batches = [
         list(range(start, min(start + batch_size, len(distinct)))) for start in range(0, len(distinct), batch_size)
     ]
-    batches += [[len(distinct)]] * (-len(batches) % share.world)  # the last text once more, for no row
+    batches += [[len(distinct)]] * (-len(batches) % rank_slice.world_size)  # the last text once more, for no row
     rows = [rows_of[text] for text in distinct]
     return DataLoader(
         range(len(distinct) + 1),  # type: ignore[arg-type]  # a sequence is a dataset
-        batch_sampler=batches[share.rank :: share.world],
+        batch_sampler=batches[rank_slice.rank :: rank_slice.world_size],
         collate_fn=EvaluationCollate(tokenised(bucketer.encoder, distinct, side, cache), bucketer, rows),
         num_workers=num_workers,
-        worker_init_fn=only_of_parent,
+        worker_init_fn=ignore_group_signals,
         generator=torch.Generator(),  # its own: workers are seeded from it
     )
 

@@ -84,7 +84,7 @@ def embed_buckets(side: BatchSide, encoder: Encoder, gradient_caching: bool = Fa
     """
 
     def embed(features: Features) -> torch.Tensor:
-        with fast_linear_layers(encoder):
+        with fast_linear_layers(encoder, encoder.compiled):
             embeddings_BD: torch.Tensor = encoder(features)
         return embeddings_BD
 
@@ -112,5 +112,5 @@ def _moved(features: Features, device: torch.device) -> Features:
 def token_budget(asked: TokenBudget, encoder: Encoder, device: str) -> int | None:
     """Padded tokens of a bucket for `data.token_budget` on a device of this type; None: batches are not split."""
     if asked == "auto":
-        return BUDGETS.get(device, LARGE) if encoder.costs_padding else None
+        return BUDGETS.get(device, LARGE) if encoder.padding_is_costly else None
     return asked

@@ -17,7 +17,7 @@ from src.config.types import Count
 from src.utils.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
-    from src.runtime.distributed import Share  # imports Lightning, which a label of a run does not need
+    from src.runtime.distributed import RankSlice  # imports Lightning, which a label of a run does not need
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
 
@@ -264,12 +264,12 @@ class RankZeroSampler(EpochSampler):
     All ranks must ask for the same epochs in the same order.
     """
 
-    def __init__(self, inner: EpochSampler, share: Share) -> None:
+    def __init__(self, inner: EpochSampler, rank_slice: RankSlice) -> None:
         super().__init__(inner.number, inner.seed)
-        self.inner, self.share = inner, share
+        self.inner, self.rank_slice = inner, rank_slice
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
-        orders = [self.inner.order(epoch) if self.share.rank == 0 else np.empty(0, np.int64)]
+        orders = [self.inner.order(epoch) if self.rank_slice.rank == 0 else np.empty(0, np.int64)]
         dist.broadcast_object_list(orders)
         return orders[0]
