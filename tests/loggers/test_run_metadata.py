@@ -33,9 +33,9 @@ def test_the_cells_of_a_sweep_are_scattered(mode, group, tmp_path, monkeypatch):
 
 
 def test_a_run_is_of_the_wrong_kind():
-    assert job_type("infonce", "simcse") == "estimator"
-    assert job_type("infonce", None) == "baseline"
-    assert job_type("soft_infonce", "paper/codebert") == "train"
+    assert job_type(chosen("loss=infonce"), "simcse") == "estimator"
+    assert job_type(chosen("loss=infonce"), None) == "baseline"
+    assert job_type(chosen(), "paper/codebert") == "train"
 
 
 def test_the_config_is_full_of_noise_or_lacks_a_parameter():

@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from src.backbones.base import Encoder
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.base import Split
-from src.data.samplers import EpochOrder, LeadersOrder, SimilarBatches
+from src.data.samplers import EpochSampler, RankZeroSampler, SimilarBatches
 from src.datamodule import CodeSearchData
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
@@ -76,7 +76,7 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
     module = CodeSearchModule(
         *(encoder, SoftInfoNCE(alpha=2.0, beta=1.0, weight_temperature=0.5), "dot", 1.0),
         learning_rate=1e-3,
-        replay=parts,
+        gradient_caching=parts,
     )
     watch = Watch()
     sharded = ModelParallelStrategy(world, 1, save_distributed_checkpoint=False) if strategy == "fsdp" else strategy
@@ -193,17 +193,20 @@ def test_the_devices_batches_are_not_those_of_one(tmp_path):
     assert len(alone) == len(first) == len(second) == 10  # 8 and 15 pairs
     for whole_batch, upper, lower in zip(alone, first, second):
         for side in ("queries", "codes"):
-            texts = [tuple(x for x in row if x) for part in (upper, lower) for row in part[side]["ids"].tolist()]
-            assert texts == [tuple(x for x in row if x) for row in whole_batch[side]["ids"].tolist()]
-        for block in ("positive", "similarity", "excluded"):
-            assert torch.equal(torch.cat([upper[block], lower[block]]), whole_batch[block])
-        assert upper["similarity"].shape == (2, 4)
+            texts = [
+                tuple(x for x in row if x) for part in (upper, lower) for row in getattr(part, side)["ids"].tolist()
+            ]
+            assert texts == [tuple(x for x in row if x) for row in getattr(whole_batch, side)["ids"].tolist()]
+        for block in ("positive_B", "similarity_BC", "excluded_BC"):
+            both = torch.cat([getattr(upper, block), getattr(lower, block)])
+            assert torch.equal(both, getattr(whole_batch, block))
+        assert upper.similarity_BC.shape == (2, 4)
 
 
 def leaders_orders() -> list[list[int]]:
     rank_slice = RankSlice(torch.distributed.get_rank(), 2)
-    order = LeadersOrder(
-        EpochOrder(11, seed=rank_slice.rank), rank_slice
+    order = RankZeroSampler(
+        EpochSampler(11, seed=rank_slice.rank), rank_slice
     )  # as if other hardware had found another order
     order.set_epoch(3)
     return [list(order), order.order(4).tolist()]
@@ -233,7 +236,7 @@ def test_what_is_gathered_has_no_gradient_another_order_or_no_place_for_a_device
         # both devices' weights of these columns: 1 x and 2 x their number
         assert here["gradient"].tolist() == (3 * torch.arange(12.0).reshape(6, 2))[3 * rank : 3 * rank + 3].tolist()
         assert here["uneven"].tolist() == [[6, 6]] * 3
-        assert here["orders"] == [EpochOrder(11, 0).order(3).tolist(), EpochOrder(11, 0).order(4).tolist()]
+        assert here["orders"] == [EpochSampler(11, 0).order(3).tolist(), EpochSampler(11, 0).order(4).tolist()]
     assert not torch.equal(found[0]["drawn"], found[1]["drawn"])  # else the dropout of both is the same
     torch.manual_seed(7)
     assert torch.equal(found[0]["drawn"], torch.rand(3))  # the first device's is that of one alone
@@ -261,10 +264,10 @@ def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
     assert len({len(share) for share in shares}) == 1  # a sharded model needs all devices in every batch
     embedded = [batch for turn in zip(*shares) for batch in turn]
     for here, there in zip(embedded, batches):  # padded as one device pads them: the same to the last bit
-        assert torch.equal(here["features"]["ids"], there["features"]["ids"])
-        assert torch.equal(here["row"], there["row"])
-    assert all(not len(batch["row"]) for batch in embedded[len(batches) :])
-    rows = torch.cat([batch["row"] for batch in embedded])
+        assert torch.equal(here.features["ids"], there.features["ids"])
+        assert torch.equal(here.row_R, there.row_R)
+    assert all(not len(batch.row_R) for batch in embedded[len(batches) :])
+    rows = torch.cat([batch.row_R for batch in embedded])
     assert sorted(rows.tolist()) == list(range(23))
 
 

@@ -35,7 +35,7 @@ def test_gradient_caching_is_not_what_the_trainer_trains_with(tmp_path, precisio
     common = (f"trainer.precision={precision}", "trainer.accumulate_grad_batches=2")
     _, whole = fitted(tmp_path, *common)
     module, cached = fitted(tmp_path, *common, "trainer.grad_cache_chunk=3")
-    assert module.replay
+    assert module.gradient_caching
     assert module.trainer.datamodule.chunk == 3
     for parameter, expected in zip(cached, whole):
         torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-5)

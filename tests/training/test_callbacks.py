@@ -12,7 +12,7 @@ from src.losses.base import effective_negatives
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
 from src.training.callbacks import NegativeWeights, Throughput
-from src.utils.lazy_matrix import ByRows
+from src.utils.lazy_matrix import LazyMatrix
 
 
 def test_effective_negatives_are_not_kishs():
@@ -28,7 +28,7 @@ def watched(loss, similarity, step=10, positive=torch.tensor([0, 1])):  # noqa: 
         log=lambda name, value, **_: logged.update({name: value}),
     )
     trainer = SimpleNamespace(global_step=step, log_every_n_steps=10, loggers=[])
-    batch = {"similarity": similarity, "positive": positive}
+    batch = SimpleNamespace(similarity_BC=similarity, positive_B=positive, excluded_BC=None)
     NegativeWeights().on_train_batch_end(trainer, module, None, batch, 0)
     return logged
 
@@ -58,7 +58,7 @@ def test_the_weights_of_a_large_batch_are_all_made_for_a_log(monkeypatch):
         return similarity[rows]
 
     loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0)
-    logged = watched(loss, ByRows(make, (16, 3)), positive=torch.tensor([0, 1]).repeat(8))
+    logged = watched(loss, LazyMatrix(make, (16, 3)), positive=torch.tensor([0, 1]).repeat(8))
     assert asked == [slice(3)]  # 10 // 3
     assert logged["weights/mean"].item() == pytest.approx((0.1 + 2 + 1 + 1 + 0.1 + 2) / 6)
 
@@ -71,7 +71,7 @@ def test_starting_workers_or_validating_counts_as_training(monkeypatch):
     for batches in (3, 2):  # two epochs; validation lies between 103 and 900
         throughput.on_train_epoch_start(trainer, module)
         for _ in range(batches):
-            throughput.on_train_batch_end(trainer, module, None, {"positive": torch.zeros(7)}, 0)
+            throughput.on_train_batch_end(trainer, module, None, SimpleNamespace(positive_B=torch.zeros(7)), 0)
     assert throughput.pairs_per_second == 21 / 7
 
 
@@ -86,7 +86,7 @@ def test_a_short_run_logs_no_histogram(tmp_path):
 
     logger, callback = Logger(), NegativeWeights(histogram_every=5)
     module = SimpleNamespace(loss=SoftInfoNCE(1.0, 1.0, 1.0), log_dict=lambda *_, **__: None, log=lambda *_, **__: None)
-    batch = {"similarity": torch.rand(2, 3), "positive": torch.tensor([0, 1])}
+    batch = SimpleNamespace(similarity_BC=torch.rand(2, 3), positive_B=torch.tensor([0, 1]), excluded_BC=None)
     for step in range(1, 49):
         trainer = SimpleNamespace(global_step=step, log_every_n_steps=8, loggers=[logger])
         callback.on_train_batch_end(trainer, module, None, batch, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import OmegaConf
 
-from src.data.length_buckets import Cut
+from src.data.length_buckets import LengthBucketer
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.training.encode import device_of, embed_batches, embed_texts
@@ -38,7 +38,7 @@ def test_a_batch_is_served_twice_or_whoever_takes_it_loses_gradients():
     module = CodeSearchModule(BagEncoder(), InfoNCE(), "cosine").eval()
     texts = ["a b c", "d", "a b c", "e f", "d", "g h i j"]
     rows, inside = [], []
-    for rows_R, embeddings_RD in embed_batches(module.embed, texts, "code", Cut(module.encoder), 2):
+    for rows_R, embeddings_RD in embed_batches(module.embed, texts, "code", LengthBucketer(module.encoder), 2):
         assert not torch.is_inference_mode_enabled()
         assert len(rows_R) == len(embeddings_RD)
         rows += rows_R.tolist()

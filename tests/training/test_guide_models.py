@@ -108,7 +108,7 @@ def test_the_estimator_moves_while_the_model_trains(fitted, tmp_path, weights):
     assert not torch.equal(module.encoder.table_VD, start)
     assert (estimator.similarity(everything, everything) == before).all()
     weighed = next(iter(data.train_dataloader()))
-    gathered = data.on_after_batch_transfer(weighed, 0)["similarity"]
+    gathered = data.on_after_batch_transfer(weighed, 0).similarity_BC
     assert gathered.shape == (16, 16)
     assert not gathered.requires_grad
 
