@@ -38,7 +38,7 @@ def root(tmp_path_factory) -> Path:
 
 def settled(*overrides: str) -> tuple[DictConfig, int]:
     cfg = composed("train", ["trainer.accelerator=cpu", *overrides])
-    return cfg, launch.settle(cfg)
+    return cfg, launch.resolve_devices(cfg)
 
 
 # What was started, and what the configuration asks for
@@ -77,7 +77,7 @@ def test_the_devices_are_those_that_were_started_and_a_contradiction_is_refused(
 
 def test_a_batch_script_that_starts_one_process_itself_is_no_launch_of_several(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "2")
-    assert launch.Launch.found() is None
+    assert launch.ExternalLaunch.detect() is None
 
 
 def test_a_strategy_that_loses_what_its_processes_found_is_refused():
@@ -95,26 +95,26 @@ def test_an_estimators_model_trains_as_if_in_a_single_process(monkeypatch):
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     silenced = io.StringIO()
-    monkeypatch.setattr(launch, "_SILENCED", [silenced])
+    monkeypatch.setattr(launch, "_silenced", [silenced])
     monkeypatch.setattr(sys, "stdout", silenced)
     before = dict(os.environ)
-    with launch.alone():
-        assert launch.Launch.found() is None
-        assert launch.is_first()
+    with launch.as_single_process():
+        assert launch.ExternalLaunch.detect() is None
+        assert launch.is_rank_zero()
         assert rank_zero_only.rank == 0
         assert sys.stdout is sys.__stdout__  # what it trains, a person sees
     assert dict(os.environ) == before
     assert rank_zero_only.rank == 1
     assert sys.stdout is silenced
-    assert not launch.is_first()
+    assert not launch.is_rank_zero()
 
 
 def test_a_process_that_was_held_up_notices_that_its_launcher_has_ended(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(launch, "GRACE", -1.0)  # all of it went by unnoticed
-    assert not launch.is_over()
+    assert not launch.command_is_ending()
     monkeypatch.setattr(launch, "PARENT", -1)  # meanwhile the launcher has ended
-    assert launch.is_over()
+    assert launch.command_is_ending()
 
 
 # The main job

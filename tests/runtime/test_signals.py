@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from src.runtime.signals import Watch, held, only_of_parent
+from src.runtime.signals import SignalWatcher, blocked_signals, ignore_group_signals
 from src.utils.errors import Preempted, is_interrupt
 
 
@@ -25,7 +25,7 @@ def foreground():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_of_a_scheduler_ends_the_run_with_status_75(number):
-    with pytest.raises(Preempted) as stop, Watch().heard():
+    with pytest.raises(Preempted) as stop, SignalWatcher().installed():
         signal.raise_signal(number)
     assert stop.value.code == 75
     assert number.name in stop.value.message
@@ -33,39 +33,39 @@ def test_a_signal_of_a_scheduler_ends_the_run_with_status_75(number):
 
 
 def test_a_deferred_signal_waits_for_the_end_of_the_step():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGTERM)
-        assert watch.asked
+        assert watch.stop_requested
         with pytest.raises(Preempted, match="75"):
             watch.stop("saved")
 
 
 def test_ctrl_c_waits_for_the_step_and_a_second_one_ends_it_at_once():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGINT)  # the step goes on
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    with Watch().heard() as watch, pytest.raises(KeyboardInterrupt):
+    with SignalWatcher().installed() as watch, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_handlers_are_restored_after_the_run():
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
 
 
 def test_a_signal_that_came_to_another_process_also_ends_as_preempted():
     with pytest.raises(Preempted):  # asked for in another process
-        Watch().stop("saved")
+        SignalWatcher().stop("saved")
 
 
 def test_a_further_signal_while_ending_changes_nothing():
     ended = []
-    with pytest.raises(Preempted, match="75"), Watch().heard():
+    with pytest.raises(Preempted, match="75"), SignalWatcher().installed():
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
@@ -77,11 +77,11 @@ def test_a_further_signal_while_ending_changes_nothing():
 
 def test_a_run_within_a_command_that_listens_leaves_its_handlers_in_place():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Preempted), Watch().heard() as watch:
-        with watch.heard():
+    with pytest.raises(Preempted), SignalWatcher().installed() as watch:
+        with watch.installed():
             pass
         assert signal.getsignal(signal.SIGTERM) != before
-        with watch.undisturbed():
+        with watch.deferred_during_import():
             signal.raise_signal(signal.SIGTERM)  # waits for the end of the import
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -101,9 +101,10 @@ def test_a_process_that_waits_in_c_is_ended_by_a_signal(tmp_path):
     blocked_in_c = """
 import os, pathlib, signal, sys, threading
 from torch import distributed as dist
-from src import signals
-signals.PATIENCE = 0.1
-with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")):
+from src.runtime import signals
+signals.WATCHDOG_DELAY = 0.1
+callback = lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")
+with signals.SIGNALS.installed(), signals.SIGNALS.call_on_forced_exit(callback):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     dist.FileStore(sys.argv[1] + ".store", 2).get("what nobody sets")
 """
@@ -113,15 +114,15 @@ with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1])
 
 
 def test_a_signal_to_a_forked_process_does_not_reach_its_parent():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         assert status_of(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
         time.sleep(0.05)
-        assert not watch.asked
+        assert not watch.stop_requested
 
 
 def test_a_signal_to_a_process_that_is_starting_is_held_and_ends_it_with_status_75():
-    listens = "import signal, sys; from src.runtime.signals import WATCH\nwith WATCH.heard(): print('too late')"
-    with held():
+    listens = "import signal, sys; from src.runtime.signals import SIGNALS\nwith SIGNALS.installed(): print('too late')"
+    with blocked_signals():
         process = subprocess.Popen([sys.executable, "-c", listens], stdout=subprocess.PIPE, text=True)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30)[0] == ""
@@ -131,7 +132,7 @@ def test_a_signal_to_a_process_that_is_starting_is_held_and_ends_it_with_status_
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="of Linux")
 def test_a_loaders_worker_ends_only_by_a_signal_of_its_parent():
     def worker() -> None:
-        only_of_parent(0)
+        ignore_group_signals(0)
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
             os.kill(os.getpid(), number)
         time.sleep(0.2)
@@ -139,7 +140,7 @@ def test_a_loaders_worker_ends_only_by_a_signal_of_its_parent():
 
     assert status_of(worker) == 7
 
-    process = multiprocessing.get_context("fork").Process(target=lambda: (only_of_parent(0), time.sleep(30)))
+    process = multiprocessing.get_context("fork").Process(target=lambda: (ignore_group_signals(0), time.sleep(30)))
     process.start()
     time.sleep(0.3)
     process.terminate()

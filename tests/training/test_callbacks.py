@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from src.loggers import ForgivingWandbLogger
+from src.loggers import FaultTolerantWandbLogger
 from src.losses.base import effective_negatives
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
@@ -76,7 +76,7 @@ def test_starting_workers_and_validating_do_not_count_as_training(monkeypatch):
 
 
 def test_a_short_run_logs_a_histogram_at_its_first_logged_step(tmp_path):
-    class Logger(ForgivingWandbLogger):
+    class Logger(FaultTolerantWandbLogger):
         def __init__(self):
             self.steps = []
 
