@@ -16,7 +16,7 @@ from src.corpora.base import Pair, Split
 from src.report.compare import Comparison, Row
 from src.report.runs import Run
 from src.utils.errors import first_line
-from src.utils.near_duplicates import alike_pairs
+from src.utils.near_duplicates import near_duplicate_pairs
 
 NEAR = 0.8  # Jaccard index of sub-token sets from which codes are near copies: that of the surveys
 MOST_CODES = 50_000  # to look for near copies among: about half a minute
@@ -90,8 +90,8 @@ def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Gro
     """Queries by whether training has seen a near copy of their code, and whether another candidate is one."""
     codes = [pair.code for pair in ordered]
     seen_N, copied_N = np.zeros(len(codes), bool), np.zeros(len(codes), bool)
-    seen_N[alike_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
-    query_P, candidate_P = alike_pairs(codes, NEAR, test.codebase.codes)
+    seen_N[near_duplicate_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
+    query_P, candidate_P = near_duplicate_pairs(codes, NEAR, test.codebase.codes)
     own = np.array([pair.code_id for pair in ordered])
     others_P = own[query_P] != np.array(test.codebase.ids)[candidate_P]
     copied_N[query_P[others_P]] = True

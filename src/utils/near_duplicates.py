@@ -24,14 +24,14 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
     different = sorted(first_of.values())
     dropped = set(range(len(texts))).difference(different)
     for i, j in sorted(
-        zip(*(positions.tolist() for positions in alike_pairs([texts[k] for k in different], threshold)))
+        zip(*(positions.tolist() for positions in near_duplicate_pairs([texts[k] for k in different], threshold)))
     ):
         if different[i] not in dropped:
             dropped.add(different[j])
     return sorted(dropped)
 
 
-def alike_pairs(
+def near_duplicate_pairs(
     texts: Sequence[str], threshold: float = 0.8, pool: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of texts whose sub-token sets have |A & B| / |A | B| >= `threshold`, in (0, 1].

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,10 +29,13 @@ def plain(axis: Axes) -> None:
     axis.spines["bottom"].set(color=INK, alpha=0.4)
 
 
-def to_svg(figure: Figure, salt: str) -> str:
-    """The figure as an <svg> element; the salt keeps its ids apart from those of the page's other figures."""
+def to_svg(figure: Figure, salt: str) -> Markup:
+    """The figure as an <svg> element; the salt keeps its ids apart from those of the page's other figures.
+
+    It is HTML to a page: matplotlib escapes its texts.
+    """
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
-    return svg[svg.index("<svg") :].replace(INK, "currentColor")
+    return Markup(svg[svg.index("<svg") :].replace(INK, "currentColor"))
