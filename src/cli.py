@@ -27,13 +27,13 @@ from src.runtime.allocator import keep_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.runtime.signals import SAVED_BEFORE, WATCH
 from src.sweeps import stopping
-from src.utils.errors import InputError, Preempted, PrunedError, is_interrupt
+from src.utils.errors import InputError, Preempted, TrialPruned, UserError, is_interrupt
 
 log = logging.getLogger(__name__)
 
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors of the user's making; anything else is ours and keeps its traceback.
-EXPECTED = (InputError, HydraException, OmegaConfBaseException, OSError)
+EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
 
 # Entry points that know what to do as one of several processes.
 SEVERAL = ("train",)
@@ -69,7 +69,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
                 return task(cfg)
         except stopping.Stopped:
             return None
-        except PrunedError as stop:
+        except TrialPruned as stop:
             print(f"pruned: {stop}", flush=True)
         except expected() as error:
             if wants_traceback:
@@ -170,7 +170,7 @@ def one_line(error: BaseException, config_name: str) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__  # Hydra wraps what a constructor raises
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if isinstance(error, InputError):
+    if isinstance(error, UserError):
         return " ".join(lines)
     message = lines[0].rstrip(".")
     if isinstance(error, HydraException | OmegaConfBaseException):

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from src.utils.errors import InputError
+from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -75,7 +75,7 @@ def converse(searcher: Searcher, cfg: DictConfig) -> None:
         try:
             searcher.refresh()
             answer(searcher, cfg, query)
-        except InputError as error:
+        except UserError as error:
             print(f"error: {error}", file=sys.stderr)
 
 

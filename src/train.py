@@ -34,7 +34,7 @@ from src.datamodule import CodeSearchData
 from src.loggers import ask_ahead
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
-from src.metrics.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_table
+from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
 from src.runs.directory import RunDirectory, environment, relative, run_name
@@ -183,7 +183,7 @@ def report(
     name = run_name(cfg.choices)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
-    differences = {other: difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}
+    differences = {other: mrr_difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}
     summaries = {row: summarize(ranks, test.sizes) for row, ranks in rows.items()}
     metrics = {
         **trained.metrics,
@@ -195,7 +195,7 @@ def report(
     per_second = metrics["train/pairs_per_second"]
     speed = f"{per_second:,.0f} pairs/s, " if per_second else ""  # epochs of a single step are not measured
     facts = {
-        **by_language(summaries, test),
+        **language_lines(summaries, test),
         **pool_facts(test),
         "training": f"{metrics['train/seconds']:.0f} s, {speed}best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }

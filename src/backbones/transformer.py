@@ -27,7 +27,7 @@ from src.backbones.tokens import encode, prepared, readable, rebuilt, tokenizer_
 from src.config.types import Count, Share
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
-from src.utils.errors import InputError, first_line, nearest
+from src.utils.errors import InputError, UserError, first_line, nearest
 from src.utils.ragged import Ragged, within
 
 FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
@@ -203,7 +203,7 @@ class TransformerEncoder(Encoder):
         try:
             with quiet():
                 return read(folder)
-        except InputError:
+        except UserError:
             raise
         except Exception as error:  # transformers raises anything from OSError to KeyError over a broken checkpoint
             raise InputError(

@@ -26,7 +26,7 @@ from src.runs.directory import RunDirectory, environment, package_version, relat
 from src.runtime.allocator import give_back_freed_memory, keep_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.utils.console import print_facts
-from src.utils.errors import InputError
+from src.utils.errors import InputError, UserError
 from src.utils.tables import print_tables
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
@@ -230,6 +230,6 @@ def _processor() -> str:
 if __name__ == "__main__":
     try:
         main()
-    except InputError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, UserError, nearest
 
 CONF = Path(__file__).parents[2] / "conf"
 _OVERRIDE = re.compile(r"\+*([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -30,11 +30,11 @@ def run(task: Callable[[DictConfig], Any], config_name: str, words: str | None =
         cfg = configured(config_name, sys.argv[1:], words)
         if cfg is not None:
             task(cfg)
-    except (InputError, OSError) as error:
+    except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # `| head` has read enough
             sys.stdout = None
             sys.exit(0)
-        hint = "" if isinstance(error, InputError) else "; is the path right and writable?"
+        hint = "" if isinstance(error, UserError) else "; is the path right and writable?"
         print(f"error: {' '.join(str(error).split())}{hint}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

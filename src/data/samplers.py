@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from src.config.types import Count
 from src.runtime.distributed import Share
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
 
@@ -117,7 +117,8 @@ class SimilarOrder(EpochOrder):
         seed: with the epoch, determines the order.
 
     Raises:
-        InputError: a group below 1, a pool smaller than a group, a similarity that is NaN (when iterated).
+        InputError: a group below 1, a pool smaller than a group.
+        NonFiniteError: a similarity that is NaN (when iterated).
     """
 
     def __init__(
@@ -187,7 +188,7 @@ def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P:
     anything, all items would otherwise want the same few. The values alone decide, not the way of selecting.
 
     Raises:
-        InputError: a similarity is NaN.
+        NonFiniteError: a similarity is NaN.
     """
     P, K = len(items_P), min(wanted, len(items_P) - 1)
     nearest_PK = np.empty((P, K), dtype=np.int32)
@@ -198,7 +199,7 @@ def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P:
         block_BP[position_B - start, position_B] = -np.inf
         if np.isnan(block_BP.max()):
             row, column = np.argwhere(np.isnan(block_BP))[0]
-            raise InputError(
+            raise NonFiniteError(
                 f"the similarity of training items must be a number, found NaN for items {items_P[start + row]} and "
                 f"{items_P[column]}: check weights="
             )

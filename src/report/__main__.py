@@ -24,7 +24,7 @@ from src.report.tables import headline, latex, markdown, results, to_csv
 from src.report.texts import read_texts
 from src.runs.directory import RunDirectory, relative
 from src.runtime.quiet import quiet_libraries
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, UserError, nearest
 from src.utils.tables import print_tables
 
 BASELINE = "infonce"
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.plot:
             plot_differences(comparisons, given.plot, given.baseline)
         folder = write(comparisons, left_out, given.to or given.runs[0] / "report", given.no_texts)
-    except InputError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     show(comparisons, left_out, given.markdown)

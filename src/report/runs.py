@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from src.config.targets import with_names
 from src.runs.directory import read_ranks, run_name
 from src.runs.identity import SET_ASIDE
 from src.utils.errors import InputError, first_line
@@ -119,7 +120,7 @@ def _is_training(folder: Path) -> bool:
 def read_run(folder: Path) -> Run:
     """One run directory; raises InputError where a file of it is missing or damaged."""
     try:
-        cfg = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader)
+        cfg = with_names(yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader))
         environment = json.loads((folder / "environment.json").read_text())
         metrics = json.loads((folder / "metrics.json").read_text())
         ranks = read_ranks(folder / "test_ranks.csv")

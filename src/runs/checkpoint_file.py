@@ -34,7 +34,7 @@ class DamagedError(Exception):
 def write(checkpoint: dict[str, Any], path: Path) -> None:
     """Replaces `path` in one step, and keeps the file that was there as the previous one.
 
-    Raises InputError where the disk is full; what was there is untouched then.
+    Raises ResourceError where the disk is full; what was there is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)

@@ -28,7 +28,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import InputError, PrunedError, first_line, is_interrupt
+from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.resource_errors import PART, explaining_full_disk
 
 PACKAGES = (
@@ -80,8 +80,8 @@ class RunDirectory:
             if is_interrupt(error):
                 write("interrupted")
             else:
-                status = "pruned" if isinstance(error, PrunedError) else "failed"
-                with suppress(OSError, InputError):  # where the disk is full, what happened is still to be heard of
+                status = "pruned" if isinstance(error, TrialPruned) else "failed"
+                with suppress(OSError, UserError):  # where the disk is full, what happened is still to be heard of
                     write(status, error=f"{type(error).__name__}: {first_line(error)}")
             raise
         write("finished")
@@ -178,7 +178,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes a file in one step. Raises InputError where the disk is full; what was there is untouched then."""
+    """Writes a file in one step. Raises ResourceError where the disk is full; what was there is untouched then."""
     data = text.encode("utf-8")
     part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with explaining_full_disk(path, lambda: len(data)):

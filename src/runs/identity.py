@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import InputError
+from src.config.targets import first_name, with_names
+from src.utils.errors import ResourceError
 
 IDLE_GROUPS = ("hydra", "sweep", "logger", "resume")
 # At any depth: paths of caches, processes that read, how often is saved, what is done where memory ends, and the
@@ -36,16 +37,16 @@ def recorded(path: Path) -> dict[str, Any]:
 def claimed(path: Path) -> Iterator[None]:
     """Keeps every other process out of a job's directory. The lock goes with the process, whatever ends it.
 
-    Raises InputError where another one has it, or has finished it since this job was planned.
+    Raises ResourceError where another one has it, or has finished it since this job was planned.
     """
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(f"another process is at work in {path}: nothing of it was touched") from error
+        raise ResourceError(f"another process is at work in {path}: nothing of it was touched") from error
     try:
         if recorded(path).get("status") == "finished":
-            raise InputError(f"another process has finished {path} in the meantime: nothing of it was touched")
+            raise ResourceError(f"another process has finished {path} in the meantime: nothing of it was touched")
         yield
     finally:
         lock.release()
@@ -65,6 +66,11 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
 def reads_similarity(cfg: DictConfig) -> bool:
     """Whether the estimator has a part in the run."""
     return any(getattr(get_object(cfg[part]["_target_"]), "needs_similarity", True) for part in ("loss", "batching"))
+
+
+def identity(cfg: DictConfig, length: int = 16) -> str:
+    """Equal for configurations that give the same result, also where a class has been renamed between the two."""
+    return fingerprint(with_names(decisive(cfg), first_name), length)
 
 
 def fingerprint(value: Any, length: int = 10) -> str:

@@ -20,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 from src.runs import model_card_sections as sections
 from src.runs.directory import RunDirectory, run_name
 from src.runtime import launch
-from src.utils.errors import InputError, first_line
+from src.utils.errors import InputError, UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def kept(run: RunDirectory) -> Iterator[None]:
         if write:
             try:
                 run.write_text(FILE, card(run.path))
-            except (OSError, InputError) as error:  # must not hide how the run itself ended
+            except (OSError, UserError) as error:  # must not hide how the run itself ended
                 log.warning("no %s was written: %s", FILE, error)
 
 

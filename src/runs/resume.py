@@ -25,8 +25,8 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from src.runs.directory import relative, revision
-from src.runs.identity import LOCK, decisive, fingerprint, recorded
-from src.utils.errors import InputError
+from src.runs.identity import LOCK, identity, recorded
+from src.utils.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -66,11 +66,6 @@ class Attempt:
         return good(folder)[0] if self.goes_on else None
 
 
-def identity(cfg: DictConfig) -> str:
-    """Equal for configurations that give the same result."""
-    return fingerprint(decisive(cfg), 16)
-
-
 def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> list[str]:
     """What to add to the command line, so that Hydra takes the directory of the run that goes on; claims it.
 
@@ -91,7 +86,7 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     if named != AUTO:
         folder = _folder(Path(named))
         if not claim(folder):
-            raise InputError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
+            raise ResourceError(f"resume={named}: another process is at work in {folder}; nothing of it was touched")
         return [f"hydra.run.dir='{folder}'"]
     try:
         wanted = identity(compose())
@@ -209,9 +204,9 @@ def release(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Raises InputError where another process is at work in the directory."""
+    """Raises ResourceError where another process is at work in the directory."""
     if not claim(folder):
-        raise InputError(f"another process is at work in {relative(folder)}: nothing of it was touched")
+        raise ResourceError(f"another process is at work in {relative(folder)}: nothing of it was touched")
     try:
         yield
     finally:

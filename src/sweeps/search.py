@@ -62,7 +62,7 @@ class Search(Grid):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the trials that are left; SystemExit with status 2 where one failed.
 
-        Raises InputError where Optuna is not installed, a value cannot be searched, or another process is at work.
+        Raises InputError where Optuna is not installed or a value cannot be searched.
         """
         try:
             import optuna

@@ -35,7 +35,7 @@ from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, ResourceError, nearest
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -63,7 +63,7 @@ class Grid(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
 
-        Raises InputError where another process is at work on the sweep, or `sweep.rerun` is no known word.
+        Raises ResourceError where another process is at work on the sweep, InputError for an unknown `sweep.rerun`.
         """
         rerun = self.config.sweep.rerun
         if rerun not in RERUN:
@@ -124,7 +124,7 @@ class Grid(BasicSweeper):
         if not identity.reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
-        return f"{said}_{identity.fingerprint(identity.decisive(cfg))}"
+        return f"{said}_{identity.identity(cfg, 10)}"
 
     @staticmethod
     def _check(cfg: DictConfig, job: Sequence[str]) -> None:
@@ -191,7 +191,7 @@ class Grid(BasicSweeper):
         try:
             lock.acquire()
         except Timeout as error:
-            raise InputError(
+            raise ResourceError(
                 f"another process is at work on {relative(folder)}: wait for its end, or give this sweep another "
                 "directory with hydra.sweep.dir=DIR"
             ) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import PrunedError
+from src.utils.errors import TrialPruned
 
 if TYPE_CHECKING:  # a sweep that has nothing to run does without
     from lightning.pytorch.callbacks import Callback
@@ -43,7 +43,7 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
     trial = Trial(study, study.trials[cfg.sweep.trial.number]._trial_id)
 
     class Reporting(Callback):
-        """Reports val/mrr after each epoch. Raises PrunedError where the study says that it is no use to go on."""
+        """Reports val/mrr after each epoch. Raises TrialPruned where the study says that it is no use to go on."""
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             if trainer.sanity_checking or METRIC not in trainer.callback_metrics:
@@ -52,6 +52,6 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
             trial.report(value, trainer.current_epoch)
             if trial.should_prune():
                 epoch = trainer.current_epoch + 1
-                raise PrunedError(f"{METRIC} {value:.4f} is below the median of earlier trials at epoch {epoch}")
+                raise TrialPruned(f"{METRIC} {value:.4f} is below the median of earlier trials at epoch {epoch}")
 
     return [Reporting()]

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda
 from src.datamodule import CodeSearchData
 from src.module import CodeSearchModule
 from src.training.checkpointing import Moment, SaveLast, randomness
-from src.utils.errors import InputError, first_line
+from src.utils.errors import ResourceError, first_line
 from src.utils.resource_errors import is_out_of_memory
 
 CHUNK, EVALUATED = "chunk", "eval_batch_size"
@@ -137,7 +137,7 @@ def fits(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData, che
 def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData) -> None:
     """The test of what `fits` has trained, in smaller batches where that is needed and asked for.
 
-    Raises InputError where the device has no memory for it.
+    Raises ResourceError where the device has no memory for it.
     """
     auto = _of(trainer)
     while True:
@@ -150,7 +150,7 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
                 less = "python -m src.eval run=DIR tests it elsewhere"
                 if not auto.asked:
                     less = "the same command with trainer.auto_batch=true goes on with smaller batches"
-                raise InputError(
+                raise ResourceError(
                     f"the device is out of memory in the test ({first_line(error)}). The training is finished and "
                     f"saved: {less}"
                 ) from error

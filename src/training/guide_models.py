@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
 from src.config.overrides import composed
-from src.config.targets import CONF
+from src.config.targets import CONF, first_name, with_names
 from src.corpora.base import fingerprint
 from src.data.length_buckets import Side
 from src.losses.infonce import InfoNCE
@@ -40,7 +40,7 @@ from src.training.encode import embed_batches, placed
 from src.training.fit import fit, prepare
 from src.utils.console import print_facts
 from src.utils.disk_cache import Cache, code_version, key_of, sha256
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, NonFiniteError, nearest
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings
 
@@ -89,7 +89,7 @@ class FrozenModel:
         self._found: dict[str, Embeddings] = {}
 
     def embeddings(self, texts: Sequence[str], side: str, cosine: bool) -> Embeddings:
-        """From the cache, or made now. Raises InputError where the model gives numbers that are none."""
+        """From the cache, or made now. Raises NonFiniteError where the model gives numbers that are none."""
         identity, load = self._model
         made_from = {
             "model": identity,
@@ -198,13 +198,14 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     """What the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
     resolved = OmegaConf.to_container(cfg, resolve=True)
+    recipe = _decisive({name: resolved[name] for name in DECISIVE})
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
             *([corpus.batches] if hasattr(corpus, "batches") else []),  # of several languages
         ],
         "backbone": encoder.identity(),
-        "recipe": json.dumps(_decisive({name: resolved[name] for name in DECISIVE}), sort_keys=True),
+        "recipe": json.dumps(with_names(recipe, first_name), sort_keys=True),
         "seed": cfg.seed,
         "version of the code": code_version(),
     }
@@ -275,7 +276,7 @@ def write_embeddings(
         finite_R = embeddings_RD.isfinite().all(dim=1)
         if not finite_R.all():
             bad = int(rows_R[~finite_R][0])
-            raise InputError(
+            raise NonFiniteError(
                 f"weights={name}: its model gives embeddings that are no numbers, such as for training text {bad} "
                 f"({texts[bad][:60]!r}); nothing was cached, take another weights.checkpoint"
             )

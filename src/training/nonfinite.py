@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn.utils import get_total_norm
 
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError, NonFiniteError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Finite(Callback):
         spoilt = weights_that_are_none(module)
         if self.policy == STOP or spoilt:
             hint = f"{spoilt[0]} among {len(spoilt)} tensors of weights is none either" if spoilt else ADVICE
-            raise InputError(f"{message}; the step was not made, the last checkpoint is whole. {hint}")
+            raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is whole. {hint}")
         module.gradient_norm = None
         optimizer.zero_grad(set_to_none=True)  # what has no gradient, the optimiser leaves alone
         self.skipped += 1
@@ -83,7 +83,7 @@ class Finite(Callback):
 
 
 def check_finite(checkpoint: dict[str, Any]) -> None:
-    """Raises InputError where a checkpoint's weights, or the optimiser's moments, hold a number that is none."""
+    """Raises NonFiniteError where a checkpoint's weights, or the optimiser's moments, hold a number that is none."""
     spoilt = [name for name, tensor in checkpoint.get("state_dict", {}).items() if not _is_finite(tensor)]
     spoilt += [
         f"a moment of parameter {index}"
@@ -92,7 +92,7 @@ def check_finite(checkpoint: dict[str, Any]) -> None:
         if not all(_is_finite(moment) for moment in moments.values())
     ]
     if spoilt:
-        raise InputError(
+        raise NonFiniteError(
             f"after step {checkpoint['global_step']:,} {spoilt[0]} (of {len(spoilt)} such tensors) holds inf or NaN; "
             f"it was not saved, the last checkpoint is whole. {ADVICE}"
         )

@@ -24,7 +24,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError, UserError
 from src.utils.resource_errors import explaining_full_disk
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ ABOUT = "about.json"
 PART = ".part"
 
 
-class NotWritableError(InputError):
+class NotWritableError(ResourceError):
     """The cache's folder cannot be written."""
 
 
@@ -161,7 +161,7 @@ class Cache:
             removed(folder)
             part.rename(folder)
         except BaseException as error:
-            if not resumable or isinstance(error, InputError):  # which the next one would meet as well
+            if not resumable or isinstance(error, UserError):  # which the next one would meet as well
                 removed(part)
             raise
         self._checked.add(folder)

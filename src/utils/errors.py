@@ -1,4 +1,4 @@
-"""The one exception that means: the user's input is wrong, and here is what to change."""
+"""Errors that a user can do something about; entry points print them as one line and exit with status 2."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ import signal
 from collections.abc import Iterable
 
 
-class InputError(ValueError):
-    """Bad input. The message is one line: what was expected, what was found, what to change.
-
-    Entry points print it without a traceback and exit with status 2.
-    """
+class UserError(Exception):
+    """An error that needs no traceback. The message is one line: what was expected, what was found, what to change."""
 
 
-class PrunedError(InputError):
-    """A trial of a search was ended early, since it promised less than others; no failure."""
+class InputError(UserError, ValueError):
+    """Bad input: a key, a file or a combination of them."""
+
+
+class ResourceError(UserError):
+    """The machine does not have it: disk space, memory, a port, or a folder that no other process is using."""
+
+
+class NonFiniteError(UserError, ValueError):
+    """A loss, a gradient, a weight, a score or an embedding is NaN or infinite."""
+
+
+class TrialPruned(UserError):
+    """A trial of a hyper-parameter search was ended early, because it promised less than earlier ones: no failure."""
 
 
 def first_line(error: BaseException, otherwise: str = "") -> str:

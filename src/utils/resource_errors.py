@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.utils.errors import InputError, first_line
+from src.utils.errors import ResourceError, first_line
 
 PART = ".part"  # ends the name of a file that is being written, beside the one that it will replace
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -23,7 +23,7 @@ NO_MEMORY = (
 
 @contextmanager
 def explaining_full_disk(path: Path, needed: Callable[[], int] | None = None) -> Iterator[None]:
-    """Raises InputError, which names the file and the bytes that it needs, where there is no room to write it.
+    """Raises ResourceError, which names the file and the bytes that it needs, where there is no room to write it.
 
     Args:
         path: the file that the block replaces once a new one is whole.
@@ -35,7 +35,7 @@ def explaining_full_disk(path: Path, needed: Callable[[], int] | None = None) ->
         if error.errno not in FULL:
             raise
         kept = "; the file that is there is untouched" if path.exists() else ""
-        raise InputError(
+        raise ResourceError(
             f"no room to write {path}: it needs {f'{needed():,}' if needed else 'more'} bytes, found {_free(path):,} "
             f"({error.strerror}){kept}; "
             "free some, and the same command goes on"
@@ -51,7 +51,7 @@ def _free(path: Path) -> int:
 
 @contextmanager
 def explaining_memory(cfg: DictConfig, chunk: int | None = None) -> Iterator[None]:
-    """Raises InputError, which names the three settings that reduce memory, where the device has no more.
+    """Raises ResourceError, which names the three settings that reduce memory, where the device has no more.
 
     Args:
         chunk: texts of a batch that are encoded at once, as trainer.auto_batch may have left it; None: all.
@@ -61,7 +61,7 @@ def explaining_memory(cfg: DictConfig, chunk: int | None = None) -> Iterator[Non
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one of the first
         if not is_out_of_memory(error):
             raise
-        raise InputError(_what_needs_less(cfg, chunk, error)) from error
+        raise ResourceError(_what_needs_less(cfg, chunk, error)) from error
 
 
 def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -> str:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
-from src.config.targets import check_words, from_outside, located, named_in_conf, read_yaml
+from src.config.targets import (
+    check_words,
+    current_name,
+    first_name,
+    from_outside,
+    located,
+    named_in_conf,
+    read_yaml,
+)
 from src.losses.infonce import InfoNCE
 from src.utils.errors import InputError
+from tests.conftest import PROJECT
 
 
 def test_a_target_of_ours_is_refused():
@@ -103,3 +112,9 @@ def test_a_tag_makes_an_object(tmp_path):
     with pytest.raises(InputError, match="plain values"):
         read_yaml(tmp_path / "x.yaml")
     assert not canary.exists()
+
+
+def test_every_name_has_one_first_and_one_current_name():
+    first = set((PROJECT / "tests/golden/acf4669/targets.txt").read_text().split())
+    assert {first_name(current_name(name)) for name in first} == first
+    assert all(current_name(first_name(name)) == name for name in named_in_conf())

@@ -16,7 +16,7 @@ from src.corpora.multilanguage import MultiLanguageCorpus
 from src.corpora.source_trees import HarvestCorpus
 from src.data.samplers import EpochOrder, OneLanguageOrder
 from src.metrics.retrieval import summarize
-from src.metrics.summary import difference, lexical_baseline
+from src.metrics.summary import lexical_baseline, mrr_difference
 from src.utils.errors import InputError
 from tests.corpora.harvester.trees import WORDS, go_tree, write
 from tests.support.commands import QUICK, run_command
@@ -63,7 +63,7 @@ def test_a_large_language_outweighs_a_small_one():
     assert found["mrr_low"] < found["mrr"] < found["mrr_high"]
     assert found["go/recall@1"] == 0.5
     assert summarize(ranks) == summarize(ranks, {})
-    against = difference(ranks, [1, 1, 4, 4, 4, 4], {"go": 2, "ruby": 4})
+    against = mrr_difference(ranks, [1, 1, 4, 4, 4, 4], {"go": 2, "ruby": 4})
     assert against["mrr"] == pytest.approx(-0.125)
 
 

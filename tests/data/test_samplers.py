@@ -10,7 +10,7 @@ import pytest
 from src.corpora.base import Pair
 from src.data import samplers
 from src.data.samplers import SimilarOrder, nearest
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 from src.weights.bm25 import BM25Estimator
 from tests.support.doubles import sentences
 
@@ -172,5 +172,5 @@ def test_bad_input_is_accepted():
     table.similarity_NN[3, 3] = np.nan  # its own: ignored
     SimilarOrder(table, 7).order(0)
     table.similarity_NN[3, 5] = np.nan
-    with pytest.raises(InputError, match="found NaN for items 3 and 5"):
+    with pytest.raises(NonFiniteError, match="found NaN for items 3 and 5"):
         SimilarOrder(table, 7).order(0)

@@ -14,7 +14,7 @@ from src.loggers import ForgivingWandbLogger
 from src.report.__main__ import main as report
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
-from src.utils.errors import InputError
+from src.utils.errors import UserError
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
 
@@ -86,7 +86,7 @@ def in_the_cache(root: Path) -> Fault:
 
     try:
         cache.get("tokens", made, fill)
-    except InputError as error:
+    except UserError as error:
         said = str(error)
     else:
         return Fault("a cache entry", False, "nobody noticed")

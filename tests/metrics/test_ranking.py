@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from src.metrics import ranking, scores
 from src.metrics.ranking import rank_queries, ranks_of_scores
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 from tests.metrics.reference import naive_ranks
 
 
@@ -112,7 +112,7 @@ SHIFTS = {"random": 0.0, "narrow": 30.0, "tiny": 0.0, "huge": 0.0, "outlier": 0.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("crowded", [0.03, 1.0])  # 1: never falls back
 def test_a_quick_product_moves_a_rank(kind, dtype, crowded, monkeypatch):
-    monkeypatch.setattr(ranking, "CROWDED", crowded)
+    monkeypatch.setattr(ranking, "MAX_AMBIGUOUS_SHARE", crowded)
     query_ND, code_MD, positive_N = random_embeddings(31, 211, 67)
     code_MD = code_MD + SHIFTS[kind]
     if kind == "outlier":
@@ -137,8 +137,8 @@ def test_every_score_is_held_at_once(monkeypatch):
         held.append(tile.scores_BC.untyped_storage().nbytes())
         return split(tile)
 
-    split = ranking._split
-    monkeypatch.setattr(ranking, "_split", spy)
+    split = ranking._certain_and_ambiguous
+    monkeypatch.setattr(ranking, "_certain_and_ambiguous", spy)
     monkeypatch.setitem(scores.TILES, "cpu", (10, 100))
     rank_queries(query_ND, code_MD, positive_N)
     assert max(held) == 10 * 100 * 4
@@ -190,17 +190,17 @@ def test_ranks_depend_on_the_device():
 def test_a_broken_embedding_ranks_first(side, value):
     embeddings = random_embeddings()
     embeddings[side][1, 2] = value
-    with pytest.raises(InputError, match=f"1 of {(3, 5)[side]} {('query', 'code')[side]} rows"):
+    with pytest.raises(NonFiniteError, match=f"1 of {(3, 5)[side]} {('query', 'code')[side]} rows"):
         rank_queries(*embeddings)
 
 
 def test_an_overflowing_score_ranks_first():
-    with pytest.raises(InputError, match="overflowing ones in 1 of 1 query rows"):
+    with pytest.raises(NonFiniteError, match="overflowing ones in 1 of 1 query rows"):
         rank_queries(torch.full((1, 3), 1e30), torch.full((2, 3), 1e30), [0])
 
 
 def test_a_nan_score_ranks_first():
-    with pytest.raises(InputError, match="NaN in 1 queries"):
+    with pytest.raises(NonFiniteError, match="NaN in 1 queries"):
         ranks_of_scores(torch.tensor([[float("nan"), 1.0], [0.0, 1.0]]), [0, 0])
 
 

@@ -39,7 +39,7 @@ def test_the_best_or_the_order_of_ties_differ_from_a_full_sort(N, M, D, k, seed,
 @pytest.mark.parametrize("shift", [0.0, 30.0])  # 30: all scores close together
 @pytest.mark.parametrize("part", [7, 8192])
 def test_a_quick_product_or_a_part_hides_one_of_the_best(dtype, shift, part, monkeypatch):
-    monkeypatch.setattr(search, "PART", part)
+    monkeypatch.setattr(search, "MAX_PART", part)
     generator = torch.Generator().manual_seed(0)
     query_ND, code_MD = torch.randn(13, 67, generator=generator), shift + torch.randn(307, 67, generator=generator)
     if dtype == torch.float64:

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from src.runs.metrics_csv import MetricsCSV
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError
 
 
 def rows(folder) -> list[dict[str, str]]:
@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_half_a_row(tmp_path, monkeypatch):
 
     opened = type(tmp_path).open
     monkeypatch.setattr(type(tmp_path), "open", lambda *arguments: Full(opened(*arguments)))
-    with pytest.raises(InputError, match=r"no room to write .*metrics\.csv: it needs 4 bytes"):
+    with pytest.raises(ResourceError, match=r"no room to write .*metrics\.csv: it needs 4 bytes"):
         log(logger, (1, {"a": 2}))
     monkeypatch.undo()
     assert (tmp_path / "metrics.csv").read_bytes() == whole

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from src.runs import checkpoint_file, resume
 from src.sweeps.cells import is_held
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 
 CFG = OmegaConf.create({"loss": {"_target_": "src.losses.infonce.InfoNCE"}, "seed": 1, "resume": "auto", "cache": "a"})
 CFG.batching = {"_target_": "src.data.samplers.RandomBatches"}
@@ -110,9 +110,9 @@ def test_two_processes_go_on_in_one_directory_or_a_dead_one_keeps_it():
     assert ready.wait(20)
     assert is_held(folder)
     assert chosen() is None
-    with pytest.raises(InputError, match="another process is at work"):
+    with pytest.raises(ResourceError, match="another process is at work"):
         chosen(f"resume={folder}")
-    with pytest.raises(InputError, match="another process is at work"), resume.claimed(folder):
+    with pytest.raises(ResourceError, match="another process is at work"), resume.claimed(folder):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from src.report.runs import find_runs
 from src.runs.directory import RunDirectory
 from src.sweeps import trial
-from src.utils.errors import InputError, PrunedError
+from src.utils.errors import InputError, TrialPruned, UserError
 from tests.support.commands import run_command
 
 optuna = pytest.importorskip("optuna")
@@ -135,7 +135,7 @@ def test_a_bad_trial_trains_to_its_end_or_passes_for_a_result(search):
 def test_a_training_that_is_no_trial_is_pruned():
     assert trial.callbacks(OmegaConf.create({"sweep": {"grid": {}}})) == []
     assert trial.callbacks(OmegaConf.create({})) == []
-    assert issubclass(PrunedError, InputError)
+    assert issubclass(TrialPruned, UserError)
 
 
 def test_values_of_the_command_line_do_not_replace_those_that_are_searched(search):

@@ -18,7 +18,7 @@ from src.module import CodeSearchModule
 from src.runs.metrics_csv import MetricsCSV
 from src.training.auto_batch import run_test
 from src.training.fit import fit, prepare
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 from tests.faults.training import StoppedError, differences, recorded_batches
 from tests.support.doubles import ListCorpus
 
@@ -160,7 +160,7 @@ def test_gathered_gradients_are_lost_or_counted_twice(tmp_path, method: str, cal
 
 
 def test_what_fits_in_no_part_goes_on_for_ever(tmp_path) -> None:
-    with memory_for(0), pytest.raises(InputError, match=r"one text at a time.*data\.batch_size=2 \(found 5"):
+    with memory_for(0), pytest.raises(ResourceError, match=r"one text at a time.*data\.batch_size=2 \(found 5"):
         trained(tmp_path, AUTO)
 
 
@@ -170,7 +170,7 @@ def test_another_error_or_another_place_is_swallowed(tmp_path, capsys) -> None:
         pytest.raises(RuntimeError, match="shapes"),
     ):
         trained(tmp_path / "other", AUTO)
-    with memory_for(2), pytest.raises(InputError, match=r"trainer\.auto_batch=true goes on"):
+    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true goes on"):
         trained(tmp_path / "off")
     # The optimiser may have changed some weights.
     with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(InputError):

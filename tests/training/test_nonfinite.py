@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.training.nonfinite import Finite, check_finite, gradient_norm
-from src.utils.errors import InputError
+from src.utils.errors import InputError, NonFiniteError
 
 NAN, INF = float("nan"), float("inf")
 
@@ -32,10 +32,10 @@ def test_a_gradient_that_is_none_is_missed(bad):
 def test_what_is_spoilt_is_saved(bad):
     good = {"state_dict": {"a": torch.ones(3), "ids": torch.ones(2, dtype=torch.long)}, "global_step": 5}
     check_finite(good)
-    with pytest.raises(InputError, match=r"after step 5 b \(of 1"):
+    with pytest.raises(NonFiniteError, match=r"after step 5 b \(of 1"):
         check_finite({**good, "state_dict": {**good["state_dict"], "b": torch.tensor([0, bad])}})
     moments = {"state": {0: {"step": torch.tensor(1.0), "exp_avg": torch.tensor([bad])}}}
-    with pytest.raises(InputError, match="a moment of parameter 0"):
+    with pytest.raises(NonFiniteError, match="a moment of parameter 0"):
         check_finite({**good, "optimizer_states": [moments]})
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from src.cache import main
 from src.utils.disk_cache import ABOUT, Cache, code_version, damage, key_of
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 from tests.conftest import PROJECT
 
 RACE = """
@@ -168,7 +168,7 @@ def test_a_job_that_waits_does_not_say_so(tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_a_traceback(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cache=DIR"):
+    with pytest.raises(ResourceError, match="cache=DIR"):
         Cache(tmp_path / "file" / "cache").get("things", {"a": 1}, write("hello"))
 
 

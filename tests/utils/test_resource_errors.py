@@ -8,14 +8,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.utils.errors import InputError
+from src.utils.errors import ResourceError
 from src.utils.resource_errors import explaining_full_disk, explaining_memory, is_out_of_memory
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_said_without_path_or_bytes(tmp_path, number):
     (tmp_path / "it").write_text("old")
-    said = pytest.raises(InputError, match=r"no room to write .*/it: it needs 1,234 bytes, found [\d,]+ .*untouched")
+    said = pytest.raises(ResourceError, match=r"no room to write .*/it: it needs 1,234 bytes, found [\d,]+ .*untouched")
     with said, explaining_full_disk(tmp_path / "it", lambda: 1234):
         raise OSError(number, "full")
 
@@ -27,7 +27,7 @@ def test_another_error_of_a_disk_is_taken_for_a_full_one(tmp_path):
 
 def test_a_device_without_memory_names_no_setting():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": "auto"}, "trainer": {"grad_cache_chunk": None}})
-    with pytest.raises(InputError) as found, explaining_memory(cfg):
+    with pytest.raises(ResourceError) as found, explaining_memory(cfg):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nmore")
     for words in (
         "data.batch_size=128 (found 256",
@@ -41,13 +41,15 @@ def test_a_device_without_memory_names_no_setting():
 
 def test_what_cannot_help_is_offered():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": None}, "trainer": {"devices": 1}})
-    offered = pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on")
+    offered = pytest.raises(
+        ResourceError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on"
+    )
     with offered, explaining_memory(cfg, 16):
         raise MemoryError
     cfg.trainer.auto_batch = True
-    with pytest.raises(InputError, match=r"chunk=8 \(found 16; the same result\)"), explaining_memory(cfg, 16):
+    with pytest.raises(ResourceError, match=r"chunk=8 \(found 16; the same result\)"), explaining_memory(cfg, 16):
         raise MemoryError
-    with pytest.raises(InputError, match="one text at a time") as found, explaining_memory(cfg, 1):
+    with pytest.raises(ResourceError, match="one text at a time") as found, explaining_memory(cfg, 1):
         raise MemoryError
     assert "grad_cache_chunk" not in str(found.value)
     assert "data.batch_size=128" in str(found.value)

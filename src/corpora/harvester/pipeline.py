@@ -27,7 +27,7 @@ from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
 from src.corpora.harvester.splits import BEGINS, assign_files
 from src.corpora.harvester.workers import harvest_all
-from src.utils.errors import InputError
+from src.utils.errors import InputError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str,
     shards = _make_shards(work, part / "shards", workers)
     try:
         about = _merge(work, part, shards)
-    except InputError:  # the same files would end the same way
+    except UserError:  # the same files would end the same way
         shutil.rmtree(part)
         raise
     _replace(part, final)

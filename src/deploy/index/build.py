@@ -28,7 +28,7 @@ from src.deploy.index.progress import Bars
 from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import File, Index, Segment, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def build(roots: list[str], out: str | Path, model: Model, options: Options) -> 
     Killed at any time, it leaves the earlier index intact; the same command resumes where it stopped.
 
     Raises:
-        InputError: `out` holds something else, the index of another model, or is being made by another process; and
-            what `find` says of roots.
+        InputError: `out` holds something else or the index of another model, and what `find` says of roots.
+        ResourceError: `out` is being made by another process.
     """
     out = Path(out).expanduser()
     check_out(out)
@@ -74,7 +74,9 @@ def build(roots: list[str], out: str | Path, model: Model, options: Options) -> 
         with FileLock(out / ".lock", timeout=0):
             return _Build(out, roots, model, options).run()
     except Timeout as error:
-        raise InputError(f"index {out} is being made by another process: wait for it, or choose another out") from error
+        raise ResourceError(
+            f"index {out} is being made by another process: wait for it, or choose another out"
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"index {out} cannot be written ({reason}); choose another folder in out") from error

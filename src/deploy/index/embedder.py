@@ -10,7 +10,7 @@ import torch
 from src.data.length_buckets import Cut, token_budget
 from src.deploy.encoder import Model
 from src.training.encode import embed_batches
-from src.utils.errors import InputError
+from src.utils.errors import NonFiniteError
 
 
 class Embedder:
@@ -27,15 +27,15 @@ class Embedder:
         self.cut = Cut(model.encoder, token_budget("auto", model.encoder, device))
 
     def __call__(self, codes: Sequence[str]) -> np.ndarray:
-        """float16 (M, D) of codes, in their order. Raises InputError for an embedding that is no number."""
+        """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""
         vectors_MD = np.empty((len(codes), self.model.encoder.embedding_size), np.float16)
         batches = embed_batches(lambda side: self.model.embed(side).half(), codes, "code", self.cut, self.batch_size)
         for rows_R, embeddings_RD in batches:
             vectors_MD[rows_R.numpy()] = embeddings_RD.numpy()
         if not np.isfinite(vectors_MD).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors_MD).all(axis=1))[0])
-            raise InputError(
-                f"the model {self.model.checkpoint} gives embeddings that are no numbers in half precision, such as "
-                f"for {codes[bad][:60]!r}: take another run"
+            raise NonFiniteError(
+                f"the model {self.model.checkpoint} gives NaN or infinite embeddings in half precision, such as for "
+                f"{codes[bad][:60]!r}: use another run"
             )
         return vectors_MD

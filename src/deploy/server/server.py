@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from src.config.choices import Host
 from src.deploy.server.answers import Answers
 from src.pages import render
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError, UserError
 
 HERE = Path(__file__).parent
 FILES = {
@@ -36,7 +36,7 @@ HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Raises InputError where the port is taken. `host` is one of HOSTS, which the configuration's check sees to."""
+    """Raises ResourceError where the port is taken. `host` is one of HOSTS, which the configuration's check sees to."""
 
     daemon_threads = True
 
@@ -47,7 +47,9 @@ class Server(ThreadingHTTPServer):
             super().__init__((host, port), Handler)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise InputError(f"port {port} is taken: give another, port={port + 1}, or port=0 for any") from error
+                raise ResourceError(
+                    f"port {port} is taken: give another, port={port + 1}, or port=0 for any"
+                ) from error
             raise InputError(f"port {port} cannot be served ({error.strerror}): give another") from error
         # Another site whose name resolves to this machine (DNS rebinding) sends its own name as the host.
         self.own_hosts = {f"{f'[{name}]' if ':' in name else name}:{self.server_port}" for name in HOSTS}
@@ -79,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self._json(HTTPStatus.OK, self.server.answers.search(asked))
             if url.path == "/file":
                 return self._page(HTTPStatus.OK, self.server.answers.file(asked), "")
-        except InputError as error:
+        except UserError as error:
             if url.path == "/file":
                 return self._page(HTTPStatus.NOT_FOUND, None, str(error))
             return self._json(HTTPStatus.BAD_REQUEST, {"error": str(error)})

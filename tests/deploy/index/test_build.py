@@ -14,7 +14,7 @@ import src.deploy.index.writer as writing
 from src.deploy.encoder import Model
 from src.deploy.index.build import Options
 from src.deploy.index.store import Index
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 from tests.corpora.harvester.trees import write
 from tests.deploy.index.runs import OPTIONS, SIZE, indexed, write_run, write_tree
 
@@ -162,7 +162,7 @@ def test_indexes_of_two_models_are_mixed(tmp_path) -> None:
 
 def test_two_processes_write_one_index(tmp_path) -> None:
     indexed(tmp_path)
-    with building.FileLock(tmp_path / "index" / ".lock"), pytest.raises(InputError, match="made by another process"):
+    with building.FileLock(tmp_path / "index" / ".lock"), pytest.raises(ResourceError, match="made by another process"):
         indexed(tmp_path)
 
 

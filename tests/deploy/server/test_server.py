@@ -11,7 +11,7 @@ import pytest
 from src.config.direct_cli import configured
 from src.deploy.server.server import FILES, HERE
 from src.serve import opened
-from src.utils.errors import InputError
+from src.utils.errors import InputError, ResourceError
 from tests.deploy.index.runs import indexed, write_tree
 from tests.deploy.server.served import EVIL, ask, evil_tree, serving
 
@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_a_traceback(server, folder) -> None:
     def started(*overrides: str) -> None:
         opened(configured("serve", [f"index={folder / 'index'}", *overrides]))
 
-    with pytest.raises(InputError, match=rf"port {server.server_port} is taken: give another"):
+    with pytest.raises(ResourceError, match=rf"port {server.server_port} is taken: give another"):
         started(f"port={server.server_port}")
     with pytest.raises(InputError, match=r"host: expected 127\.0\.0\.1, localhost or ::1"):
         started("host=0.0.0.0")
