@@ -36,9 +36,9 @@ def near_duplicate_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of texts whose sub-token sets have |A & B| / |A | B| >= `threshold`, in (0, 1].
 
-    Sets as similar as that must share one of their few rarest sub-tokens (the prefix filter of Chaudhuri et al., 2006, "A
-    primitive operator for similarity joins"), so only pairs that do, and whose sizes allow it, are counted in full.
-    Unlike MinHash, this misses nothing.
+    Such sets must share one of their few rarest sub-tokens (the prefix filter of Chaudhuri et al., 2006, "A primitive
+    operator for similarity joins"), so only pairs that do, and whose sizes allow it, are counted in full. Unlike
+    MinHash, this misses nothing.
 
     N texts, M texts of the pool, V sub-tokens, P pairs. Memory beyond the result is bounded: rows are taken in blocks
     whose candidates are about `CANDIDATES` at most, or those of a single row.
