@@ -8,10 +8,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
+from src.analysis.estimators.false_negatives import known_false_negatives
 from src.analysis.estimators.inspection import Inspection, inspect
-from src.analysis.estimators.known import known_false_negatives
 from src.analysis.estimators.page import page
-from src.analysis.estimators.tables import print_found
+from src.analysis.estimators.tables import headline, tables
 from src.cli import CONF, composed
 from src.losses.base import Loss
 from src.runs.directory import RunDirectory, environment, relative
@@ -19,6 +19,7 @@ from src.training.guide_models import attach_guide_models
 from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.utils.errors import InputError, nearest
+from src.utils.tables import print_tables
 from src.weights.base import Estimator
 
 
@@ -58,7 +59,8 @@ def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[st
     """The numbers, the page, and the tables that a person reads."""
     run.write_json("inspection.json", dict(sorted(found.numbers.items())))
     run.write_text("inspection.html", page(found, looked_at, facts))
-    print_found(found)
+    print_tables(tables(found), headline(found))
+    print()
     print_facts({"page": str(relative(run.path / "inspection.html"))})
 
 

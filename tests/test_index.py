@@ -19,12 +19,12 @@ def test_an_index_does_not_say_what_it_did(tmp_path) -> None:
     first = index(tmp_path, f"run={run}", f"roots=[{tree}]")
     assert first.status == 0, first.errors
     assert "7 functions, 6 distinct, of 6 files" in first.output
-    assert "6 embedded, 0 as before, 0 left" in first.output
+    assert "6 embedded, 0 unchanged, 0 removed" in first.output
     assert "1 binary files" in first.output
     (tree / "files.py").unlink()
     again = index(tmp_path)  # the same roots and model
     assert again.status == 0, again.errors
-    assert "0 embedded, 4 as before, 2 left" in again.output
+    assert "0 embedded, 4 unchanged, 2 removed" in again.output
 
 
 def test_folders_that_cannot_be_listed_are_silent(tmp_path, monkeypatch) -> None:

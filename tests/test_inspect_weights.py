@@ -55,7 +55,7 @@ def test_what_was_found_is_not_written(inspected):
 
 def test_a_kind_with_a_handful_of_rows_is_judged(inspected):
     assert "too few" in inspected.output
-    assert "auc/alike codes/bm25" not in json.loads((inspected.run / "inspection.json").read_text())
+    assert "auc/similar codes/bm25" not in json.loads((inspected.run / "inspection.json").read_text())
 
 
 def test_the_terminal_shows_no_base_rate_or_a_table_too_wide(inspected):
@@ -63,7 +63,7 @@ def test_the_terminal_shows_no_base_rate_or_a_table_too_wide(inspected):
     tables = inspected.output.split("Known false negatives among")[1].split("In a random batch")[0]
     assert max(map(len, tables.splitlines())) <= 80
     assert "…" not in tables  # a name or number cut off
-    assert "interval   top 1   weight" in tables  # headers in one line
+    assert "recall at" in tables
 
 
 def test_html_in_a_query_is_run(inspected):

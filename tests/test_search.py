@@ -29,7 +29,7 @@ def test_an_answer_does_not_say_where_it_is(folder, monkeypatch) -> None:
     status, output, errors = search(folder, "send packet", "top=1")
     assert (status, errors) == (0, "")
     assert "tree/net/copy.py:1  send_packet" in output
-    assert "and 1 more like it" in output
+    assert "and 1 more copy" in output
     assert '   2     """Send one packet."""' in output
 
 
@@ -50,7 +50,7 @@ def test_long_functions_fill_the_screen(folder) -> None:
 
 
 def test_filters_that_leave_nothing_are_silent(folder) -> None:
-    assert "no function answers" in search(folder, "file", "path=nowhere/*")[1]
+    assert "no function was found" in search(folder, "file", "path=nowhere/*")[1]
 
 
 @pytest.mark.parametrize(

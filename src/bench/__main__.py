@@ -17,12 +17,10 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.padding import Padding
 
-from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
-from src.bench.material import MINILM, Material, material
-from src.bench.measuring import CLOCK, OURS, Contest
+from src.bench import bm25_block, estimators, evaluation, gradient_caching, loader_allocator, losses, train_step
+from src.bench.data import MINILM, BenchData, prepare_data
+from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
 from src.runs.directory import RunDirectory, environment, package_version, relative
 from src.runtime.allocator import keep_freed_memory, release_freed_memory
@@ -56,51 +54,69 @@ class Sizes:
 
 
 FULL = Sizes(
-    *((16, 64), 3),
-    *((32, 64, 256, 1024), 20_000),
-    *(((1499, 14_983), (14_918, 43_827)), (3, 1)),
-    *((1024, 4096, 16_384), 2, tuple(losses.WAYS)),
-    *(estimators.MODELS, 16, 5),
-    *(4096, MINILM),
+    batch=(16, 64),
+    train_rounds=3,
+    bm25=(32, 64, 256, 1024),
+    documents=20_000,
+    shapes=((1499, 14_983), (14_918, 43_827)),
+    shape_rounds=(3, 1),
+    losses=(1024, 4096, 16_384),
+    loss_rounds=2,
+    loss_ways=tuple(losses.WAYS),
+    estimators=estimators.MODELS,
+    estimator_batch=16,
+    estimator_rounds=5,
+    large=4096,
+    model=MINILM,
 )
 QUICK = Sizes(
-    *((8,), 1),
-    *((32, 64), 5000),
-    *(((499, 4999),), (1,)),
-    *((1024,), 1, (OURS, "plain")),
-    *(("bm25",), 8, 2),
-    *(128, MINILM),
-    ("gradient_caching", "allocator"),
+    batch=(8,),
+    train_rounds=1,
+    bm25=(32, 64),
+    documents=5000,
+    shapes=((499, 4999),),
+    shape_rounds=(1,),
+    losses=(1024,),
+    loss_rounds=1,
+    loss_ways=(OURS, "plain"),
+    estimators=("bm25",),
+    estimator_batch=8,
+    estimator_rounds=2,
+    large=128,
+    model=MINILM,
+    left_out=("gradient_caching", "allocator"),
 )
 
 
-def measures(sizes: Sizes, given: Callable[[], Material], notes: list[str]) -> dict[str, Callable[[], list[Contest]]]:
+def measures(
+    sizes: Sizes, given: Callable[[], BenchData], notes: list[str]
+) -> dict[str, Callable[[], list[Benchmark]]]:
     """name -> what measures it; the loader's comes after the step's, which it is compared with."""
     seconds: dict[str, float] = {}
     batch = sizes.batch[-1]
 
-    def step() -> list[Contest]:
-        contests = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
-        seconds["step"] = sorted(contests[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
-        return contests
+    def step() -> list[Benchmark]:
+        benchmarks = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
+        seconds["step"] = sorted(benchmarks[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
+        return benchmarks
 
-    def fed() -> list[Contest]:
+    def loader() -> list[Benchmark]:
         if "step" not in seconds:
             notes.append("loader is left out: it is compared with train_step, which was not asked for")
             return []
-        return surroundings.loader(given(), notes, seconds["step"], batch)
+        return loader_allocator.loader(given(), notes, seconds["step"], batch)
 
     return {
         "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, number=sizes.documents),
         "train_step": step,
-        "loader": fed,
+        "loader": loader,
         "estimators": lambda: estimators.measure(
             given(), notes, sizes.estimators, sizes.estimator_batch, sizes.estimator_rounds
         ),
         "evaluation": lambda: evaluation.measure(notes, sizes.shapes, sizes.shape_rounds),
         "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, ways=sizes.loss_ways),
         "gradient_caching": lambda: gradient_caching.measure(given(), notes, sizes.large),
-        "allocator": lambda: surroundings.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
+        "allocator": lambda: loader_allocator.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
     }
 
 
@@ -117,7 +133,7 @@ def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict
     notes: list[str] = []
     run = RunDirectory(options.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
-        chosen = measures(sizes, _once(lambda: material(options.model, run.path / "model", sizes.model)), notes)
+        chosen = measures(sizes, _once(lambda: prepare_data(options.model, run.path / "model", sizes.model)), notes)
         unknown = [name for name in options.only if name not in chosen]
         if unknown:
             raise InputError(f"--only: expected some of {', '.join(chosen)}, found {', '.join(unknown)}")
@@ -125,8 +141,8 @@ def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict
         names = options.only or [name for name in chosen if name not in sizes.left_out]
         if not options.only and sizes.left_out:
             notes.append(f"--quick leaves out {' and '.join(sizes.left_out)}")
-        contests = list(_measured({name: chosen[name] for name in names}))
-        report = Report(contests, notes, facts(options), torch.cuda.is_available(), judged=sizes is FULL)
+        benchmarks = list(_measured({name: chosen[name] for name in names}))
+        report = Report(benchmarks, notes, facts(options), torch.cuda.is_available(), judged=sizes is FULL)
         record(run, report, options.docs)
     return report.ratios
 
@@ -150,14 +166,10 @@ def record(run: RunDirectory, report: Report, docs: str | None) -> None:
     """The files of the run directory, and the terminal's tables."""
     run.write_json("environment.json", environment(0))
     run.write_json("bench.json", report.ratios)
-    run.write_json("costs.json", {contest.what: contest.costs for contest in report.contests})
+    run.write_json("costs.json", {benchmark.what: benchmark.costs for benchmark in report.benchmarks})
     run.write_text("bench.html", page(report))
     run.write_text("bench.md", markdown(report))
-    console = Console()
-    print_tables(tables(report), console)
-    console.print()
-    for sentence in headline(report):
-        console.print(Padding(sentence, (0, 1)), highlight=False, markup=False)
+    print_tables(tables(report), headline(report))
     print_facts({**report.facts, "page": str(relative(run.path / "bench.html"))})
     if docs:
         insert(Path(docs), markdown(report))
@@ -188,7 +200,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contest]:
+def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benchmark]:
     for name, measure in chosen.items():
         start = time.perf_counter()
         yield from measure()
@@ -196,10 +208,10 @@ def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contes
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def _once(make: Callable[[], Material]) -> Callable[[], Material]:
-    made: list[Material] = []
+def _once(make: Callable[[], BenchData]) -> Callable[[], BenchData]:
+    made: list[BenchData] = []
 
-    def given() -> Material:
+    def given() -> BenchData:
         if not made:
             made.append(make())
         return made[0]

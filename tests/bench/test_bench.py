@@ -9,17 +9,25 @@ import math
 import pytest
 
 from src.bench import __main__ as bench
-from src.bench import bm25_block, evaluation, gradient_caching, losses, measuring, surroundings, train_step
-from src.bench.measuring import OURS
+from src.bench import bm25_block, evaluation, gradient_caching, loader_allocator, losses, measurement, train_step
+from src.bench.measurement import OURS
 from src.utils.errors import InputError
 
 TINY = bench.Sizes(
-    *((3, 5), 1),
-    *((7, 11), 101),
-    *(((13, 31), (17, 67)), (1, 1)),
-    *((67, 101), 1, (OURS, "plain")),
-    *(("bm25",), 4, 1),
-    *(16, {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}),
+    batch=(3, 5),
+    train_rounds=1,
+    bm25=(7, 11),
+    documents=101,
+    shapes=((13, 31), (17, 67)),
+    shape_rounds=(1, 1),
+    losses=(67, 101),
+    loss_rounds=1,
+    loss_ways=(OURS, "plain"),
+    estimators=("bm25",),
+    estimator_batch=4,
+    estimator_rounds=1,
+    large=16,
+    model={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
 )
 PEERS = ("sentence_transformers", "datasets", "bm25s", "faiss")
 KEYS = {  # of what needs no peer
@@ -43,9 +51,9 @@ def here(function, threads=None, environment=None, **given):
 def benched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (evaluation, losses, gradient_caching, surroundings):
+        for module in (measurement, gradient_caching, loader_allocator):
             patch.setattr(module, "alone", here)
-        for module in (bench, surroundings):
+        for module in (bench, loader_allocator):
             patch.setattr(module, "keep_freed_memory", lambda: "allocator: unchanged")
         for module in (evaluation, losses):
             patch.setattr(module, "keep_freed_memory", lambda: "")
@@ -101,9 +109,9 @@ def test_an_unknown_measure_is_refused(tmp_path):
 
 
 def test_a_measurement_runs_in_a_new_process_and_reports_its_error():
-    assert measuring.alone("os:getpid") != measuring.alone("os:getpid")
-    with pytest.raises(measuring.LeftOut, match=r"TypeError: .*no keyword arguments"):
-        measuring.alone("os:getpid", a=1)
+    assert measurement.alone("os:getpid") != measurement.alone("os:getpid")
+    with pytest.raises(measurement.LeftOut, match=r"TypeError: .*no keyword arguments"):
+        measurement.alone("os:getpid", a=1)
 
 
 @pytest.mark.filterwarnings("ignore")  # its own affair
@@ -111,5 +119,5 @@ def test_a_measurement_runs_in_a_new_process_and_reports_its_error():
 def test_a_step_of_sentence_transformers_can_be_timed(precision, tmp_path):
     pytest.importorskip("sentence_transformers")
     pytest.importorskip("datasets")
-    given = bench.material(None, tmp_path / "model", TINY.model)
+    given = bench.prepare_data(None, tmp_path / "model", TINY.model)
     assert train_step.sentence_transformers(given, precision)(given.batch(3)) > 0

@@ -55,7 +55,7 @@ def test_a_damaged_run_is_named_in_one_line(root, name, text, capsys):
     file.unlink() if text is None else file.write_text(text)
     assert main([str(root)]) == 2
     error = capsys.readouterr().err
-    assert "infonce-1 is not a whole run directory" in error
+    assert "infonce-1 is not a complete run directory" in error
     assert error.count("\n") == 1
 
 

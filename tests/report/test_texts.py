@@ -13,7 +13,7 @@ from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
-from src.report.texts import Texts, duplicate_groups, length_groups, moved, read_texts
+from src.report.texts import Texts, duplicate_groups, length_groups, rank_changes, read_texts
 from tests.report.runs import make_run
 from tests.support.doubles import write_corpus
 
@@ -42,7 +42,7 @@ def test_examples_are_the_queries_that_moved_with_their_own_texts(runs):
     comparison = comparison_of(runs)
     texts = read_texts(comparison)
     assert isinstance(texts, Texts)
-    found = moved(comparison, comparison.rows[1], texts)
+    found = rank_changes(comparison, comparison.rows[1], texts)
     assert [(m.query, m.before, m.after) for m in found["better"]] == [(comparison.queries[1], [2], [1])]
     assert [(m.query, m.before, m.after) for m in found["worse"]] == [(comparison.queries[0], [1], [2])]
     assert found["worse"][0].pair == texts.pairs[comparison.queries[0]]
@@ -107,5 +107,5 @@ def test_the_own_code_of_a_query_is_not_its_near_copy():
     train = Split("train", [Pair("q", "black blue green red", "t", "python")])
     found = {group.name: group.member_N.tolist() for group in duplicate_groups(ordered, train, test)}
     assert found["code (nearly) in training"] == [False, False, True]
-    assert found["near copy among candidates"] == [False, True, False]
-    assert found["no near copy"] == [True, False, True]
+    assert found["near duplicate among candidates"] == [False, True, False]
+    assert found["no near duplicate"] == [True, False, True]

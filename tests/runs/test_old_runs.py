@@ -159,7 +159,7 @@ def test_an_old_index_is_searched_and_brought_up_to_date(here):
     Path("tree/garden/moss.py").unlink()
     result = run_command("index", here / "log", "out=index", "workers=0")  # with the model that the index names
     assert result.status == 0, result.errors
-    assert "0 embedded, 49 as before, 4 left" in result.output
+    assert "0 embedded, 49 unchanged, 4 removed" in result.output
 
 
 def test_old_cache_entries_are_listed_and_left_alone(here):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from src.utils.near_duplicates import alike_pairs, near_duplicates
+from src.utils.near_duplicates import near_duplicate_pairs, near_duplicates
 from src.utils.subtokens import subtokens
 
 
@@ -39,8 +39,8 @@ def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
         if sets[i] and sets[j] and 10 * len(sets[i] & sets[j]) >= 7 * len(sets[i] | sets[j])
     ]
     for candidates in (1, 500, 2**18):  # a row each, some rows, all rows
-        monkeypatch.setattr("XX", "CANDIDATES", candidates)
-        first, second = alike_pairs(texts, 0.7)
+        monkeypatch.setattr("src.utils.near_duplicates.CANDIDATES", candidates)
+        first, second = near_duplicate_pairs(texts, 0.7)
         assert sorted(zip(first.tolist(), second.tolist())) == sorted(expected)
 
 
@@ -55,7 +55,7 @@ def test_two_lists_lose_or_repeat_a_pair(monkeypatch) -> None:
         if a and b and 10 * len(a & b) >= 7 * len(a | b)
     ]
     for candidates in (1, 500, 2**18):
-        monkeypatch.setattr("XX", "CANDIDATES", candidates)
-        first, second = alike_pairs(texts, 0.7, pool)
+        monkeypatch.setattr("src.utils.near_duplicates.CANDIDATES", candidates)
+        first, second = near_duplicate_pairs(texts, 0.7, pool)
         assert sorted(zip(first.tolist(), second.tolist())) == expected
-    assert len(alike_pairs(texts, 0.7, [])[0]) == len(alike_pairs([], 0.7, pool)[0]) == 0
+    assert len(near_duplicate_pairs(texts, 0.7, [])[0]) == len(near_duplicate_pairs([], 0.7, pool)[0]) == 0

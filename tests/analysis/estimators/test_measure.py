@@ -7,7 +7,7 @@ import pytest
 
 from src.analysis.estimators.agreement import agreement, row_correlation, top_shares
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
-from src.analysis.estimators.known import known_false_negatives
+from src.analysis.estimators.false_negatives import known_false_negatives
 from src.analysis.estimators.measure import base_rates, on_batches, row_auc, row_precision, spotting, weigh_with
 from src.corpora.base import Pair
 from src.data.samplers import RandomBatches
@@ -55,9 +55,9 @@ def test_an_oracle_is_perfect(known):
         return 10 * known.kinds["same code"][rows][:, columns].toarray().astype(np.float32)
 
     found = spotted(known, similarity)
-    assert found["auc"] == found["auc_low"] == found["auc_high"] == found["precision@1"] == found["found"] == 1
+    assert found["auc"] == found["auc_low"] == found["auc_high"] == found["precision@1"] == found["recall"] == 1
     assert found["weight_known"] == pytest.approx(0.1)
-    assert found["collateral"] == 0
+    assert found["false_alarms"] == 0
 
 
 def test_a_random_similarity_has_an_auc_of_one_half(known):

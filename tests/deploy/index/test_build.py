@@ -60,13 +60,13 @@ def test_an_index_holds_every_function_with_its_vector(tmp_path) -> None:
 def test_only_changed_functions_are_embedded_and_removed_ones_are_erased(tmp_path) -> None:
     indexed(tmp_path)
     again = indexed(tmp_path)
-    assert (again.counts["embedded"], again.counts["stayed"], again.counts["files unchanged"]) == (0, 6, 5)
+    assert (again.counts["embedded"], again.counts["unchanged"], again.counts["files unchanged"]) == (0, 6, 5)
     tree = tmp_path / "tree"
     (tree / "files.py").unlink()
     (tree / "net" / "copy.py").write_text("def send_packets(sockets):\n    pass\n")
     write(tree / "new.rb", "def fetch\n  1\nend\n")
     changed = indexed(tmp_path)
-    assert (changed.counts["embedded"], changed.counts["stayed"], changed.counts["left"]) == (2, 4, 2)
+    assert (changed.counts["embedded"], changed.counts["unchanged"], changed.counts["removed"]) == (2, 4, 2)
     assert names(tmp_path) == [
         "main.go:SortRows", "net/copy.py:send_packets", "net/send.py:send_packet", "new.rb:fetch",
         "web/page.js:drawImage", "web/page.js:parseHeader",
@@ -84,7 +84,7 @@ def test_a_moved_function_is_not_embedded_again(tmp_path) -> None:
     indexed(tmp_path)
     (tmp_path / "tree" / "files.py").rename(tmp_path / "tree" / "moved.py")
     report = indexed(tmp_path)
-    assert (report.counts["embedded"], report.counts["left"]) == (0, 0)
+    assert (report.counts["embedded"], report.counts["removed"]) == (0, 0)
     assert "moved.py:open_file" in names(tmp_path)
 
 

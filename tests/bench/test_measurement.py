@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from src.bench.aims import Aim
-from src.bench.measuring import OURS, SECONDS, Contest, in_turns
+from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
 from src.bench.page import Report, amount, headline
+from src.bench.targets import Target
 
 
 def test_a_ratio_is_the_median_over_rounds_of_a_peers_cost_over_ours():
-    contest = Contest("step", "a step", SECONDS, 64)
-    contest.add(64, {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})  # 3, 2, 1
-    contest.add(8, {OURS: [1.0], "peer": [5.0]})
-    assert contest.ratios() == {"step/peer@8": 5.0, "step/peer@64": 2.0, "step/peer": 2.0}
+    benchmark = Benchmark("step", "a step", SECONDS, 64)
+    benchmark.add(64, {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})  # 3, 2, 1
+    benchmark.add(8, {OURS: [1.0], "peer": [5.0]})
+    assert benchmark.ratios() == {"step/peer@8": 5.0, "step/peer@64": 2.0, "step/peer": 2.0}
 
 
 def test_a_peer_without_ours_has_no_ratio():
-    contest = Contest("step", "a step", SECONDS, 64)
-    contest.add(64, {"peer": [1.0]})
-    assert contest.ratios() == {}
+    benchmark = Benchmark("step", "a step", SECONDS, 64)
+    benchmark.add(64, {"peer": [1.0]})
+    assert benchmark.ratios() == {}
 
 
 def test_every_way_runs_in_every_round_and_may_report_its_own_seconds():
@@ -37,18 +37,18 @@ def test_every_way_runs_in_every_round_and_may_report_its_own_seconds():
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(1.0, True, True), (0.9, False, True), (1.1, True, False)])
 def test_an_aim_is_met_on_the_right_side_of_its_bound(ratio, least, most):
-    assert Aim("key", 1.0).met(ratio) is least
-    assert Aim("key", 1.0, at_most=True).met(ratio) is most
+    assert Target("key", 1.0).met(ratio) is least
+    assert Target("key", 1.0, at_most=True).met(ratio) is most
 
 
 def test_a_missed_aim_is_named_and_smaller_sizes_are_not_judged():
-    contest = Contest("bm25_block", "blocks", SECONDS, 64)
-    contest.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
-    said = headline(Report([contest], ["left out"], {}))
-    assert said[0].startswith("1 of 2 aims are met.")
+    benchmark = Benchmark("bm25_block", "blocks", SECONDS, 64)
+    benchmark.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
+    said = headline(Report([benchmark], ["left out"], {}))
+    assert said[0].startswith("1 of 2 targets are met.")
     assert said[1].startswith("bm25_block/paper_loops@32 is 200, should be at least 250. A block this small")
     assert said[2:] == ["left out"]
-    assert "met" not in " ".join(headline(Report([contest], [], {}, judged=False)))
+    assert "met" not in " ".join(headline(Report([benchmark], [], {}, judged=False)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.analysis.estimators.known import known_false_negatives
+from src.analysis.estimators.false_negatives import known_false_negatives
 from src.corpora.base import Pair
 from src.utils.errors import InputError
 
@@ -29,10 +29,10 @@ def entries(matrix) -> set[tuple[int, int]]:
 def test_every_known_false_negative_is_of_the_right_kind():
     known = known_false_negatives(PAIRS, threshold=0.8)
     assert entries(known.kinds["same code"]) == {(0, 1), (0, 3), (1, 3), (1, 6), (3, 6)}
-    assert entries(known.kinds["alike queries"]) == {(0, 2), (2, 3), (2, 6)}
-    assert entries(known.kinds["alike codes"]) == {(4, 5)}
+    assert entries(known.kinds["similar queries"]) == {(0, 2), (2, 3), (2, 6)}
+    assert entries(known.kinds["similar codes"]) == {(4, 5)}
     assert [known.pairs(kind) for kind in known.kinds] == [5, 3, 1]
-    assert known.anchors("alike codes").tolist() == [4, 5]
+    assert known.anchors("similar codes").tolist() == [4, 5]
 
 
 def test_a_copy_of_the_pair_is_known_without_being_of_any_kind():
