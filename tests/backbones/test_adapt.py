@@ -122,7 +122,7 @@ def test_a_checkpoint_restores_lora(folders: dict[str, Path], kind: str, dtype: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bfloat16_holds_the_frozen_weights_alone_and_keeps_the_embeddings_close(folders: dict[str, Path], kind: str) -> None:
+def test_bfloat16_holds_only_the_frozen_weights_and_keeps_embeddings_close(folders: dict[str, Path], kind: str) -> None:
     encoder = lora_of(folders, kind, dtype="bfloat16")
     types = {(parameter.requires_grad, parameter.dtype) for parameter in encoder.parameters()}
     assert types == {(True, torch.float32), (False, torch.bfloat16)}

@@ -68,7 +68,7 @@ def test_a_named_encoder_embeds_as_its_card_says(folders: dict[str, Path], name:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_encoder_is_restored_from_a_checkpoint(
+def test_a_named_encoder_is_restored_exactly_from_a_checkpoint(
     folders: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     folder = shutil.copytree(folders[NAMED[name][0]], tmp_path / name)

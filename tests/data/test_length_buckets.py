@@ -37,7 +37,7 @@ def gradients(encoder: Encoder, cut: Cut) -> tuple[torch.Tensor, dict[str, torch
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-4)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_give_the_embeddings_and_gradients_of_the_whole_batch(encoders, kind: str, dtype: torch.dtype, tolerance: float) -> None:
+def test_parts_keep_the_embeddings_and_gradients(encoders, kind: str, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     encoder = encoders[kind]()
     encoder.fit([])

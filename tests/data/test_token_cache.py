@@ -140,7 +140,7 @@ def test_the_cache_command_lists_tokens(tmp_path: Path, capsys: pytest.CaptureFi
     assert "13 texts as code, by" in listed
 
 
-def test_texts_are_tokenised_in_every_epoch_where_the_cache_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cache_that_cannot_be_written_does_not_end_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     encoder = TinyEncoder(17, 101)
     (tmp_path / "file").write_text("no folder")
     items = tokenised(encoder, CODES, "code", tmp_path / "file" / "cache")

@@ -115,7 +115,7 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
     st.sampled_from(NORMALIZE),
     st.randoms(use_true_random=False),
 )
-def test_similarities_are_finite_and_do_not_depend_on_the_order_of_the_batch(texts, between, statistics, normalize, random):
+def test_similarities_are_finite_and_do_not_depend_on_the_batch_order(texts, between, statistics, normalize, random):
     pairs = [Pair(query, code, str(index), "python") for index, (query, code) in enumerate(texts)]
     estimator = fitted(pairs, between=between, statistics=statistics, normalize=normalize)
     rows = np.arange(len(pairs))

@@ -111,7 +111,7 @@ def test_vendored_generated_test_minified_and_binary_files_are_skipped(tmp_path:
         ({"a_test.go", "b/b_test.go", "c.min.go"}, r"skipped \(2 test, 1 minified\); give other roots"),
     ],
 )
-def test_roots_that_are_skipped_entirely_are_refused_with_the_reasons(files: set[str], message: str, tmp_path: Path) -> None:
+def test_roots_of_skipped_files_alone_are_refused_with_reasons(files: set[str], message: str, tmp_path: Path) -> None:
     for name in files:
         write(tmp_path / "src" / name, f"package a\n\n{go_function('extra')}")
     with pytest.raises(InputError, match=message) as error:
@@ -193,7 +193,7 @@ def test_a_killed_harvest_leaves_no_corpus_and_resumes(tmp_path: Path, monkeypat
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["go"]
 
 
-def test_an_interrupted_harvest_of_other_sources_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_harvest_of_other_files_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = go_tree(tmp_path / "src")
     monkeypatch.setattr(pipeline, "_merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
