@@ -18,8 +18,8 @@ from src.data.length_buckets import Cut, token_budget, whole_number
 from src.data.mined_negatives import Mined, read_mined
 from src.data.samplers import Batching, EpochOrder, LeadersOrder, OneLanguageOrder, RandomBatches, TrainLoader
 from src.data.token_cache import tokenised
-from src.runtime.distributed import Share, is_sharded, loader_workers
-from src.runtime.signals import only_of_parent
+from src.runtime.distributed import RankSlice, is_sharded, loader_workers
+from src.runtime.signals import ignore_group_signals
 from src.utils.errors import InputError, nearest
 from src.utils.lazy_matrix import matrix
 from src.weights.base import Estimator
@@ -139,9 +139,9 @@ class CodeSearchData(L.LightningDataModule):
         return getattr(self.corpus, "batches", "mixed") == "one_language"
 
     @property
-    def share(self) -> Share:
+    def rank_slice(self) -> RankSlice:
         """What this device does of the trainer's work."""
-        return Share.of(self.trainer)
+        return RankSlice.of(self.trainer)
 
     def pools(self, split: str) -> list[tuple[slice, slice]]:
         """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
@@ -161,8 +161,8 @@ class CodeSearchData(L.LightningDataModule):
         order = self.batching.order(similarity, len(pairs), self.seed)
         if self._one_language:
             order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
-        if self.share.world > 1:
-            order = LeadersOrder(order, self.share)
+        if self.rank_slice.world_size > 1:
+            order = LeadersOrder(order, self.rank_slice)
         if self.position != (0, 0):
             order.go_on(self.position[0], self.position[1] * self.batch_size)
         self._order = order
@@ -175,7 +175,7 @@ class CodeSearchData(L.LightningDataModule):
             collate_fn=self._pair_batch(pairs),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
-            worker_init_fn=only_of_parent,
+            worker_init_fn=ignore_group_signals,
             # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
@@ -188,7 +188,9 @@ class CodeSearchData(L.LightningDataModule):
         is_same = self.positives_are == "query"
         target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
         estimator = self.estimator if self.weigh else None
-        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share, self._mined)
+        return PairBatch(
+            query_items, target_items, self._cut(self.chunk), estimator, copies, self.rank_slice, self._mined
+        )
 
     @property
     def _device(self) -> str:
@@ -231,4 +233,4 @@ class CodeSearchData(L.LightningDataModule):
         return [queries, self._text_loader(split.codebase.codes, "code")]
 
     def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self._workers, self.cache, self.share)
+        return text_loader(texts, side, self._cut(), self.eval_batch_size, self._workers, self.cache, self.rank_slice)

@@ -18,10 +18,11 @@ from src.losses.blocks import AUTO, check_block, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
-from src.runtime.distributed import Share, all_columns, all_rows, own_randomness, shard
+from src.runtime.distributed import RankSlice, all_gather_rows, all_gather_with_grad, seed_per_rank, shard
 from src.utils.errors import InputError, nearest
 from src.utils.lazy_matrix import some_rows
 from src.utils.matmul import LinearLayers
+from src.utils.torch_internals import leave_unscaling_to_lightning
 
 SIMILARITIES = ("dot", "cosine")
 QUERIES, CODES = 0, 1  # the two evaluation loaders
@@ -86,7 +87,7 @@ class CodeSearchModule(L.LightningModule):
     def _encode(self, features: Features) -> torch.Tensor:
         # What is compiled has linear layers of its own; those run again in the backward pass would be others there.
         runs_again = any(getattr(module, "gradient_checkpointing", False) for module in self.encoder.modules())
-        if runs_again or self.encoder._compiled_call_impl is not None:
+        if runs_again or self.encoder.compiled:
             return self.encoder(features)
         with LinearLayers():
             return self.encoder(features)
@@ -106,20 +107,23 @@ class CodeSearchModule(L.LightningModule):
     # Training
 
     @property
-    def share(self) -> Share:
-        """What this device does of the trainer's work."""
-        return Share.of(self._trainer)
+    def rank_slice(self) -> RankSlice:
+        """The part of this rank in the trainer's work; all of it outside of one."""
+        try:
+            return RankSlice.of(self.trainer)
+        except RuntimeError:  # Lightning's, where no trainer is attached
+            return RankSlice()
 
     def configure_model(self) -> None:
         if self.device_mesh is not None:  # trainer=fsdp
             shard(self.encoder, self.device_mesh["data_parallel"])
 
     def on_train_start(self) -> None:
-        own_randomness(self.share)
+        seed_per_rank(self.rank_slice)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         queries_BD, codes_BD = self.embed(batch["queries"]), self.embed(batch["codes"])
-        loss = self.mean_loss(queries_BD, all_columns(codes_BD, self.share), batch)
+        loss = self.mean_loss(queries_BD, all_gather_with_grad(codes_BD, self.rank_slice), batch)
         if "excluded" in batch:
             excluded_BC = some_rows(batch["excluded"])
             self.log("negatives/excluded", excluded_BC.sum(dim=1).float().mean(), sync_dist=True)  # of a row
@@ -134,8 +138,7 @@ class CodeSearchModule(L.LightningModule):
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)  # on a CPU, 6 times as fast or more
-        # Lightning takes this attribute for "unscales gradients itself", and then refuses to clip them.
-        optimizer._step_supports_amp_scaling = False
+        leave_unscaling_to_lightning(optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -173,16 +176,16 @@ class CodeSearchModule(L.LightningModule):
         self._embed_batch(batch, dataloader_idx)
 
     def _rank(self, split: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        queries_ND, codes_MD = (_in_order(batches, self.share) for batches in self._embedded)
+        queries_ND, codes_MD = (_in_order(batches, self.rank_slice) for batches in self._embedded)
         for batches in self._embedded:
             batches.clear()
         positive_N = self.trainer.datamodule.positives(split).to(queries_ND.device)
         ranks = []
         for queries, among in self.trainer.datamodule.pools(split):
             query_ND, own_N = queries_ND[queries], positive_N[queries] - among.start
-            share = self.share.rows(len(query_ND))
-            ranked = rank_queries(query_ND[share], codes_MD[among], own_N[share])
-            ranks.append(all_rows(ranked, self.share, self.device))
+            own_rows = self.rank_slice.rows(len(query_ND))
+            ranked = rank_queries(query_ND[own_rows], codes_MD[among], own_N[own_rows])
+            ranks.append(all_gather_rows(ranked, self.rank_slice, self.device))
         return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD
 
     def on_validation_epoch_end(self) -> None:
@@ -207,8 +210,8 @@ class CodeSearchModule(L.LightningModule):
         checkpoint["run_config"] = self.run_config
 
 
-def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]], share: Share) -> torch.Tensor:
+def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]], rank_slice: RankSlice) -> torch.Tensor:
     """Embeddings of all devices in the order of the split: loaders sort texts by length."""
-    rows = all_rows(torch.cat([rows for rows, _ in batches]), share)
-    embeddings = all_rows(torch.cat([embeddings for _, embeddings in batches]), share)
+    rows = all_gather_rows(torch.cat([rows for rows, _ in batches]), rank_slice)
+    embeddings = all_gather_rows(torch.cat([embeddings for _, embeddings in batches]), rank_slice)
     return embeddings[rows.argsort()]

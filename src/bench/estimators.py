@@ -36,7 +36,7 @@ from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data, build_estimator, build_loss, build_module
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
 MODELS_OF_THEIR_OWN = ("simcse", "trained_model")
@@ -91,7 +91,7 @@ def contenders(
         cfg = configured(name, weights, backbone, overrides)
         loss = build_loss(cfg)
         estimator = build_estimator(cfg, loss)
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         data = build_data(cfg, corpus, encoder, estimator)
         data.setup("fit")
         data.trainer = L.Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from src.config.choices import Pooling
 from src.config.types import Count, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
@@ -51,7 +52,7 @@ class Backbone:
         encoder: what embeds queries and codes.
         recipe: what suits it.
         name: hub name, or folder written by save_pretrained.
-        pooling: how token embeddings become one.
+        pooling: how the embedding of a text is made from those of its tokens.
         lora: small matrices that train beside frozen weights.
         query: the tower of the queries.
         code: the tower of the codes.
@@ -60,7 +61,7 @@ class Backbone:
     encoder: Node
     recipe: Annotated[Node, Recipe]
     name: str | None = None
-    pooling: Literal["mean", "cls", "last", "pooler"] | None = None
+    pooling: Pooling | None = None
     lora: Annotated[Node | None, "src.backbones.adapt.LoRA"] = None
     query: Node | None = None
     code: Node | None = None

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from src.data.length_buckets import Cut, Unread
 from src.data.mined_negatives import Mined
 from src.data.token_cache import tokenised
-from src.runtime.distributed import Share
-from src.runtime.signals import only_of_parent
+from src.runtime.distributed import RankSlice
+from src.runtime.signals import ignore_group_signals
 from src.utils.lazy_matrix import is_small
 from src.utils.ragged import Ragged
 from src.weights.base import Estimator
@@ -30,7 +30,7 @@ def text_loader(
     batch_size: int,
     num_workers: int = 0,
     cache: str | Path | None = None,
-    share: Share | None = None,
+    rank_slice: RankSlice | None = None,
 ) -> DataLoader:
     """Batches of `TextBatch` over the distinct texts.
 
@@ -38,19 +38,19 @@ def text_loader(
     little is padded. Several devices take turns at the batches that one alone would have, so that a text is padded as
     it would be there; all get equally many, since a sharded model needs every device for every batch.
     """
-    share = share or Share()
+    rank_slice = rank_slice or RankSlice()
     rows_of: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
     distinct = sorted(rows_of, key=len, reverse=True)
     batches = [range(len(distinct))[start : start + batch_size] for start in range(0, len(distinct), batch_size)]
-    batches += [[len(distinct)]] * (-len(batches) % share.world)  # the last text once more, for no row
+    batches += [[len(distinct)]] * (-len(batches) % rank_slice.world_size)  # the last text once more, for no row
     return DataLoader(
         range(len(distinct) + 1),  # type: ignore[arg-type]
-        batch_sampler=batches[share.rank :: share.world],
+        batch_sampler=batches[rank_slice.rank :: rank_slice.world_size],
         collate_fn=TextBatch(tokenised(cut.encoder, distinct, side, cache), cut, [rows_of[text] for text in distinct]),
         num_workers=num_workers,
-        worker_init_fn=only_of_parent,
+        worker_init_fn=ignore_group_signals,
         generator=torch.Generator(),  # its own: workers are seeded from it
     )
 
@@ -68,15 +68,15 @@ class PairBatch:
     cut: Cut
     estimator: Estimator | None
     copies_2N: torch.Tensor | None = None  # equal numbers where queries, or targets, are equal; None excludes nothing
-    share: Share = field(default_factory=Share)
+    rank_slice: RankSlice = field(default_factory=RankSlice)
     mined: Mined | None = None
 
     def __call__(self, indices: list[int]) -> dict[str, Any]:
         columns = np.asarray(indices)
-        own = self.share.rows(len(columns))
+        own = self.rank_slice.rows(len(columns))
         rows = columns[own]
         if self.mined is not None:
-            columns, own = self.mined.columns(columns, self.share)
+            columns, own = self.mined.columns(columns, self.rank_slice)
         batch = {
             "queries": self.cut(self.queries[rows]),
             "codes": self.cut(self.targets[columns[own]]),

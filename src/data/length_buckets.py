@@ -85,7 +85,7 @@ def token_budget(asked: int | str | None, encoder: Encoder, device: str) -> int 
     Raises InputError where it is neither auto, nor null, nor a whole number from 1.
     """
     if asked == "auto":
-        return BUDGETS.get(device, LARGE) if encoder.costs_padding else None
+        return BUDGETS.get(device, LARGE) if encoder.padding_is_costly else None
     return whole_number("data.token_budget", asked, "auto, null (whole batches at once) or a number of padded tokens")
 
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Sampler
 
 from src.config.types import Count
-from src.runtime.distributed import Share
+from src.runtime.distributed import RankSlice
 from src.utils.errors import InputError, NonFiniteError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
@@ -255,12 +255,12 @@ class LeadersOrder(EpochOrder):
     All devices must ask for the same epochs in the same order.
     """
 
-    def __init__(self, inner: EpochOrder, share: Share) -> None:
+    def __init__(self, inner: EpochOrder, rank_slice: RankSlice) -> None:
         super().__init__(inner.number, inner.seed)
-        self.inner, self.share = inner, share
+        self.inner, self.rank_slice = inner, rank_slice
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
-        made = [self.inner.order(epoch) if self.share.rank == 0 else None]
+        made = [self.inner.order(epoch) if self.rank_slice.rank == 0 else None]
         dist.broadcast_object_list(made)
         return made[0]

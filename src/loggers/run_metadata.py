@@ -1,4 +1,4 @@
-"""What a dashboard is told of a run before it begins: where it belongs, and what tells it from the others."""
+"""A run's metadata on a dashboard: its group and tags, and the configuration that distinguishes it from other runs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from src.config.targets import CONF
 from src.runs.identity import decisive
 
 TAG = 64  # characters that W&B takes
-# Of the configuration, what tells no run from another: Hydra's own keys, where data lies, what suits a machine.
-NOISE = {"_target_", "_partial_", "recipe", "of", "root", "roots", "url_lists", "language"}
-NOISE |= {
+# Keys that distinguish no run from another.
+HYDRA_KEYS = {"_target_", "_partial_"}
+DATA_KEYS = {"recipe", "of", "root", "roots", "url_lists", "language"}
+MACHINE_KEYS = {
     "accelerator",
     "num_nodes",
     "strategy",
-    "log_every_n_steps",
-    "num_sanity_val_steps",
-    "check_val_every_n_epoch",
+    "deterministic",
+    "eval_batch_size",
+    "token_budget",
+    "loss_block",
 }
-NOISE |= {"eval_batch_size", "token_budget", "loss_block", "deterministic", "max_steps"}
+SCHEDULE_KEYS = {"log_every_n_steps", "num_sanity_val_steps", "check_val_every_n_epoch", "max_steps"}
+NOISE = HYDRA_KEYS | DATA_KEYS | MACHINE_KEYS | SCHEDULE_KEYS
 
 
-def about(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Arguments of `wandb.init`: name, group, job_type, tags and config.
 
     Args:
@@ -49,17 +52,17 @@ def about(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) 
 
 
 def job_type(loss: str, experiment: str | None) -> str:
-    """`estimator`: trains the model of one; `baseline`: what every loss is compared with; `train`: all others."""
+    """`estimator`: trains an estimator's model; `baseline`: what every loss is compared with; `train`: all others."""
     if experiment and (CONF / "weights" / f"{experiment}.yaml").is_file():
         return "estimator"
     return "baseline" if loss == "infonce" else "train"
 
 
 def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What decides the run's result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
+    """What determines the result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
     plain = decisive(cfg)
     found = {str(group): str(option) for group, option in plain.pop("choices", {}).items()}
-    plain.pop("lang", None)  # the option says it all
+    plain.pop("lang", None)  # the chosen option has all of it
     backbone = plain.get("backbone")
     if isinstance(backbone, Mapping) and "encoder" in backbone:
         plain["backbone"] = backbone["encoder"]

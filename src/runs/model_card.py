@@ -52,7 +52,7 @@ def kept(run: RunDirectory) -> Iterator[None]:
     Goes around `run.recording()`, whose verdict the card repeats. A README.md that is no card of ours stays as it is.
     """
     path = run.path / FILE
-    write = launch.is_first() and is_ours(path)
+    write = launch.is_rank_zero() and is_ours(path)
     if write:
         path.unlink(missing_ok=True)
     try:

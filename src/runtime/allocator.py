@@ -32,7 +32,7 @@ def keep_freed_memory() -> str:
     return f"allocator: glibc keeps freed memory for the next step ({SWITCH}=system turns it off)"
 
 
-def give_back_freed_memory() -> None:
+def release_freed_memory() -> None:
     """Returns what is free to the system after all, for the processes that come next."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":

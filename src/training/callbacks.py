@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from src.loggers import ForgivingWandbLogger
+from src.loggers import FaultTolerantWandbLogger
 from src.losses.base import effective_negatives, negatives, without
 from src.utils.lazy_matrix import some_rows
 
@@ -91,7 +91,7 @@ class NegativeWeights(Callback):
         self._logged += 1
         if self._logged % self.histogram_every == 1:
             for logger in trainer.loggers:
-                if isinstance(logger, ForgivingWandbLogger):
+                if isinstance(logger, FaultTolerantWandbLogger):
                     logger.log_histogram("weights/histogram", weights_N, step)
 
 

@@ -56,7 +56,7 @@ def check_training(cfg: DictConfig) -> None:
     if cfg.checkpoint is None:  # which brings what its encoder needs
         encoder.check()
     compile_encoder(encoder, cfg.trainer.get("compile", False))
-    if cfg.data.positives == "query" and getattr(encoder, "dropout", None) == 0:
+    if cfg.data.positives == "query" and encoder.dropout == 0:
         raise InputError(
             "data.positives=query needs dropout, since nothing else tells a query's two embeddings apart; found "
             "backbone.encoder.dropout=0.0: set backbone.encoder.dropout=0.1"

@@ -15,6 +15,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from src.utils.torch_internals import onednn_linear
+
+_onednn = onednn_linear()
+
 
 def product(a_MK: torch.Tensor, b_NK: torch.Tensor) -> torch.Tensor:
     """a @ b.T in the factors' own precision. No gradient flows through it. Either factor may be a transposed view.
@@ -25,14 +29,9 @@ def product(a_MK: torch.Tensor, b_NK: torch.Tensor) -> torch.Tensor:
     """
     a_MK, b_NK = a_MK.detach(), b_NK.detach()
     is_float32 = a_MK.dtype == b_NK.dtype == torch.float32
-    # oneDNN refuses empty factors
     if a_MK.device.type == "cpu" and is_float32 and a_MK.numel() and b_NK.numel() and _onednn is not None:
-        return _onednn(a_MK, b_NK, None, "none", [], "")
+        return _onednn(a_MK, b_NK)
     return a_MK @ b_NK.T
-
-
-# What torch.compile puts in the place of a linear layer.
-_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
 class LinearLayers(TorchFunctionMode):

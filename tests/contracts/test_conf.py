@@ -17,7 +17,7 @@ from src.backbones.base import Encoder
 from src.cli import CONF
 from src.corpora.dedup import Deduplicated
 from src.losses.base import Loss
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
 from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
@@ -87,7 +87,7 @@ def test_every_estimator_keeps_the_contract(name, small, monkeypatch):
             cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python"}
         estimator = instantiate(cfg.weights)
         assert isinstance(estimator, Estimator)
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         for part in estimator.parts():
             part.training = {"batch_size": 16, "max_epochs": 1}
         estimator.fit(instantiate(cfg.corpus).split("train").pairs)

@@ -15,7 +15,7 @@ from src.data.samplers import EpochOrder
 from src.datamodule import CodeSearchData
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
-from src.runtime.distributed import Share
+from src.runtime.distributed import RankSlice
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged
 from src.weights.bm25 import BM25Estimator
@@ -53,9 +53,9 @@ def test_columns_are_distinct_and_each_row_brings_its_own_negatives(world, per_q
     items_B = np.array([3, 1, 7, 2])
     made = mined(per_query)
     for rank in range(world):
-        items_C, own = made.columns(items_B, Share(rank, world))
+        items_C, own = made.columns(items_B, RankSlice(rank, world))
         assert len(set(items_C.tolist())) == len(items_C) == 4 * (1 + per_query)
-        rows = items_B[Share(rank, world).rows(4)]
+        rows = items_B[RankSlice(rank, world).rows(4)]
         assert items_C[own][: len(rows)].tolist() == rows.tolist()
         assert len(items_C[own]) == len(rows) * (1 + per_query)
         brought = items_C[own][len(rows) :].reshape(-1, per_query)
@@ -65,20 +65,20 @@ def test_columns_are_distinct_and_each_row_brings_its_own_negatives(world, per_q
 
 
 def test_devices_agree_on_the_columns():
-    whole = [mined(2).columns(np.array([3, 1, 7, 2]), Share(rank, 2))[0].tolist() for rank in (0, 1)]
+    whole = [mined(2).columns(np.array([3, 1, 7, 2]), RankSlice(rank, 2))[0].tolist() for rank in (0, 1)]
     assert whole[0] == whole[1]
-    one = mined(2).columns(np.array([3, 1, 7, 2]), Share())[0].tolist()
+    one = mined(2).columns(np.array([3, 1, 7, 2]), RankSlice())[0].tolist()
     assert sorted(whole[0]) == sorted(one)
 
 
 def test_a_query_draws_from_all_its_mined_negatives():
-    brought = {int(mined().columns(np.array([3, other]), Share())[0][2]) for other in range(12, 23)}
+    brought = {int(mined().columns(np.array([3, other]), RankSlice())[0][2]) for other in range(12, 23)}
     assert brought == {5, 9, 11}
 
 
 def test_a_batch_of_one_language_is_filled_up_from_that_language():
     language_N = np.array([0] * 8 + [1] * 15)
-    items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), Share())
+    items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), RankSlice())
     assert sorted(items_C.tolist()) == list(range(8))
 
 
@@ -95,7 +95,7 @@ def test_similarities_of_mined_columns_belong_to_their_pairs(file):
     pairs = made.corpus.split("train").pairs
     items = np.array([3, 1, 7, 2, 20])
     batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items.tolist()), 0)
-    items_C, _ = made._mined.columns(items, Share())
+    items_C, _ = made._mined.columns(items, RankSlice())
     assert torch.equal(batch["codes"]["ids"], made.encoder.codes([pairs[i].code for i in items_C])["ids"])
     np.testing.assert_array_equal(batch["similarity"], made.estimator.similarity(items, items_C))
     assert batch["similarity"].shape == batch["excluded"].shape == (5, 15)
@@ -119,7 +119,7 @@ def test_the_loss_equals_a_slow_loop_over_the_columns(file):
     batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items), 0)
     module.requires_grad_(False)
     loss = module.mean_loss(module.embed(batch["queries"]), module.embed(batch["codes"]), batch)
-    columns, _ = made._mined.columns(np.array(items), Share())
+    columns, _ = made._mined.columns(np.array(items), RankSlice())
     rows = []
     for item in items:
         negatives = [c for c in columns.tolist() if c != item]
@@ -141,7 +141,7 @@ def test_several_devices_give_the_loss_of_one(file):
         batches = []
         for rank in range(world):
             made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
-            made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+            made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": RankSlice(rank, world)})
             torch.manual_seed(0)
             module = CodeSearchModule(BagEncoder(), SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0).requires_grad_(False)
             batches.append(made.on_after_batch_transfer(made._pair_batch(made.corpus.split("train").pairs)(items), 0))

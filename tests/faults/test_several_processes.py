@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.runtime.signals import TAKEN_BACK
+from src.runtime.signals import SCHEDULER_SIGNALS
 from tests.conftest import PROJECT
 from tests.faults.several_processes import CASES, TWO, go_on, gone
 from tests.faults.training import command
@@ -29,7 +29,7 @@ def listens(pid: int) -> bool:
     """Whether the process has a handler for both signals."""
     told = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     caught = int(told["SigCgt"], 16)
-    return all(caught >> (number - 1) & 1 for number in TAKEN_BACK)
+    return all(caught >> (number - 1) & 1 for number in SCHEDULER_SIGNALS)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import open_dict
 
-from src.loggers.run_metadata import about, config, job_type
+from src.loggers.run_metadata import config, init_arguments, job_type
 from tests.contracts.test_conf import composed
 
 
@@ -26,7 +26,7 @@ def chosen(*overrides: str):
 def test_the_cells_of_a_sweep_are_scattered(mode, group, tmp_path, monkeypatch):
     hydra = SimpleNamespace(mode=mode, runtime=SimpleNamespace(choices={"experiment": None}))
     monkeypatch.setattr("src.loggers.run_metadata.HydraConfig", SimpleNamespace(get=lambda: hydra))
-    told = about(chosen(), tmp_path / "paper_tiny" / "infonce_seed1_0123")
+    told = init_arguments(chosen(), tmp_path / "paper_tiny" / "infonce_seed1_0123")
     assert (told["group"], told["name"], told["job_type"]) == (group, "infonce_seed1_0123", "train")
     assert {"loss=soft_infonce", "seed=1"} <= set(told["tags"])
     assert max(map(len, told["tags"])) <= 64

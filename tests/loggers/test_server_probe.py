@@ -10,8 +10,8 @@ import time
 import pytest
 import wandb
 
-from src.loggers import ForgivingWandbLogger
-from src.loggers.server_probe import absence
+from src.loggers import FaultTolerantWandbLogger
+from src.loggers.server_probe import ServerProbe
 from tests.support.processes import free_port
 from tests.support.transactions import finished, history
 
@@ -19,9 +19,9 @@ PATIENCE = 4.0
 SLACK = 15.0  # of a busy machine; the server hangs for minutes
 
 
-def trained(folder, server=None, fails=None, steps: int = 3) -> ForgivingWandbLogger:
+def trained(folder, server=None, fails=None, steps: int = 3) -> FaultTolerantWandbLogger:
     """A run of which the server goes away before its last step."""
-    logger = ForgivingWandbLogger(folder, timeout=PATIENCE, project="p", name="n")
+    logger = FaultTolerantWandbLogger(folder, timeout=PATIENCE, project="p", name="n")
     for step in range(steps):
         if fails and step == steps - 1:
             server.fails = fails
@@ -99,17 +99,17 @@ def test_offline_parts_become_two_runs(server, tmp_path, monkeypatch):
 def test_a_hanging_server_delays_for_longer_than_it_may(server):
     server.fails = "hang"
     start = time.monotonic()
-    assert "no answer from" in absence(0.5)
+    assert "no answer from" in ServerProbe(0.5).unavailable_reason()
     assert 0.4 < time.monotonic() - start < 0.5 + SLACK
     server.fails = "401"  # the client says itself what is wrong with the key
-    assert absence(30) is None
+    assert ServerProbe(30).unavailable_reason() is None
 
 
 def test_a_refused_connection_is_waited_for(server, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{free_port()}")
     wandb.teardown()
     start = time.monotonic()
-    assert "cannot be reached" in absence(60)
+    assert "cannot be reached" in ServerProbe(60).unavailable_reason()
     assert time.monotonic() - start < 30
 
 
@@ -121,5 +121,5 @@ def test_the_client_reports_on_itself_to_a_server_that_hangs(server, tmp_path, m
 
 
 def test_the_key_leaves_before_the_certificate_was_checked(server):
-    absence(30)
+    ServerProbe(30).unavailable_reason()
     assert (server.asked, server.keys) == (["Absence"], [None])

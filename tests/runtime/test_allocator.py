@@ -22,14 +22,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 KEPT = """
-from src.runtime.allocator import give_back_freed_memory, keep_freed_memory
+from src.runtime.allocator import release_freed_memory, keep_freed_memory
 import numpy as np
 print(keep_freed_memory())
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) // 256
 np.ones(16 * 2**20)
 kept = resident()
-give_back_freed_memory()
+release_freed_memory()
 print(kept - resident())
 """
 

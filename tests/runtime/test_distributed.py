@@ -18,7 +18,7 @@ from src.data.samplers import EpochOrder, LeadersOrder, SimilarBatches
 from src.datamodule import CodeSearchData
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
-from src.runtime.distributed import Share, all_columns, all_rows, loader_workers, own_randomness
+from src.runtime.distributed import RankSlice, all_gather_rows, all_gather_with_grad, loader_workers, seed_per_rank
 from src.training.callbacks import NegativeWeights
 from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
@@ -157,7 +157,7 @@ def test_several_processes_train_another_model_than_one(
 
 def test_shares_overlap_or_leave_rows_out():
     for total, world in itertools.product((1, 7, 12), (1, 2, 3, 5)):
-        parts = [list(range(total))[Share(rank, world).rows(total)] for rank in range(world)]
+        parts = [list(range(total))[RankSlice(rank, world).rows(total)] for rank in range(world)]
         assert list(itertools.chain(*parts)) == list(range(total))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -175,21 +175,21 @@ class Languages(ListCorpus):
         return Split(name, pairs)
 
 
-def epochs(share: Share) -> list[dict]:
+def epochs(rank_slice: RankSlice) -> list[dict]:
     """The batches of two epochs, of alike pairs of one language, as one device gets them."""
     made = data(BagEncoder(), Languages(), batching=SimilarBatches(group=2), batch_size=4, num_workers=0)
     made.setup("fit")
-    made.__class__ = type("Shared", (CodeSearchData,), {"share": share})
+    made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": rank_slice})
     loader = made.train_dataloader()
     return [made.on_after_batch_transfer(batch, 0) for _ in range(2) for batch in loader]
 
 
 def own_epochs() -> list[dict]:
-    return epochs(Share(torch.distributed.get_rank(), torch.distributed.get_world_size()))
+    return epochs(RankSlice(torch.distributed.get_rank(), torch.distributed.get_world_size()))
 
 
 def test_the_devices_batches_are_not_those_of_one(tmp_path):
-    alone, (first, second) = epochs(Share()), several(2, tmp_path, own_epochs)
+    alone, (first, second) = epochs(RankSlice()), several(2, tmp_path, own_epochs)
     assert len(alone) == len(first) == len(second) == 10  # 8 and 15 pairs
     for whole_batch, upper, lower in zip(alone, first, second):
         for side in ("queries", "codes"):
@@ -201,24 +201,26 @@ def test_the_devices_batches_are_not_those_of_one(tmp_path):
 
 
 def leaders_orders() -> list[list[int]]:
-    share = Share(torch.distributed.get_rank(), 2)
-    order = LeadersOrder(EpochOrder(11, seed=share.rank), share)  # as if other hardware had found another order
+    rank_slice = RankSlice(torch.distributed.get_rank(), 2)
+    order = LeadersOrder(
+        EpochOrder(11, seed=rank_slice.rank), rank_slice
+    )  # as if other hardware had found another order
     order.set_epoch(3)
     return [list(order), order.order(4).tolist()]
 
 
 def gathered() -> dict:
     rank = torch.distributed.get_rank()
-    share = Share(rank, 2)
+    rank_slice = RankSlice(rank, 2)
     codes_bD = (torch.arange(6.0).reshape(3, 2) + 10 * rank).requires_grad_()
-    codes_CD = all_columns(codes_bD, share)
+    codes_CD = all_gather_with_grad(codes_bD, rank_slice)
     (codes_CD * (rank + 1) * torch.arange(12.0).reshape(6, 2)).sum().backward()
     torch.manual_seed(7)
-    own_randomness(share)
+    seed_per_rank(rank_slice)
     return {
         "columns": codes_CD.detach(),
         "gradient": codes_bD.grad,
-        "uneven": all_rows(torch.full((3 * rank, 2), 5 + rank), share),
+        "uneven": all_gather_rows(torch.full((3 * rank, 2), 5 + rank), rank_slice),
         "drawn": torch.rand(3),
         "orders": leaders_orders(),
     }
@@ -239,10 +241,10 @@ def test_what_is_gathered_has_no_gradient_another_order_or_no_place_for_a_device
 
 def test_one_device_waits_for_nobody():
     codes = torch.ones(3, 2, requires_grad=True)
-    assert all_columns(codes, Share()) is codes
-    assert all_rows(codes, Share()) is codes
+    assert all_gather_with_grad(codes, RankSlice()) is codes
+    assert all_gather_rows(codes, RankSlice()) is codes
     state = torch.get_rng_state()
-    own_randomness(Share())
+    seed_per_rank(RankSlice())
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -254,7 +256,7 @@ def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
     shares = []
     for rank in range(world):
         made = data(BagEncoder())
-        made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+        made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": RankSlice(rank, world)})
         shares.append(list(made._text_loader(texts, "code")))
     assert len({len(share) for share in shares}) == 1  # a sharded model needs all devices in every batch
     embedded = [batch for turn in zip(*shares) for batch in turn]

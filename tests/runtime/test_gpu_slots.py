@@ -20,7 +20,7 @@ def process(tmp_path, monkeypatch):
         held = []
         monkeypatch.setattr(gpu_slots, "_HELD", held)
         monkeypatch.setenv(gpu_slots.VISIBLE, sees)
-        return gpu_slots.take_one(launcher, tmp_path / "locks"), held
+        return gpu_slots.claim_gpu(launcher, tmp_path / "locks"), held
 
     return began
 
@@ -39,7 +39,7 @@ def test_a_job_sees_more_than_its_gpu(process):
 
 def test_a_process_that_runs_several_jobs_moves_to_another_gpu(process, tmp_path):
     _, held = process()
-    assert gpu_slots.take_one(JOBLIB, tmp_path / "locks") is None
+    assert gpu_slots.claim_gpu(JOBLIB, tmp_path / "locks") is None
     assert len(held) == 1
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
 

@@ -38,7 +38,7 @@ def root(tmp_path_factory) -> Path:
 
 def settled(*overrides: str) -> tuple[DictConfig, int]:
     cfg = composed("train", ["trainer.accelerator=cpu", *overrides])
-    return cfg, launch.settle(cfg)
+    return cfg, launch.resolve_devices(cfg)
 
 
 # What was started, and what the configuration asks for
@@ -77,7 +77,7 @@ def test_what_was_started_has_to_be_said_twice_or_is_contradicted(monkeypatch, e
 
 def test_a_batch_script_that_starts_one_process_itself_counts_as_all_of_its_tasks(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "2")
-    assert launch.Launch.found() is None
+    assert launch.ExternalLaunch.detect() is None
 
 
 def test_a_strategy_that_loses_what_its_processes_found_is_accepted():
@@ -95,26 +95,26 @@ def test_an_estimators_model_finds_that_it_is_one_of_several_processes(monkeypat
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     silenced = io.StringIO()
-    monkeypatch.setattr(launch, "_SILENCED", [silenced])
+    monkeypatch.setattr(launch, "_silenced", [silenced])
     monkeypatch.setattr(sys, "stdout", silenced)
     before = dict(os.environ)
-    with launch.alone():
-        assert launch.Launch.found() is None
-        assert launch.is_first()
+    with launch.as_single_process():
+        assert launch.ExternalLaunch.detect() is None
+        assert launch.is_rank_zero()
         assert rank_zero_only.rank == 0
         assert sys.stdout is sys.__stdout__  # what it trains, a person sees
     assert dict(os.environ) == before
     assert rank_zero_only.rank == 1
     assert sys.stdout is silenced
-    assert not launch.is_first()
+    assert not launch.is_rank_zero()
 
 
 def test_a_process_that_was_held_up_says_what_another_has_said(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(launch, "GRACE", -1.0)  # all of it went by unnoticed
-    assert not launch.is_over()
+    assert not launch.command_is_ending()
     monkeypatch.setattr(launch, "PARENT", -1)  # meanwhile the launcher has ended
-    assert launch.is_over()
+    assert launch.command_is_ending()
 
 
 # The main job

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from src.runtime.signals import Watch, held, only_of_parent
+from src.runtime.signals import SignalWatcher, blocked_signals, ignore_group_signals
 from src.utils.errors import Preempted, is_interrupt
 
 
@@ -25,7 +25,7 @@ def foreground():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
-    with pytest.raises(Preempted) as stop, Watch().heard():
+    with pytest.raises(Preempted) as stop, SignalWatcher().installed():
         signal.raise_signal(number)
     assert stop.value.code == 75
     assert number.name in stop.value.message
@@ -33,39 +33,39 @@ def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
 
 
 def test_a_step_is_cut_in_two():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGTERM)
-        assert watch.asked
+        assert watch.stop_requested
         with pytest.raises(Preempted, match="75"):
             watch.stop("saved")
 
 
 def test_ctrl_c_ends_nothing_or_only_after_the_step():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGINT)  # the step goes on
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    with Watch().heard() as watch, pytest.raises(KeyboardInterrupt):
+    with SignalWatcher().installed() as watch, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_handlers_outlive_the_run():
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
 
 
 def test_another_devices_signal_ends_with_another_status():
     with pytest.raises(Preempted):  # asked for in another process
-        Watch().stop("saved")
+        SignalWatcher().stop("saved")
 
 
 def test_being_asked_again_while_ending_ends_in_another_way():
     ended = []
-    with pytest.raises(Preempted, match="75"), Watch().heard():
+    with pytest.raises(Preempted, match="75"), SignalWatcher().installed():
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
@@ -77,11 +77,11 @@ def test_being_asked_again_while_ending_ends_in_another_way():
 
 def test_a_run_within_a_command_that_listens_forgets_what_was_asked_or_stops_listening():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Preempted), Watch().heard() as watch:
-        with watch.heard():
+    with pytest.raises(Preempted), SignalWatcher().installed() as watch:
+        with watch.installed():
             pass
         assert signal.getsignal(signal.SIGTERM) != before
-        with watch.undisturbed():
+        with watch.deferred_during_import():
             signal.raise_signal(signal.SIGTERM)  # waits for the end of the import
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -101,9 +101,10 @@ def test_a_process_that_waits_in_c_hears_nothing(tmp_path):
     blocked_in_c = """
 import os, pathlib, signal, sys, threading
 from torch import distributed as dist
-from src import signals
-signals.PATIENCE = 0.1
-with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")):
+from src.runtime import signals
+signals.WATCHDOG_DELAY = 0.1
+callback = lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")
+with signals.SIGNALS.installed(), signals.SIGNALS.call_on_forced_exit(callback):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     dist.FileStore(sys.argv[1] + ".store", 2).get("what nobody sets")
 """
@@ -113,15 +114,15 @@ with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1])
 
 
 def test_a_copy_of_a_process_tells_it_to_stop():
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         assert status_of(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
         time.sleep(0.05)
-        assert not watch.asked
+        assert not watch.stop_requested
 
 
 def test_a_process_that_is_starting_dies_of_a_signal():
-    listens = "import signal, sys; from src.runtime.signals import WATCH\nwith WATCH.heard(): print('too late')"
-    with held():
+    listens = "import signal, sys; from src.runtime.signals import SIGNALS\nwith SIGNALS.installed(): print('too late')"
+    with blocked_signals():
         process = subprocess.Popen([sys.executable, "-c", listens], stdout=subprocess.PIPE, text=True)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30)[0] == ""
@@ -131,7 +132,7 @@ def test_a_process_that_is_starting_dies_of_a_signal():
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="of Linux")
 def test_a_loaders_worker_dies_of_what_is_for_its_parent():
     def worker() -> None:
-        only_of_parent(0)
+        ignore_group_signals(0)
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
             os.kill(os.getpid(), number)
         time.sleep(0.2)
@@ -139,7 +140,7 @@ def test_a_loaders_worker_dies_of_what_is_for_its_parent():
 
     assert status_of(worker) == 7
 
-    process = multiprocessing.get_context("fork").Process(target=lambda: (only_of_parent(0), time.sleep(30)))
+    process = multiprocessing.get_context("fork").Process(target=lambda: (ignore_group_signals(0), time.sleep(30)))
     process.start()
     time.sleep(0.3)
     process.terminate()

@@ -66,3 +66,12 @@ def test_more_seeds_run_the_earlier_ones_again(sweep):
     sweep.type("loss=infonce,bce", "seed=2,1")
     assert len(sweep.executed()) == 2
     assert len(list(sweep.root.iterdir())) == 1
+
+
+def test_a_cell_has_the_name_that_it_always_had(sweep):
+    assert sweep.type("loss=infonce,soft_infonce", "weights=bm25", "seed=1", "data.num_workers=0").status == 0
+    found = sweep.executed()
+    assert found == ["infonce_seed1_d74391cce7", "soft_infonce_seed1_8f0f74222e"], (
+        f"the names of cells changed, so that finished ones are not found: {found}. If that is meant, raise "
+        "sweeps/sweeper.NAMES_VERSION and put the new ones here"
+    )

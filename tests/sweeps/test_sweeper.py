@@ -149,7 +149,7 @@ def test_two_processes_run_the_same_cells_at_once(sweep, monkeypatch):
     with FileLock(folder / ".lock"):
         result = sweep.type("seed=1,2,3")
     assert result.status == 2
-    assert result.errors.startswith("error: another process is at work on")
+    assert result.errors.startswith("error: another process is at work in")
     assert sweep.executed() == []
 
 
@@ -160,8 +160,10 @@ def test_another_process_of_the_same_job_sees_other_cells_or_writes_into_the_swe
     for path in sweep.root.glob("*/seed3*/status.json"):  # the first process has begun it
         path.write_text('{"status": "running"}')
     before = {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")}
-    monkeypatch.setattr("src.runtime.launch.number", lambda: 1)
-    monkeypatch.setattr("src.runtime.launch.stay_behind", lambda: [f"hydra.sweep.dir={sweep.log.parent / 'nowhere'}"])
+    monkeypatch.setattr("src.runtime.launch.process_rank", lambda: 1)
+    monkeypatch.setattr(
+        "src.runtime.launch.silence_secondary_rank", lambda: [f"hydra.sweep.dir={sweep.log.parent / 'nowhere'}"]
+    )
     sweep.type("seed=1,2,3")
     assert [name[:5] for name in sweep.executed()] == ["seed3"]
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before

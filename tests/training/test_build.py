@@ -10,7 +10,7 @@ from omegaconf import open_dict
 
 from src.cli import composed
 from src.training.build import compile_encoder
-from src.training.fit import prepare
+from src.training.fit import build_model_and_data
 from src.utils.errors import InputError
 from tests.support.doubles import BagEncoder, ListCorpus
 
@@ -21,7 +21,7 @@ def fitted(tmp_path, *overrides: str) -> tuple[L.LightningModule, list[torch.Ten
     cfg = composed("train", ["loss=infonce", "weights=none", *sizes, "trainer.max_epochs=2", *overrides])
     with open_dict(cfg):
         cfg.data.num_workers = 0
-    module, data = prepare(cfg, ListCorpus())
+    module, data = build_model_and_data(cfg, ListCorpus())
     trainer = instantiate(
         cfg.trainer, logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         default_root_dir=str(tmp_path), log_every_n_steps=1, accelerator="cpu",

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from src.loggers import ForgivingWandbLogger
+from src.loggers import FaultTolerantWandbLogger
 from src.losses.base import effective_negatives
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
@@ -76,7 +76,7 @@ def test_starting_workers_or_validating_counts_as_training(monkeypatch):
 
 
 def test_a_short_run_logs_no_histogram(tmp_path):
-    class Logger(ForgivingWandbLogger):
+    class Logger(FaultTolerantWandbLogger):
         def __init__(self):
             self.steps = []
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from src.runs import checkpoint_file
-from src.runtime.signals import Watch
-from src.training.checkpointing import KeepBest, SaveLast, is_of_step, randomness, set_randomness, step_back
+from src.runtime.signals import SignalWatcher
+from src.training.checkpointing import KeepBest, SaveLast, restore_step, rewind_progress, rng_state, set_rng_state
 from src.utils.errors import Preempted
 
 
@@ -22,9 +22,9 @@ def drawn() -> list[float]:
 
 def test_a_generator_is_forgotten(tmp_path):
     random.gauss(0, 1)  # keeps its second number for later
-    checkpoint_file.write({"randomness": randomness()}, tmp_path / "it.ckpt")
+    checkpoint_file.write({"randomness": rng_state()}, tmp_path / "it.ckpt")
     first = [drawn() for _ in range(3)]
-    set_randomness(checkpoint_file.read(tmp_path / "it.ckpt")["randomness"])
+    set_rng_state(checkpoint_file.read(tmp_path / "it.ckpt")["randomness"])
     assert [drawn() for _ in range(3)] == first
 
 
@@ -40,7 +40,7 @@ def counters() -> dict:
 
 def test_the_batch_that_was_fetched_counts_as_trained_on():
     progress = counters()
-    step_back(progress, 1, validating=False)
+    rewind_progress(progress, 1, validating=False)
     batch = progress["epoch_loop.batch_progress"]
     assert set(batch["total"].values()) == {5}
     assert set(batch["current"].values()) == {1}
@@ -49,7 +49,7 @@ def test_the_batch_that_was_fetched_counts_as_trained_on():
 
 def test_a_validation_that_was_cut_off_counts_as_done():
     progress = counters()
-    step_back(progress, 1, validating=True)
+    rewind_progress(progress, 1, validating=True)
     validation = progress["epoch_loop.val_loop.batch_progress"]
     assert set(validation["current"].values()) == {0}
     assert validation["total"]["started"] - validation["total"]["processed"] == 1
@@ -59,12 +59,12 @@ def test_the_best_epoch_is_one_that_the_checkpoint_does_not_know(tmp_path, capsy
     best = tmp_path / "best.ckpt"
     for step in (4, 8):
         checkpoint_file.write({"global_step": step}, best)
-    assert is_of_step(best, 8)
-    assert is_of_step(best, 4)  # killed between best.ckpt and last.ckpt of step 8
+    assert restore_step(best, 8)
+    assert restore_step(best, 4)  # killed between best.ckpt and last.ckpt of step 8
     assert checkpoint_file.read(best)["global_step"] == 4
     assert capsys.readouterr().out == ""
     best.write_bytes(b"")
-    assert not is_of_step(best, 4)
+    assert not restore_step(best, 4)
     assert "best.ckpt is damaged: it is empty" in capsys.readouterr().out
 
 
@@ -88,9 +88,9 @@ def saving(tmp_path, monkeypatch, **given) -> tuple[SaveLast, SimpleNamespace, l
         save_checkpoint=lambda path: made.append((trainer.global_step, trainer.datamodule.position)),
     )
     callback = SaveLast(
-        tmp_path / "last.ckpt", **{"every_n_minutes": None, "every_n_steps": None, "watch": Watch(), **given}
+        tmp_path / "last.ckpt", **{"every_n_minutes": None, "every_n_steps": None, "watcher": SignalWatcher(), **given}
     )
-    monkeypatch.setattr(callback.watch, "_listen", lambda: None)
+    monkeypatch.setattr(callback.watcher, "_install_handlers", lambda: None)
     callback.on_train_start(trainer, None)
     return callback, trainer, made
 
@@ -119,7 +119,7 @@ def test_gradients_that_were_gathered_are_lost(tmp_path, monkeypatch):
 
 def test_a_stop_saves_twice_or_not_at_all(tmp_path, monkeypatch):
     callback, trainer, made = saving(tmp_path, monkeypatch)
-    callback.watch.by = signal.SIGTERM
+    callback.watcher.received = signal.SIGTERM
     trainer.global_step = 2
     for _ in range(2):
         with pytest.raises(Preempted):

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from src.cli import composed
 from src.training.build import build_estimator, build_loss, read_module
-from src.training.fit import fit, prepare
-from src.training.guide_models import attach
+from src.training.fit import build_model_and_data, fit
+from src.training.guide_models import attach_guide_models
 from src.utils.disk_cache import Cache
 from tests.backbones.checkpoints import bert
 from tests.support.commands import QUICK, run_command, trained
@@ -53,7 +53,7 @@ def fitted(root, cache):
     def make(*overrides: str):
         cfg = configured(*SMALL[1:], f"corpus.root={root}", f"cache={cache}", *overrides)
         estimator = build_estimator(cfg, build_loss(cfg))
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         pairs = instantiate(cfg.corpus).split("train").pairs
         estimator.fit(pairs)
         return cfg, estimator, pairs
@@ -102,7 +102,7 @@ def test_the_estimator_moves_while_the_model_trains(fitted, tmp_path, weights):
     cfg, estimator, _ = fitted(f"weights={weights}", *(SIMCSE if weights == "simcse" else []))
     everything = np.arange(67)
     before = estimator.similarity(everything, everything)
-    module, data = prepare(cfg, instantiate(cfg.corpus), estimator)
+    module, data = build_model_and_data(cfg, instantiate(cfg.corpus), estimator)
     start = module.encoder.table_VD.detach().clone()
     fit(cfg, module, data, tmp_path)
     assert not torch.equal(module.encoder.table_VD, start)
@@ -277,7 +277,7 @@ def test_embeddings_that_are_no_numbers_are_cached(root, cache, tmp_path):
     checkpoint["state_dict"]["encoder.table_VD"].fill_(float("nan"))
     torch.save(checkpoint, path)
     said = bad(root, cache, tmp_path, "weights=trained_model", f"weights.checkpoint={run}")
-    assert "no numbers" in said
+    assert "not finite" in said
 
 
 def test_simcse_without_dropout_learns_nothing_and_says_nothing(root, cache, tmp_path):

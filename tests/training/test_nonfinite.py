@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.training.nonfinite import Finite, check_finite, gradient_norm
-from src.utils.errors import InputError, NonFiniteError
+from src.training.nonfinite import check_finite, gradient_norm
+from src.utils.errors import NonFiniteError
 
 NAN, INF = float("nan"), float("inf")
 
@@ -37,8 +37,3 @@ def test_what_is_spoilt_is_saved(bad):
     moments = {"state": {0: {"step": torch.tensor(1.0), "exp_avg": torch.tensor([bad])}}}
     with pytest.raises(NonFiniteError, match="a moment of parameter 0"):
         check_finite({**good, "optimizer_states": [moments]})
-
-
-def test_a_policy_that_there_is_not_is_taken():
-    with pytest.raises(InputError, match=r"on_nonfinite must be one of stop, skip, found 'skipp'; did you mean"):
-        Finite("skipp")

@@ -131,7 +131,7 @@ def test_an_interruption_costs_the_old_index_or_what_was_embedded(tmp_path, monk
         elif broken == "table":
             patched.setattr(writing, "statistics", stop)
         else:
-            patched.setattr(writing.os, "fsync", stop)
+            patched.setattr("os.fsync", stop)
         with pytest.raises(KeyboardInterrupt):
             indexed(tmp_path)
     assert contents(tmp_path) == before
