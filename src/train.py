@@ -35,7 +35,8 @@ from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
-from src.runs.directory import RunDirectory, environment, relative, run_name
+from src.runs.directory import RunDirectory, environment, relative
+from src.runs.labels import INFONCE, reads_similarity, run_name
 from src.runs.lock import claimed
 from src.runs.resume import Attempt
 from src.runtime import launch
@@ -84,7 +85,7 @@ def main(cfg: DictConfig) -> float:
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
         (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
         for logger in dashboards(loggers):
-            logger.tables["results"] = results(metrics, run_name(cfg.choices))
+            logger.tables["results"] = results(metrics, run_name(cfg))
             logger.finish(metrics)
     return metrics["val/mrr"]
 
@@ -135,10 +136,11 @@ def fit_and_test(
 def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     """What is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
-    dropped = getattr(corpus, "dropped", {})
+    dropped = corpus.dropped
+    weights = f"weights {names.weights}, " if reads_similarity(cfg) else ""
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
+            "loss": f"{names.loss}, {weights}{names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
@@ -155,7 +157,7 @@ def train_plain(
     """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
-        plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
+        plain.loss = {"_target_": INFONCE}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
     child = run.child("infonce")
@@ -190,7 +192,7 @@ def report(
     plain: TrainingResult | None,
 ) -> dict[str, float]:
     """metrics.json and the table at the end of a run."""
-    name = run_name(cfg.choices)
+    name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
     differences = {other: mrr_difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}

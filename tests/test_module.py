@@ -151,5 +151,7 @@ def test_blocks_of_rows_train_the_same_model(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("loss_block", ["atuo", 0, -3, 2.5, True])
 def test_an_invalid_block_size_is_refused(loss_block):
-    with pytest.raises(InputError, match=r"model\.loss_block must be auto, null or a number of rows above 0, found"):
+    with pytest.raises(
+        InputError, match=r"model\.loss_block: expected a whole number of 1 or more, auto or null, found"
+    ):
         module(loss_block=loss_block)

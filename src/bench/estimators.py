@@ -33,6 +33,7 @@ from src.bench.measuring import OURS, SECONDS, Contest, in_turns
 from src.bench.train_step import ListCorpus
 from src.cli import composed
 from src.corpora.base import Corpus
+from src.data.collate import TrainingBatch
 from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data, build_estimator, build_loss, build_module
@@ -101,11 +102,11 @@ def contenders(
 
         def step() -> None:
             batch = data.on_after_batch_transfer(move_data_to_device(next(batches), device), 0)
-            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
+            queries_BD, codes_BD = module.embed(batch.queries), module.embed(batch.codes)
             if with_teacher:
                 with torch.no_grad():
-                    embeddings_BD = module.embed(batch["queries"])
-                    batch["similarity"] = embeddings_BD @ embeddings_BD.T
+                    embeddings_BD = module.embed(batch.queries)
+                    batch.similarity_BC = embeddings_BD @ embeddings_BD.T
             module.loss = loss
             module.mean_loss(queries_BD, codes_BD, batch).backward()
             optimizer.step()
@@ -118,7 +119,7 @@ def contenders(
     return {**steps, TEACHER: step_of("soft_infonce", "bm25", with_teacher=True)}
 
 
-def endless(data: CodeSearchData) -> Iterator[dict]:
+def endless(data: CodeSearchData) -> Iterator[TrainingBatch]:
     """The loader's batches, without the pause between epochs."""
     loader = data.train_dataloader()
     number = len(loader.dataset)

@@ -17,6 +17,11 @@ from src.config.types import Count, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
 Batch = Annotated[int, Ge(2)]
+Similarity = Literal["dot", "cosine"]
+LossBlock = Count | Literal["auto"] | None
+TokenBudget = Count | Literal["auto"] | None
+Workers = Whole | Literal["auto"]
+Positives = Literal["code", "query"]
 
 
 @dataclass
@@ -34,7 +39,7 @@ class Recipe:
         compare_infonce: default of compare_infonce.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
     learning_rate: NotNegative
     weight_decay: NotNegative
@@ -94,9 +99,9 @@ class Model:
         loss_block: rows of scores that the loss takes at a time; null is all of them in one matrix.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
-    loss_block: Count | Literal["auto"] | None
+    loss_block: LossBlock
 
 
 @dataclass
@@ -128,9 +133,9 @@ class Data:
 
     batch_size: Batch
     eval_batch_size: Count
-    token_budget: Count | Literal["auto"] | None
-    positives: Literal["code", "query"]
-    num_workers: Whole | Literal["auto"]
+    token_budget: TokenBudget
+    positives: Positives
+    num_workers: Workers
 
 
 @dataclass

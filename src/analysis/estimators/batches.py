@@ -71,7 +71,7 @@ def training_batches(
     batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
 ) -> Iterator[Rows]:
     """The first batches of a training on these items, in its order; as many epochs as it takes."""
-    order = batching.order(similarity, items, seed)
-    epochs = (order.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
+    sampler = batching.sampler(similarity, items, seed)
+    epochs = (sampler.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
     for item_B in islice(chain.from_iterable(epochs), number):
         yield Rows(item_B, item_B)
