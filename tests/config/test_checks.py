@@ -20,17 +20,17 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_an_option_as_it_is_shipped_is_refused(choice):
+def test_every_shipped_option_passes_the_check(choice):
     check(composed("train", [choice]), "train")
 
 
 @pytest.mark.parametrize("command", ["inspect_weights", "eval", "corpus_report", "harvest"])
-def test_a_command_as_it_is_shipped_is_refused(command):
+def test_a_shipped_command_passes_the_check(command):
     check(composed(command), command)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_key_has_no_sentence(command):
+def test_every_key_has_a_sentence(command):
     assert not [key for key, item in arguments(COMMANDS[command]).items() if not item.about]
 
 
@@ -52,7 +52,7 @@ def test_a_key_has_no_sentence(command):
         ("weights.x", {"_target_": "os.system"}, "the configuration asks to build 'os.system': never built"),
     ],
 )
-def test_a_mistake_passes(key, value, expected):
+def test_a_mistake_is_refused_and_its_key_named(key, value, expected):
     cfg = composed("train")
     with open_dict(cfg):
         OmegaConf.update(cfg, key, value, force_add=True)
@@ -61,20 +61,20 @@ def test_a_mistake_passes(key, value, expected):
     assert str(error.value).startswith(expected)
 
 
-def test_what_a_library_passes_on_is_refused():
+def test_arguments_that_a_library_passes_on_are_accepted():
     strategy = {"_target_": "lightning.pytorch.strategies.DDPStrategy", "static_graph": True}
     cfg = composed("train", ["trainer=ddp"])
     cfg.trainer.strategy = strategy
     check(cfg, "train")
 
 
-def test_a_key_that_is_taken_away_is_missed_late():
+def test_a_deleted_key_is_reported():
     cfg = composed("train", ["~loss.alpha"])
     with pytest.raises(InputError, match=r"^loss\.alpha: expected a number, found nothing"):
         check(cfg, "train")
 
 
-def test_keys_of_a_part_in_a_part_are_not_checked():
+def test_keys_of_a_part_inside_a_part_are_checked():
     cfg = composed("train", ["weights=mixture", "weights.parts.bm25.scale=big"])
     with pytest.raises(InputError, match=r"^weights\.parts\.bm25\.scale: expected a number, found 'big'"):
         check(cfg, "train")

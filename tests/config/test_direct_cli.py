@@ -13,7 +13,7 @@ def search(*arguments: str):
     return configured("search", arguments, "query")
 
 
-def test_words_keys_and_flags_are_mixed_up() -> None:
+def test_words_keys_and_flags_are_distinguished() -> None:
     cfg = search("index=DIR", "open", "a file", "top=5", "--json", "lang=[python, go]", "path=src/*.py", "fusion=none")
     assert (cfg.index, cfg.query, cfg.top, cfg.json) == ("DIR", "open a file", 5, True)
     assert (texts(cfg.lang), texts(cfg.path), cfg.fusion) == (["python", "go"], ["src/*.py"], "none")
@@ -27,17 +27,17 @@ def test_words_keys_and_flags_are_mixed_up() -> None:
     ("argument", "message"),
     [("tpo=3", "no key 'tpo'.*did you mean 'top'"), ("--jsn", "no option --jsn.*did you mean '--json'")],
 )
-def test_a_typo_is_a_query(argument, message) -> None:
+def test_a_typo_is_refused_with_a_suggestion(argument, message) -> None:
     with pytest.raises(InputError, match=message):
         search("index=DIR", argument)
 
 
-def test_words_that_nothing_takes_pass() -> None:
+def test_words_that_nothing_takes_are_refused() -> None:
     with pytest.raises(InputError, match="expected key=value, found 'words'"):
         configured("serve", ["words"])
 
 
-def test_help_runs_the_task(capsys) -> None:
+def test_help_does_not_run_the_task(capsys) -> None:
     assert search("--help") is None
     assert search("--cfg", "job") is None
     shown = capsys.readouterr().out

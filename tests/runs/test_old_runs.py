@@ -77,7 +77,7 @@ def contents(folder: Path | str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_the_files_name_their_classes_where_those_were():
+def test_the_old_files_name_their_classes_by_the_old_modules():
     """Else nothing below would show anything."""
     configurations = "".join(path.read_text() for path in sorted(RUNS.glob("*/config.yaml")))
     for name in ("batching.SimilarBatches", "build.trainer", "metrics_csv.MetricsCSV", "loggers.ForgivingWandbLogger"):

@@ -28,7 +28,7 @@ def test_jaccard_of_exactly_the_threshold_counts() -> None:
     assert near_duplicates(["a b c", "a b c d"], 0.8) == []
 
 
-def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
+def test_blocks_of_rows_lose_and_repeat_no_pair(monkeypatch) -> None:
     draw = random.Random(11)
     texts = [" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(97)]
     sets = [set(text.split()) for text in texts]
@@ -44,7 +44,7 @@ def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
         assert sorted(zip(first.tolist(), second.tolist())) == sorted(expected)
 
 
-def test_two_lists_lose_or_repeat_a_pair(monkeypatch) -> None:
+def test_two_lists_lose_and_repeat_no_pair(monkeypatch) -> None:
     draw = random.Random(13)
     texts, pool = ([" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(n)] for n in (53, 71))
     sets, others = [set(text.split()) for text in texts], [set(text.split()) for text in pool]
