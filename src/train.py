@@ -1,8 +1,8 @@
-"""The main job: python -m src.train loss=soft_infonce weights=bm25 lang=python"""
+"""Train a model, test it, and compare it with InfoNCE and BM25: python -m src.train weights=bm25 lang=python"""
 
 from __future__ import annotations
 
-from src.training.setup import complete, dashboards, start_loggers
+from src.training.setup import dashboards, start_loggers, validate_config
 
 if __name__ == "__main__":
     import sys
@@ -13,7 +13,7 @@ if __name__ == "__main__":
         from src import cli
 
         # What follows takes seconds to import, and a sweep may have nothing to run.
-        cli.run(cli.imported("src.train"), "train")
+        cli.run(cli.load_main("src.train"), "train")
     sys.exit()
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,8 +50,8 @@ from src.weights.base import Estimator
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What remains of one training: ranks of the test queries and the numbers beside them."""
+class TrainingResult:
+    """Ranks of the test queries, and the metrics of a training."""
 
     ranks: np.ndarray
     metrics: Mapping[str, float]  # test/..., val/mrr, train/...
@@ -60,8 +60,8 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with WATCH.heard(), model_card.kept(run), taking_up(cfg, run) as attempt:
-        complete(cfg)
+    with WATCH.heard(), model_card.kept(run), start_or_resume(cfg, run) as attempt:
+        validate_config(cfg)
         devices = launch.settle(cfg)
         run.write_config(cfg)
         if launch.is_first() and "wandb" in cfg.logger:
@@ -70,19 +70,19 @@ def main(cfg: DictConfig) -> float:
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
-        announce(cfg, corpus, devices)
+        print_plan(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach(estimator, cfg)
         module, data = prepare(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_first() else []
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
-        plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
+        plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
         if not launch.is_first():
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
-        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
+        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison is never resumed
         for logger in dashboards(loggers):
             logger.tables["results"] = results(metrics, run_name(cfg.choices))
             logger.finish(metrics)
@@ -90,8 +90,8 @@ def main(cfg: DictConfig) -> float:
 
 
 @contextmanager
-def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
-    """Whether the run begins or goes on; its directory is this process's, and status.json tells how it went."""
+def start_or_resume(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
+    """Starts a run, or resumes an unfinished one; claims its directory, and records in status.json how it ends."""
     if not launch.is_first():
         yield Attempt()  # the checkpoint comes from the first
         return
@@ -109,8 +109,8 @@ def fit_and_test(
     run: RunDirectory,
     loggers: Sequence[Logger] = (),
     go_on_from: Path | None = None,
-) -> Trained:
-    """One training and its test: the epoch that is kept is tested, once."""
+) -> TrainingResult:
+    """One training, and the test of the epoch that is kept."""
     fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
@@ -126,11 +126,11 @@ def fit_and_test(
         "train/pairs_per_second": fitted.pairs_per_second,
     }
     run.write_metrics(metrics)  # what follows, a comparison above all, can be interrupted
-    return Trained(ranks, metrics)
+    return TrainingResult(ranks, metrics)
 
 
-def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
-    """What is about to run, before minutes are spent on it."""
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+    """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     dropped = getattr(corpus, "dropped", {})
     print_facts(
@@ -146,10 +146,10 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     )
 
 
-def train_plain(
+def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
-) -> Trained:
-    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
+) -> TrainingResult:
+    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
@@ -177,9 +177,14 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
 
 
 def report(
-    cfg: DictConfig, run: RunDirectory, test: Split, trained: Trained, lexical: np.ndarray, plain: Trained | None
+    cfg: DictConfig,
+    run: RunDirectory,
+    test: Split,
+    trained: TrainingResult,
+    lexical: np.ndarray,
+    plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """metrics.json and the table at the end of a run."""
+    """Writes metrics.json and prints the table at the end of a run."""
     name = run_name(cfg.choices)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader
 from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
 from src.bench.measuring import OURS, SECONDS, Contest, in_turns
 from src.bench.train_step import ListCorpus
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Corpus
 from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
@@ -135,7 +135,7 @@ def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> 
     for override in overrides:
         about = override.removeprefix("weights.")
         kept += [override] if about == override else [f"{model}{about}" for model in models.get(weights, [])]
-    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
+    cfg = compose_config("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
     with open_dict(cfg):
         cfg.choices = {"backbone": backbone, "corpus": "the given", "lang": cfg.lang.name}
         cfg.trainer.logger = False

@@ -21,7 +21,7 @@ from transformers import AutoModel, AutoTokenizer
 from src.backbones.hub import quiet
 from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
 from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Pair, Split
 from src.training.build import build_data, build_loss, build_module
 
@@ -73,7 +73,7 @@ def configured(material: Material, *overrides: str):
     """The configuration of a training of the material's model with plain InfoNCE, as src.train would have it."""
     lengths = (f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}")
     plain = ("loss=infonce", "weights=none", "backbone=hf", f"backbone.name={material.model}", "trainer.max_epochs=1")
-    return composed("train", [*plain, *lengths, *overrides])
+    return compose_config("train", [*plain, *lengths, *overrides])
 
 
 class ListCorpus:

@@ -11,42 +11,43 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import InputError, first_line, nearest
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 CONF = Path(__file__).parents[2] / "conf"
-OPEN = re.compile(
+ALLOWED = re.compile(
     r"(?:src\.(?:losses|weights|backbones|corpora|data\.samplers)|lightning\.pytorch\.(?:strategies|loggers|profilers|plugins))"
     r"(?:\.\w+)+"
 )
-SPELLED = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
+TYPED_TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
 # Modules and objects of `_target_`s that finished runs and checkpoints hold, by their names of then.
-MOVED = {
+RENAMED = {
     "src.batching": "src.data.samplers",
     "src.build": "src.training.build",
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
     "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.ForgivingWandbLogger",
 }
-NAMED = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
+TARGET_LINE = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 
 
 @cache
 def named_in_conf() -> frozenset[str]:
     """The targets of all yaml files in conf/, which came with the code."""
     texts = (path.read_text(encoding="utf-8") for path in sorted(CONF.rglob("*.yaml")))
-    return frozenset(name for text in texts for name in NAMED.findall(text))
+    return frozenset(name for text in texts for name in TARGET_LINE.findall(text))
 
 
 def current_name(target: str) -> str:
     """The name by which a target is known now; finished runs and checkpoints hold those of their time."""
     module, _, name = target.rpartition(".")
-    return MOVED.get(target) or (f"{MOVED[module]}.{name}" if module in MOVED else target)
+    return RENAMED.get(target) or (f"{RENAMED[module]}.{name}" if module in RENAMED else target)
 
 
 def with_current_names(config: Any) -> Any:
@@ -59,10 +60,10 @@ def with_current_names(config: Any) -> Any:
     return [with_current_names(item) for item in config] if isinstance(config, list) else config
 
 
-def located(target: str) -> Callable[..., Any]:
+def locate_target(target: str) -> Callable[..., Any]:
     """The class or function of a target. Raises InputError where it must not be built, or is not there."""
     target = current_name(target)
-    if target not in named_in_conf() and not OPEN.fullmatch(target):
+    if target not in named_in_conf() and not ALLOWED.fullmatch(target):
         raise InputError(
             f"{target!r}: never built; expected a _target_ of conf/, or a class of src.losses, src.weights, "
             f"src.backbones, src.corpora, src.data.samplers or Lightning's strategies, loggers, profilers, plugins"
@@ -89,7 +90,7 @@ def check_targets(config: Any, source: str | Path = "the configuration") -> None
     if isinstance(config, Mapping):
         if "_target_" in config:
             try:
-                located(str(config["_target_"]))
+                locate_target(str(config["_target_"]))
             except InputError as error:
                 raise InputError(f"{source} asks to build {error}") from None
         if "_args_" in config:
@@ -101,7 +102,7 @@ def check_targets(config: Any, source: str | Path = "the configuration") -> None
             check_targets(value, source)
 
 
-def check_words(words: Sequence[str]) -> None:
+def check_typed_targets(words: Sequence[str]) -> None:
     """The command line, before Hydra reads it: it builds some `_target_`s of its own node before any code of ours runs.
 
     Raises InputError for a target that must not be built, there or in the yaml files of --config-dir.
@@ -110,7 +111,7 @@ def check_words(words: Sequence[str]) -> None:
         if word.startswith("-") and not word.startswith(("--config", "-c")):
             continue
         key = word.lstrip("+~").partition("=")[0]
-        for target in SPELLED.findall(word):
+        for target in TYPED_TARGET.findall(word):
             if key.startswith("hydra"):
                 raise InputError(f"{key}: Hydra's own parts are those of conf/hydra, found another _target_ {target!r}")
             check_targets({"_target_": target}, key)
@@ -130,6 +131,9 @@ def read_yaml(path: Path) -> Any:
 
 def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
     """A configuration that came with a file, resolved. Raises InputError where it would build something foreign."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         plain = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:

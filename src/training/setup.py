@@ -20,8 +20,8 @@ from src.utils.errors import InputError
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
-def complete(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
+def validate_config(cfg: DictConfig) -> None:
+    """Raises InputError for what is wrong with the configuration, and adds which option of each group was chosen."""
     hydra = HydraConfig.get()
     check(cfg, hydra.job.config_name)
     names = {group: hydra.runtime.choices[group] for group in GROUPS}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.config.overrides import check_overrides, explained
+from src.config.compose import explain_refusal
+from src.config.overrides import check_overrides
 from src.utils.errors import InputError
 
 
@@ -68,7 +69,7 @@ def test_a_word_that_is_right_is_refused(tmp_path):
         (["seed=3"], ""),
     ],
 )
-def test_what_hydra_refused_is_not_explained(words, expected):
-    said = explained(words, "train")
+def test_what_hydra_refused_is_not_explain_refusal(words, expected):
+    said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)

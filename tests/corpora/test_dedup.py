@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import Deduplicated, deduplicated
@@ -83,14 +83,14 @@ def test_a_pool_is_changed_so_that_results_cannot_be_compared(dedup):
 
 def test_the_default_changes_todays_numbers(tmp_path):
     root = write_corpus(tmp_path)
-    corpus = instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
+    corpus = instantiate(compose_config("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
     assert type(corpus) is CodeSearchNetCorpus
     assert corpus.split("train").fingerprint == CodeSearchNetCorpus(root).split("train").fingerprint
 
 
 @pytest.mark.parametrize("name", ["codesearchnet", "stdlib", "cosqa", "advtest"])
 def test_a_corpus_cannot_be_deduplicated(name):
-    cfg = composed("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
+    cfg = compose_config("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
     corpus = instantiate(cfg)
     assert isinstance(corpus, Deduplicated)
     assert (corpus.language, corpus.near) == ("python", 0.7)

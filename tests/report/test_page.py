@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.plots import at_kept
 from src.report.runs import find_runs
 from tests.report.runs import HISTORY, make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 EVIL = "<script>alert(1)</script>"
 
@@ -83,7 +85,7 @@ def test_a_query_that_did_not_move_is_shown(root):
 
 
 def test_what_cannot_be_read_is_not_said(root):
-    assert "there are ids only: --no-texts was given" in page_of(root, "--no-texts")
+    assert "there are ids only: texts=false was given" in page_of(root, "texts=false")
     assert "there are ids only" in page_of(root)
 
 
