@@ -1,4 +1,4 @@
-"""What is in a corpus, and can results on it be believed? python -m src.corpus_report corpus=stdlib"""
+"""Measure sizes, duplicates, leaks and languages of a corpus: python -m src.corpus_report corpus=stdlib"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(cfg: DictConfig) -> None:
         check(cfg, "corpus_report")
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
-        written = as_written(cfg, corpus)
+        written = with_source_text(cfg, corpus)
         if cfg.lang.name == "all":
             surveys = {
                 language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
@@ -47,8 +47,8 @@ def main(cfg: DictConfig) -> None:
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
 
 
-def as_written(cfg: DictConfig, corpus: Corpus) -> Corpus:
-    """The corpus with the lines of its codes, which python needs to parse, where joined tokens would be read."""
+def with_source_text(cfg: DictConfig, corpus: Corpus) -> Corpus:
+    """The same corpus with its codes as source text, which can be parsed, and not as joined tokens."""
     if cfg.corpus.get("text", "source") == "source":
         return corpus
     written = cfg.corpus.copy()

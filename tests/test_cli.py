@@ -93,4 +93,4 @@ def test_a_library_that_a_job_imports_cannot_make_the_log_more_verbose(tmp_path,
         "main = lambda cfg: logging.getLogger('lightning.pytorch').level\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert cli.imported("late")(None) == logging.WARNING
+    assert cli.load_main("late")(None) == logging.WARNING

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.config.checks import check
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.corpora.base import Pair, Split
 from src.training.mining import NegativeFilter, mine
 from src.utils.errors import InputError
@@ -110,7 +110,7 @@ def test_more_negatives_than_candidates_are_refused():
 )
 def test_a_filter_out_of_its_range_is_refused(override, message):
     with pytest.raises(InputError, match=message):
-        check(composed("mine", ["run=x", override]), "mine")
+        check(compose_config("mine", ["run=x", override]), "mine")
 
 
 def test_a_finished_run_gives_negatives_to_train_on(tmp_path):

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from src.cache import main as cache
-from src.report.__main__ import main as report
 from tests.conftest import PROJECT
 from tests.corpora.harvester.trees import go_tree
-from tests.support.commands import QUICK, run_command
+from tests.support.commands import QUICK, direct, run_command
 from tests.support.doubles import write_corpus
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -60,7 +58,7 @@ def test_a_command_of_the_readme_works(command, root, finished, tmp_path, monkey
         assert run_command(name, tmp_path / "run", *given, "workers=0").status == 0
         return
     if name == "report":
-        assert report([str(finished.parent)]) == 0
+        assert direct("report")([str(finished.parent)]) == 0
         return
     if name in ("index", "search", "serve"):
         pytest.skip(
@@ -76,7 +74,7 @@ def test_a_command_of_the_readme_works(command, root, finished, tmp_path, monkey
     if name == "dashboard":
         pytest.skip("needs W&B: tests/test_dashboard.py runs it against a stand-in")
     if name == "cache":
-        assert cache(given) == 0
+        assert direct("cache")(given) == 0
         return
     if name == "bench":
         pytest.skip("takes a minute: tests/bench runs it on less")

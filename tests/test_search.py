@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.corpora.harvester.trees import write
-from tests.deploy.index.light_commands import typed
 from tests.deploy.index.runs import indexed
+from tests.support.commands import run_direct
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 
 def search(folder, *arguments: str) -> tuple[int, str, str]:
-    return typed("search", f"index={folder / 'index'}", *arguments, words="query")
+    return run_direct("search", f"index={folder / 'index'}", *arguments)
 
 
 def test_an_answer_says_where_it_is(folder, monkeypatch) -> None:
@@ -34,7 +34,7 @@ def test_an_answer_says_where_it_is(folder, monkeypatch) -> None:
 
 
 def test_the_json_output_can_be_read_by_a_script(folder) -> None:
-    status, output, _ = search(folder, "sort the rows", "--json", "lang=go", "fusion=rrf")
+    status, output, _ = search(folder, "sort the rows", "json=true", "lang=go", "fusion=rrf")
     answer = json.loads(output)
     assert status == 0
     [hit] = answer["hits"]
@@ -58,7 +58,7 @@ def test_filters_that_leave_nothing_are_reported(folder) -> None:
     [
         (("",), "expected a query in words, found ''"), (("file", "top=1001"), "1 or more and up to 1000, found"),
         (("file", "lang=pyhton"), "did you mean 'python'"), (("file", "lines=-1"), "a whole number of 0 or more"),
-        (("--json",), "expected a query beside --json"), (("file", "run=nowhere"), "run directory nowhere does not"),
+        (("json=true",), "expected a query with json"), (("file", "run=nowhere"), "run directory nowhere does not"),
         (("file", "index=nowhere"), "index nowhere does not exist"), (("file", "index=null"), "expected the index to"),
     ],
 )  # fmt: skip

@@ -247,7 +247,7 @@ def test_an_interrupted_comparison_keeps_the_finished_run(root, tmp_path, monkey
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("src.train.train_plain", interrupt)
+    monkeypatch.setattr("src.train.train_infonce", interrupt)
     result = run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "compare_infonce=true")
     assert result.status == 130
     ranks = np.array(list(read_ranks(tmp_path / "test_ranks.csv").values()))

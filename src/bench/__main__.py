@@ -1,4 +1,4 @@
-"""This project beside its peers, in one run: python -m src.bench [--quick] [--only train_step,bm25_block]
+"""This project beside its peers, in one run: python -m src.bench [quick=true] [only=[train_step,bm25_block]]
 
 Leaves bench.json (flat: `<what>/<peer>` = the peer's cost over ours, and `@N` for other sizes), costs.json (every
 round), environment.json, bench.md and bench.html in its run directory. A peer that is not installed is left out, and
@@ -7,7 +7,6 @@ said so: pip install -e '.[bench]'
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,9 +25,12 @@ from src.bench.page import Report, headline, markdown, page, tables
 from src.runs.directory import RunDirectory, environment, package_version, relative
 from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
-from src.utils.console import print_facts
-from src.utils.errors import InputError, UserError
+from src.utils.console import as_list, print_facts
+from src.utils.errors import InputError
 from src.utils.tables import print_tables
+
+if TYPE_CHECKING:
+    from src.config.commands import Bench
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 
@@ -50,7 +53,7 @@ class Sizes:
     estimator_rounds: int
     large: int  # batch of gradient caching
     model: dict[str, int]
-    left_out: tuple[str, ...] = ()  # unless --only names it
+    left_out: tuple[str, ...] = ()  # unless `only` names it
 
 
 FULL = Sizes(
@@ -120,41 +123,37 @@ def measures(
     }
 
 
-def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict[str, float]:
+def main(cfg: Bench, sizes: Sizes | None = None) -> dict[str, float]:
     """Measures, shows and writes; returns the ratios."""
-    options = parsed(arguments)
-    sizes = sizes or (QUICK if options.quick else FULL)
-    if options.clock == "cpu":
+    sizes = sizes or (QUICK if cfg.quick else FULL)
+    if cfg.clock == "cpu":
         os.environ[CLOCK] = "cpu"  # the processes started from here read it too
-    if options.threads:
-        torch.set_num_threads(options.threads)
-        os.environ |= {f"{name}_NUM_THREADS": str(options.threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+        os.environ |= {f"{name}_NUM_THREADS": str(cfg.threads) for name in ("OMP", "OPENBLAS", "MKL")}
     quiet_libraries()
     notes: list[str] = []
-    run = RunDirectory(options.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    run = RunDirectory(cfg.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
-        chosen = measures(sizes, _once(lambda: prepare_data(options.model, run.path / "model", sizes.model)), notes)
-        unknown = [name for name in options.only if name not in chosen]
-        if unknown:
-            raise InputError(f"--only: expected some of {', '.join(chosen)}, found {', '.join(unknown)}")
+        chosen = measures(sizes, _once(lambda: prepare_data(cfg.model, run.path / "model", sizes.model)), notes)
         print(keep_freed_memory())
-        names = options.only or [name for name in chosen if name not in sizes.left_out]
-        if not options.only and sizes.left_out:
-            notes.append(f"--quick leaves out {' and '.join(sizes.left_out)}")
+        names = as_list(cfg.only) or [name for name in chosen if name not in sizes.left_out]
+        if not cfg.only and sizes.left_out:
+            notes.append(f"quick=true leaves out {' and '.join(sizes.left_out)}")
         benchmarks = list(_measured({name: chosen[name] for name in names}))
-        report = Report(benchmarks, notes, facts(options), torch.cuda.is_available(), judged=sizes is FULL)
-        record(run, report, options.docs)
+        report = Report(benchmarks, notes, facts(cfg), torch.cuda.is_available(), judged=sizes is FULL)
+        record(run, report, cfg.docs)
     return report.ratios
 
 
-def facts(options: argparse.Namespace) -> dict[str, str]:
+def facts(cfg: Bench) -> dict[str, str]:
     """Where and how it was measured."""
     about = environment(0)
     versions = {**about["packages"], **{name: package_version(name) for name in PEERS}}
     return {
         "hardware": ", ".join(about["hardware"]["gpus"] or [f"{_processor()}, {about['hardware']['cpus']} cores"]),
         "threads": str(torch.get_num_threads()),
-        "clock": "the processor's seconds" if options.clock == "cpu" else "wall",
+        "clock": "the processor's seconds" if cfg.clock == "cpu" else "wall",
         "date": f"{datetime.now():%Y-%m-%d}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "code": f"{(about['git']['revision'] or 'no git')[:12]}{' and changes' * about['git']['dirty']}",
@@ -175,7 +174,7 @@ def record(run: RunDirectory, report: Report, docs: str | None) -> None:
         insert(Path(docs), markdown(report))
 
 
-BEGIN, END = "<!-- python -m src.bench --docs: from here -->", "<!-- to here -->"
+BEGIN, END = "<!-- python -m src.bench docs=FILE: from here -->", "<!-- to here -->"
 
 
 def insert(path: Path, text: str) -> None:
@@ -184,20 +183,8 @@ def insert(path: Path, text: str) -> None:
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise InputError(f"--docs {path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
+        raise InputError(f"docs={path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
-
-
-def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m src.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="some of them, commas between")
-    parser.add_argument("--model", help="folder with a pretrained encoder; default: a random one of MiniLM's size")
-    parser.add_argument("--threads", type=int, help="of the CPU; default: torch's")
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu on a machine that others use")
-    parser.add_argument("--out", help="run directory; default: outputs/bench/<time>")
-    parser.add_argument("--docs", help="document to put the tables into, between its two marks")
-    return parser.parse_args(arguments)
 
 
 def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benchmark]:
@@ -228,8 +215,6 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    from src.config import direct_cli
+
+    direct_cli.run(main, "bench")

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
 from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
 from src.bench.train_step import ListCorpus
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Corpus
 from src.data.collate import TrainingBatch
 from src.datamodule import CodeSearchData
@@ -146,7 +146,7 @@ def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> 
     for override in overrides:
         about = override.removeprefix("weights.")
         kept += [override] if about == override else [f"{model}{about}" for model in models.get(weights, [])]
-    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
+    cfg = compose_config("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
     with open_dict(cfg):
         cfg.choices = {"backbone": backbone, "corpus": "as given", "lang": cfg.lang.name}
         cfg.trainer.logger = False

@@ -22,7 +22,7 @@ from transformers import AutoModel, AutoTokenizer
 from src.backbones.hub import quiet
 from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
 from src.bench.measurement import OURS, SECONDS, Benchmark, has, in_turns, now
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Corpus, Pair, Split
 from src.training.build import build_data, build_loss, build_module
 
@@ -75,7 +75,7 @@ def configured(data: BenchData, *overrides: str) -> DictConfig:
     """The configuration with which src.train trains the data's encoder with plain InfoNCE."""
     lengths = (f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}")
     plain = ("loss=infonce", "weights=none", "backbone=hf", f"backbone.name={data.model}", "trainer.max_epochs=1")
-    return composed("train", [*plain, *lengths, *overrides])
+    return compose_config("train", [*plain, *lengths, *overrides])
 
 
 class ListCorpus(Corpus):

@@ -13,8 +13,7 @@ from src.report.runs import Run, Setting
 from src.runs.identity import IDLE_KEYS
 from src.utils.errors import InputError
 
-CHOICES = ("valid", "each")
-# Keys of a configuration that may differ between the seeds of a cell.
+# Of a configuration, what may differ between the seeds of a cell.
 INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
 INCIDENTAL_OF = {
     "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
@@ -110,7 +109,7 @@ def _mixed(run: Run, reference: Run, same: bool, can_mix: bool = True) -> str:
         what = f"ranked different pools ({run.pool}, {reference.pool})"
     else:
         what = f"ranked different queries ({len(run.ranks):,} and {len(reference.ranks):,})"
-    or_mix = ", or add --mix-pools for tables of their own" if can_mix else ""
+    or_mix = ", or set mix_pools=true for tables of their own" if can_mix else ""
     give = f"give runs over the same queries, candidates and training pairs{or_mix}"
     return f"{run.path} and {reference.path} {what}: {give}"
 
@@ -157,13 +156,13 @@ def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
         one, other, *_ = splits.values()
         raise InputError(
             f"{one.path} and {other.path} are both {name} with other hyper-parameters, and were chosen on different "
-            "valid splits, which cannot be compared: give runs of one, or add --choose each"
+            "valid splits, so nothing says which is better: give runs of one, or set choose=each"
         )
     for run in runs:
         if "val/mrr" not in run.metrics:
             raise InputError(
                 f"{run.path} has no val/mrr in metrics.json, by which the hyper-parameters of {name} are chosen: give "
-                "runs of one recipe, or add --choose each"
+                "runs of one recipe, or set choose=each"
             )
     shared = set.intersection(*(set(recipe.seeds) for recipe in tried))
     for recipe in tried:

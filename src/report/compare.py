@@ -81,7 +81,7 @@ def compare(found: Mapping[Setting, Sequence[Cell]], baseline: str) -> list[Comp
     names = {cell.name for row_cells in found.values() for cell in row_cells}
     if baseline not in names | {"infonce"}:
         known, hint = ", ".join(sorted(names)), nearest(baseline, names)
-        raise InputError(f"--baseline: expected one of the rows ({known}), found {baseline!r}{hint}")
+        raise InputError(f"baseline: expected one of the rows ({known}), found {baseline!r}{hint}")
     comparisons = [compare_setting(setting, row_cells, baseline) for setting, row_cells in found.items()]
     differences = [difference for comparison in comparisons for _, difference in comparison.compared]
     for difference, adjusted in zip(differences, holm([difference.p for difference in differences])):

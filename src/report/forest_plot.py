@@ -23,7 +23,7 @@ def plot_differences(comparisons: Sequence[Comparison], path: Path, baseline: st
     """
     panels = {comparison.title: comparison.compared for comparison in comparisons if comparison.compared}
     if not panels:
-        raise InputError(f"--plot compares with {baseline}: give runs of it and of others, same seeds")
+        raise InputError(f"plot compares with {baseline}: give runs of it and of others, same seeds")
     most = max(len(rows) for rows in panels.values())
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.4 * len(panels), 0.9 + 0.32 * most), squeeze=False, constrained_layout=True

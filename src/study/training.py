@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from src.cli import CONF
+from src.config.targets import CONF
 from src.corpora.base import Corpus, Pair
 from src.losses.kl_regularized import KLRegularized
 from src.module import CodeSearchModule

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.config.targets import CONF, first_name, with_names
 from src.corpora.base import fingerprint
 from src.data.length_buckets import BatchSide
@@ -173,7 +173,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         shared.discard("backbone")
     recipe = f"experiment={estimator.recipe}"
     backbone = estimator.backbone or cfg.choices.backbone
-    made = composed("train", [recipe, f"backbone={backbone}"])
+    made = compose_config("train", [recipe, f"backbone={backbone}"])
     with open_dict(made):
         for name in sorted(shared):
             made[name] = OmegaConf.to_container(cfg[name], resolve=True)

@@ -23,7 +23,7 @@ GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 def validate_config(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
+    """Raises InputError for what is wrong with the configuration, and adds which option of each group was chosen."""
     hydra = HydraConfig.get()
     check(cfg, hydra.job.config_name)
     names = {group: hydra.runtime.choices[group] for group in GROUPS}

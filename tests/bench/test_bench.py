@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import math
+from typing import get_args
 
 import pytest
 
 from src.bench import __main__ as bench
 from src.bench import bm25_block, evaluation, gradient_caching, loader_allocator, losses, measurement, train_step
 from src.bench.measurement import OURS
+from src.config.choices import Measure
+from src.config.direct_cli import read_keys
 from src.utils.errors import InputError
 
 TINY = bench.Sizes(
@@ -62,7 +65,7 @@ def benched(tmp_path_factory):
         patch.setattr(bm25_block, "ENOUGH", 1e-9)
         document = folder / "speed.md"
         document.write_text(f"Before.\n{bench.BEGIN}\nold\n{bench.END}\nAfter.\n")
-        ratios = bench.main(["--out", str(folder / "run"), "--docs", str(document)], TINY)
+        ratios = bench.main(read_keys("bench", [f"out={folder / 'run'}", f"docs={document}"]), TINY)
     return folder, ratios
 
 
@@ -99,13 +102,14 @@ def test_a_document_keeps_the_text_around_the_figures(benched, tmp_path):
     assert "old" not in text
     assert (folder / "run" / "bench.md").read_text() in text
     (tmp_path / "unmarked.md").write_text("no marks")
-    with pytest.raises(InputError, match=r"unmarked.md: expected the lines '<!-- python -m src.bench --docs"):
+    with pytest.raises(InputError, match=r"unmarked.md: expected the lines '<!-- python -m src.bench docs=FILE"):
         bench.insert(tmp_path / "unmarked.md", "figures")
 
 
-def test_an_unknown_measure_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"--only: expected some of bm25_block, train_step, .*, found speed"):
-        bench.main(["--out", str(tmp_path), "--only", "speed"], TINY)
+def test_an_unknown_measure_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"^only: expected bm25_block, train_step, .*, found 'speed'"):
+        read_keys("bench", ["only=speed"])
+    assert list(bench.measures(TINY, lambda: None, [])) == list(get_args(Measure))
 
 
 def test_a_measurement_runs_in_a_new_process_and_reports_its_error():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf, open_dict
 
-from src.cli import CONF, composed
 from src.config.arguments import arguments
 from src.config.checks import check
 from src.config.commands import COMMANDS
+from src.config.compose import compose_config
+from src.config.targets import CONF
 from src.utils.errors import InputError
 
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching", "trainer", "logger", "sweep", "experiment")
@@ -21,17 +22,17 @@ CHOICES = [
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_shipped_option_passes_the_check(choice):
-    check(composed("train", [choice]), "train")
+    check(compose_config("train", [choice]), "train")
 
 
 @pytest.mark.parametrize("command", ["inspect_weights", "eval", "corpus_report", "harvest"])
 def test_a_shipped_command_passes_the_check(command):
-    check(composed(command), command)
+    check(compose_config(command), command)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_key_has_a_sentence(command):
-    assert not [key for key, item in arguments(COMMANDS[command]).items() if not item.about]
+    assert not [key for key, item in arguments(COMMANDS[command]).items() if not item.sentence]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_every_key_has_a_sentence(command):
     ],
 )
 def test_a_mistake_is_refused_and_its_key_named(key, value, expected):
-    cfg = composed("train")
+    cfg = compose_config("train")
     with open_dict(cfg):
         OmegaConf.update(cfg, key, value, force_add=True)
     with pytest.raises(InputError) as error:
@@ -63,21 +64,21 @@ def test_a_mistake_is_refused_and_its_key_named(key, value, expected):
 
 def test_arguments_that_a_library_passes_on_are_accepted():
     strategy = {"_target_": "lightning.pytorch.strategies.DDPStrategy", "static_graph": True}
-    cfg = composed("train", ["trainer=ddp"])
+    cfg = compose_config("train", ["trainer=ddp"])
     cfg.trainer.strategy = strategy
     check(cfg, "train")
 
 
 def test_a_deleted_key_is_reported():
-    cfg = composed("train", ["~loss.alpha"])
+    cfg = compose_config("train", ["~loss.alpha"])
     with pytest.raises(InputError, match=r"^loss\.alpha: expected a number, found nothing"):
         check(cfg, "train")
 
 
 def test_keys_of_a_part_inside_a_part_are_checked():
-    cfg = composed("train", ["weights=mixture", "weights.parts.bm25.scale=big"])
+    cfg = compose_config("train", ["weights=mixture", "weights.parts.bm25.scale=big"])
     with pytest.raises(InputError, match=r"^weights\.parts\.bm25\.scale: expected a number, found 'big'"):
         check(cfg, "train")
-    cfg = composed("train", ["backbone=two_towers", "backbone.query.lora.rank=0"])
+    cfg = compose_config("train", ["backbone=two_towers", "backbone.query.lora.rank=0"])
     with pytest.raises(InputError, match=r"lora\.rank: expected a whole number of 1 or more or null, found 0"):
         check(cfg, "train")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.config.overrides import check_overrides, explained
+from src.config.compose import explain_refusal
+from src.config.overrides import check_overrides
 from src.utils.errors import InputError
 
 
@@ -69,6 +70,6 @@ def test_valid_words_are_accepted(tmp_path):
     ],
 )
 def test_a_refusal_of_hydra_is_explained(words, expected):
-    said = explained(words, "train")
+    said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)

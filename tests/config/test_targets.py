@@ -6,11 +6,11 @@ import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
 from src.config.targets import (
-    check_words,
+    check_typed_targets,
     current_name,
     first_name,
     from_outside,
-    located,
+    locate_target,
     named_in_conf,
     read_yaml,
 )
@@ -20,10 +20,10 @@ from tests.conftest import PROJECT
 
 
 def test_a_target_of_ours_is_located():
-    assert located("src.losses.infonce.InfoNCE") is InfoNCE
-    assert located("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
+    assert locate_target("src.losses.infonce.InfoNCE") is InfoNCE
+    assert locate_target("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
     assert "src.training.build.trainer" in named_in_conf()
-    assert located("src.training.build.trainer").__name__ == "trainer"
+    assert locate_target("src.training.build.trainer").__name__ == "trainer"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_target_of_ours_is_located():
 )
 def test_a_foreign_target_is_refused(target):
     with pytest.raises(InputError) as error:
-        located(target)
+        locate_target(target)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError):
         from_outside({"a": [{"b": {"_target_": target}}]}, "file")
@@ -55,7 +55,7 @@ def test_a_foreign_target_is_refused(target):
 
 def test_a_misspelt_target_is_refused_with_a_suggestion():
     with pytest.raises(InputError, match=r"did you mean 'src\.losses\.infonce\.InfoNCE'"):
-        located("src.losses.infonce.InfoNC")
+        locate_target("src.losses.infonce.InfoNC")
 
 
 def test_a_configuration_from_outside_is_resolved():
@@ -92,18 +92,20 @@ def test_a_target_hidden_from_the_check_is_refused(config):
 )
 def test_a_word_of_the_command_line_builds_nothing_foreign(words):
     with pytest.raises(InputError):
-        check_words(words)
-    check_words(["loss._target_=src.losses.infonce.InfoNCE", "--cfg", "job", "-m", "seed=1,2", "cache=_target_"])
+        check_typed_targets(words)
+    check_typed_targets(
+        ["loss._target_=src.losses.infonce.InfoNCE", "--cfg", "job", "-m", "seed=1,2", "cache=_target_"]
+    )
 
 
 def test_a_folder_of_configurations_builds_nothing_foreign(tmp_path):
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "x.yaml").write_text("_target_: src.losses.infonce.InfoNCE\n")
-    check_words(["--config-dir", str(tmp_path)])
+    check_typed_targets(["--config-dir", str(tmp_path)])
     (tmp_path / "loss" / "y.yaml").write_text("hydra: {callbacks: {x: {_target_: os.system}}}\n")
     for words in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], ["-cd", str(tmp_path)]):
         with pytest.raises(InputError, match=r"y\.yaml asks to build 'os\.system'"):
-            check_words(words)
+            check_typed_targets(words)
 
 
 def test_a_yaml_tag_makes_no_object(tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Ge, Le
 
-from src.config.types import Count, Jaccard, Positive, Whole, check_value, choices, described
+from src.config.types import Count, Jaccard, Positive, Whole, check_value, describe_type, literal_values
 from src.utils.errors import InputError
 
 
@@ -67,5 +67,5 @@ def test_a_long_value_is_shortened_in_the_message():
 
 
 def test_null_is_described_after_the_other_types():
-    assert described(None | int) == "a whole number or null"
-    assert choices(Literal["a", None] | bool) == ["a", "true", "false"]
+    assert describe_type(None | int) == "a whole number or null"
+    assert literal_values(Literal["a", None] | bool) == ["a", "true", "false"]

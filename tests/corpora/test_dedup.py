@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import Deduplicated, deduplicated
@@ -81,14 +81,14 @@ def test_held_out_splits_are_left_unchanged(dedup):
 
 def test_codesearchnet_is_not_deduplicated_by_default(tmp_path):
     root = write_corpus(tmp_path)
-    corpus = instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
+    corpus = instantiate(compose_config("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
     assert type(corpus) is CodeSearchNetCorpus
     assert corpus.split("train").fingerprint == CodeSearchNetCorpus(root).split("train").fingerprint
 
 
 @pytest.mark.parametrize("name", ["codesearchnet", "stdlib", "cosqa", "advtest"])
 def test_every_corpus_can_be_deduplicated(name):
-    cfg = composed("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
+    cfg = compose_config("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
     corpus = instantiate(cfg)
     assert isinstance(corpus, Deduplicated)
     assert (corpus.language, corpus.near) == ("python", 0.7)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import deduplicated
 from src.corpora.multilanguage import MultiLanguageCorpus
@@ -32,7 +32,9 @@ def root(tmp_path_factory):
 
 
 def corpus_of(root, *more: str) -> MultiLanguageCorpus:
-    return instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}", "lang=all", *more]).corpus)
+    return instantiate(
+        compose_config("train", ["corpus=codesearchnet", f"corpus.root={root}", "lang=all", *more]).corpus
+    )
 
 
 def test_ids_carry_their_language_and_stay_distinct(root):
@@ -130,7 +132,7 @@ def test_a_mistake_ends_with_status_two_and_one_line(root, tmp_path, given, mess
 def test_the_joined_training_is_deduplicated_as_each_language_alone(root):
     corpus = corpus_of(root, "corpus.dedup=near", "corpus.near=0.5")
     options = ["corpus=codesearchnet", f"corpus.root={root}", "corpus.dedup=near", "corpus.near=0.5"]
-    alone = {name: instantiate(composed("train", [*options, f"lang={name}"]).corpus) for name in ("go", "ruby")}
+    alone = {name: instantiate(compose_config("train", [*options, f"lang={name}"]).corpus) for name in ("go", "ruby")}
     assert corpus.split("train").sizes == {name: len(one.split("train")) for name, one in alone.items()}
     assert len(corpus.split("train")) < 108
 
@@ -153,12 +155,12 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_a_root_that_lacks_a_language_does_not_end_the_harvest_of_all(roots, tmp_path):
     options = ["corpus=harvest", f"corpus.roots=[{','.join(map(str, roots))}]", f"cache={tmp_path}", "corpus.workers=0"]
-    corpus = instantiate(composed("train", [*options, "lang=all", "corpus.dedup=none"]).corpus)
+    corpus = instantiate(compose_config("train", [*options, "lang=all", "corpus.dedup=none"]).corpus)
     assert corpus.split("train").sizes == {"go": 16, "ruby": 16}
     assert list(corpus.corpora) == ["go", "ruby"]
     alone = [*options, "lang=go", "corpus.dedup=none", f"corpus.roots=[{roots[0]}]"]
     assert [pair.query for pair in corpus.split("test").parts[0].pairs] == [
-        pair.query for pair in instantiate(composed("train", alone).corpus).split("test").pairs
+        pair.query for pair in instantiate(compose_config("train", alone).corpus).split("test").pairs
     ]
 
 
@@ -192,7 +194,7 @@ def test_a_missing_toolchain_leaves_out_its_language_with_a_hint(roots, tmp_path
     places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
     monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", places)
     options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
-    corpus = instantiate(composed("train", options).corpus)
+    corpus = instantiate(compose_config("train", options).corpus)
     assert list(corpus.corpora) == ["go", "python", "ruby"]
     assert (len(corpus.corpora["go"].split("test")), len(corpus.corpora["ruby"].split("test"))) == (2, 2)
     shown = capsys.readouterr().out

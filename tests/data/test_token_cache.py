@@ -16,7 +16,6 @@ import torch
 
 from src.backbones.base import Encoder
 from src.backbones.tiny import TinyEncoder
-from src.cache import main as cache_command
 from src.data import token_cache as module
 from src.data.length_buckets import UntokenizedTexts
 from src.data.token_cache import Mapped, tokenised
@@ -24,8 +23,11 @@ from src.dataflow import unparsed
 from src.datamodule import CodeSearchData
 from src.utils.disk_cache import Cache, read_about
 from src.utils.ragged import Ragged
+from tests.support.commands import direct
 from tests.support.doubles import BagEncoder, ListCorpus
 from tests.support.encoders import CODES, KINDS, QUERIES, makers
+
+cache_command = direct("cache")
 
 TEXTS = {"query": [*QUERIES, "", "\ud83d file"], "code": [*CODES, "", "def broken(:"]}
 
@@ -134,7 +136,7 @@ def test_two_jobs_at_once_make_one_entry(tmp_path: Path) -> None:
 
 def test_the_cache_command_lists_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     tokenised(TinyEncoder(17, 101), CODES, "code", tmp_path)
-    assert cache_command(["list", "--root", str(tmp_path)]) == 0
+    assert cache_command(["list", f"root={tmp_path}"]) == 0
     listed = " ".join(capsys.readouterr().out.split())
     assert "tokens" in listed
     assert "13 texts as code, by" in listed

@@ -11,7 +11,7 @@ import torch
 import wandb
 
 from src.config.checks import check
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.loggers import FaultTolerantWandbLogger, start_server_probe
 from src.loggers.wandb import ID
 from src.utils.errors import InputError
@@ -217,7 +217,7 @@ def test_artifacts_are_logged_only_when_asked_for(asked, tmp_path):
 )
 def test_an_unknown_option_is_refused_before_the_run_starts(override, message):
     with pytest.raises(InputError, match=message):
-        check(composed("train", [override]), "train")
+        check(compose_config("train", [override]), "train")
 
 
 def test_a_run_that_resumes_is_the_same_run_in_wandb(tmp_path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.runs import find_runs
 from src.utils.errors import InputError
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 RANKS = {"a": 1, "b": 2, "c": 4}
 BAD = {"a": 7, "b": 7, "c": 7}
@@ -25,7 +27,7 @@ def test_two_pools_are_refused_in_one_table(root, capsys):
     assert main([str(root)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "--mix-pools" in error
+    assert "mix_pools=true" in error
 
 
 def test_pools_that_may_be_mixed_have_a_table_each(root):

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.plots import at_kept
 from src.report.runs import find_runs
 from tests.report.runs import HISTORY, make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 EVIL = "<script>alert(1)</script>"
 
@@ -83,7 +85,7 @@ def test_only_queries_that_moved_are_shown(root):
 
 
 def test_missing_texts_are_stated_on_the_page(root):
-    assert "there are ids only: --no-texts was given" in page_of(root, "--no-texts")
+    assert "there are ids only: texts=false was given" in page_of(root, "texts=false")
     assert "there are ids only" in page_of(root)
 
 

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.runs import find_runs
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 RANKS = {"a": 1, "b": 2, "c": 4}
 

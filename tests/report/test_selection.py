@@ -7,8 +7,10 @@ import re
 
 import pytest
 
-from src.report.__main__ import main
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 RANKS = {"a": 1, "b": 2, "c": 4}
 

@@ -9,13 +9,15 @@ import pytest
 
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
 from src.report.texts import Texts, duplicate_groups, length_groups, rank_changes, read_texts
 from tests.report.runs import make_run
+from tests.support.commands import direct
 from tests.support.doubles import write_corpus
+
+main = direct("report")
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from tests.conftest import PROJECT
-from tests.deploy.index.light_commands import typed
-from tests.support.commands import QUICK, run_command
+from tests.support.commands import QUICK, run_command, run_direct
 
 GOLDEN = PROJECT / "tests" / "golden" / "acf4669"
 RUNS = Path("outputs/old")
@@ -152,7 +151,7 @@ def test_an_old_sweep_knows_its_finished_cells(here):
 
 
 def test_an_old_index_is_searched_and_brought_up_to_date(here):
-    status, output, errors = typed("search", "index=index", "puts every tool back", "--json", "lang=go", words="query")
+    status, output, errors = run_direct("search", "index=index", "puts every tool back", "--json", "lang=go")
     assert status == 0, errors
     [hit] = json.loads(output)["hits"]
     assert (hit["name"], hit["language"], hit["line"]) == ("TidyShelf", "go", 4)

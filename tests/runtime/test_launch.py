@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.runs.directory import read_ranks
 from src.runtime import launch
 from src.utils.errors import InputError
@@ -37,7 +37,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def settled(*overrides: str) -> tuple[DictConfig, int]:
-    cfg = composed("train", ["trainer.accelerator=cpu", *overrides])
+    cfg = compose_config("train", ["trainer.accelerator=cpu", *overrides])
     return cfg, launch.resolve_devices(cfg)
 
 

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.backbones.tiny import TinyEncoder
-from src.cli import composed
+from src.config.compose import compose_config
 from src.module import CodeSearchModule
 from src.runs.metrics_csv import MetricsCSV
 from src.training.auto_batch import run_test
@@ -38,7 +38,7 @@ def full() -> Exception:
 
 
 def configured(*overrides: str) -> DictConfig:
-    return composed("train", [*GIVEN, *overrides])
+    return compose_config("train", [*GIVEN, *overrides])
 
 
 def trained(folder: Path, *overrides: str, resume_from: Path | None = None) -> dict:
@@ -173,10 +173,10 @@ def test_other_errors_and_errors_of_the_optimizer_are_raised(tmp_path, capsys) -
         pytest.raises(RuntimeError, match="shapes"),
     ):
         trained(tmp_path / "other", AUTO)
-    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true goes on"):
+    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true continues"):
         trained(tmp_path / "off")
     # The optimiser may have changed some weights.
-    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(InputError):
+    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(ResourceError):
         trained(tmp_path / "optimizer", AUTO)
     assert "trainer.auto_batch" not in capsys.readouterr().out
 
@@ -212,7 +212,9 @@ def test_a_test_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) 
         fitted = fit(cfg, module, data, tmp_path / name)
         with memory_for(texts, training=False):
             if name == "off":
-                with pytest.raises(InputError, match=r"in the test .*saved: the same command with trainer\.auto_batch"):
+                with pytest.raises(
+                    ResourceError, match=r"in the test .*saved: the same command with trainer\.auto_batch"
+                ):
                     run_test(fitted.trainer, module, data)
             else:
                 run_test(fitted.trainer, module, data)
@@ -222,7 +224,7 @@ def test_a_test_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) 
     # In ranking, which no smaller batch helps.
     with (
         mock.patch.object(CodeSearchModule, "_rank", side_effect=full()),
-        pytest.raises(InputError, match="in the test"),
+        pytest.raises(ResourceError, match="in the test"),
     ):
         run_test(fitted.trainer, module, data)
 

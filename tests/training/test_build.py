@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import open_dict
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.training.build import compile_encoder
 from src.training.fit import build_model_and_data
 from src.utils.errors import InputError
@@ -18,7 +18,7 @@ from tests.support.doubles import BagEncoder, ListCorpus
 def fitted(tmp_path, *overrides: str) -> tuple[L.LightningModule, list[torch.Tensor]]:
     """A tiny encoder after two epochs of the main job's own trainer, and its weights."""
     sizes = ("backbone.encoder.embedding_size=17", "backbone.encoder.buckets=101", "data.batch_size=11")
-    cfg = composed("train", ["loss=infonce", "weights=none", *sizes, "trainer.max_epochs=2", *overrides])
+    cfg = compose_config("train", ["loss=infonce", "weights=none", *sizes, "trainer.max_epochs=2", *overrides])
     with open_dict(cfg):
         cfg.data.num_workers = 0
     module, data = build_model_and_data(cfg, ListCorpus())

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import open_dict
 from torch.nn import functional as F
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.training.build import build_estimator, build_loss, read_module
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
@@ -39,7 +39,7 @@ def cache(tmp_path_factory):
 
 
 def configured(*overrides: str):
-    cfg = composed("train", overrides)
+    cfg = compose_config("train", overrides)
     with open_dict(cfg):
         cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python", "loss": "soft_infonce"}
         cfg.trainer.logger = False

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from src.cache import main
 from src.utils.disk_cache import ABOUT, Cache, damage, key_of
 from src.utils.errors import InputError, ResourceError
 from tests.conftest import PROJECT
+from tests.support.commands import direct
+
+main = direct("cache")
 
 RACE = """
 import sys, time
@@ -133,9 +135,9 @@ def test_an_interrupted_making_resumes_and_can_be_removed(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         cache.get("things", made_from, interrupted, resumable=True)
     assert not list(cache.entries())
-    assert main(["--root", str(tmp_path)]) == 0
+    assert main([f"root={tmp_path}"]) == 0
     assert "unfinished" in capsys.readouterr().out
-    assert main(["clear", key_of(made_from), "--root", str(tmp_path)]) == 0
+    assert main(["clear", key_of(made_from), f"root={tmp_path}"]) == 0
     assert "removed 1 of 1" in capsys.readouterr().out
     assert not list(cache.unfinished())
     with pytest.raises(KeyboardInterrupt):
@@ -176,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_refused_with_a_hint(tmp_path):
 
 
 def test_an_empty_cache_is_no_error(tmp_path, capsys):
-    assert main(["--root", str(tmp_path / "none")]) == 0
+    assert main([f"root={tmp_path / 'none'}"]) == 0
     assert "nothing cached" in capsys.readouterr().out
 
 
@@ -185,7 +187,7 @@ def test_the_list_shows_every_entry_and_its_damage(tmp_path, capsys):
     whole = cache.get("things", {"a": 1}, write("hello"), about="a thing [of mine]")
     broken = cache.get("others", {"a": 2}, write("hello"))
     (broken.path / "data.txt").write_text("jello")
-    assert main(["--root", str(tmp_path)]) == 0
+    assert main([f"root={tmp_path}"]) == 0
     shown = capsys.readouterr().out
     for word in ("things", "others", whole.key, broken.key, "[of mine]", "damaged"):
         assert word in shown
@@ -195,18 +197,18 @@ def test_the_list_shows_every_entry_and_its_damage(tmp_path, capsys):
 def test_clear_removes_only_the_given_entry(tmp_path, capsys):
     cache = Cache(tmp_path)
     one, two = (cache.get("things", {"a": a}, write("hello")) for a in (1, 2))
-    assert main(["clear", one.key, "--root", str(tmp_path)]) == 0
+    assert main(["clear", one.key, f"root={tmp_path}"]) == 0
     assert [path.name for path in cache.entries()] == [two.key]
-    assert main(["clear", "--root", str(tmp_path)]) == 0
+    assert main(["clear", f"root={tmp_path}"]) == 0
     assert not list(cache.entries())
-    assert main(["clear", "nothing", "--root", str(tmp_path)]) == 2
+    assert main(["clear", "nothing", f"root={tmp_path}"]) == 2
     assert "no entry and no kind nothing" in capsys.readouterr().err
 
 
 def test_clear_leaves_an_entry_that_a_job_is_making(tmp_path, capsys):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
     with FileLock(entry.path.parent / f".{entry.key}.lock"):
-        assert main(["clear", "--root", str(tmp_path)]) == 2
+        assert main(["clear", f"root={tmp_path}"]) == 2
     assert entry.path.exists()
     assert "running job" in capsys.readouterr().err
 

@@ -42,7 +42,7 @@ def test_a_device_without_memory_names_the_settings_to_change():
 def test_only_settings_that_can_help_are_offered():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": None}, "trainer": {"devices": 1}})
     offered = pytest.raises(
-        ResourceError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on"
+        ResourceError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true continues"
     )
     with offered, explaining_memory(cfg, 16):
         raise MemoryError

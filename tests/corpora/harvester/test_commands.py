@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from src.cache import main
 from src.corpora.harvester.pipeline import harvest, plan
 from tests.corpora.harvester.trees import WORDS, go_function, go_tree, write
-from tests.support.commands import QUICK, Result, run_command
+from tests.support.commands import QUICK, Result, direct, run_command
+
+main = direct("cache")
 
 TRAINING = (*QUICK, "trainer.max_epochs=1", "data.batch_size=4", "loss=infonce", "backbone.encoder.embedding_size=16")
 BODY = """(path, mode string, size int) ([]byte, error) {
@@ -100,7 +101,7 @@ def test_a_planted_leak_is_left_out_of_training(trained: Result, options: tuple[
 def test_the_harvest_is_kept_in_the_cache_and_listed(
     folder: Path, trained: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--root", str(folder / "cache")]) == 0
+    assert main([f"root={folder / 'cache'}"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "40 go files of src; train 32, valid 4, test 4" in shown
     assert [path.name for path in (folder / "cache").iterdir()] == ["harvest"]

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from src.config.direct_cli import configured
+from src.config.direct_cli import read_keys
 from src.deploy.server.server import FILES, HERE
-from src.serve import opened
+from src.serve import open_server
 from src.utils.errors import InputError, ResourceError
 from tests.deploy.index.runs import indexed, write_tree
 from tests.deploy.server.served import EVIL, ask, evil_tree, serving
@@ -102,7 +102,7 @@ def test_a_file_is_shown_as_escaped_text_and_a_wrong_row_is_not_found(server, fo
 
 def test_a_taken_port_and_invalid_options_are_refused(server, folder) -> None:
     def started(*overrides: str) -> None:
-        opened(configured("serve", [f"index={folder / 'index'}", *overrides]))
+        open_server(read_keys("serve", [f"index={folder / 'index'}", *overrides]))
 
     with pytest.raises(ResourceError, match=rf"port {server.server_port} is taken: give another"):
         started(f"port={server.server_port}")
