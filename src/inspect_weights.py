@@ -11,6 +11,7 @@ from src import cli
 from src.analysis.estimators.false_negatives import known_false_negatives
 from src.analysis.estimators.inspection import Inspection, inspect
 from src.analysis.estimators.page import page
+from src.analysis.estimators.tables import headline, tables
 from src.config.compose import compose_config
 from src.config.targets import CONF
 from src.losses.base import Loss
