@@ -48,7 +48,8 @@ class Mapped(Ragged):
             for path in sorted(self.folder.rglob(f"*{VALUES}")):
                 name = path.relative_to(self.folder).as_posix().removesuffix(VALUES)
                 files = (path, self.folder / f"{name}{STARTS}")
-                self._mapped[name] = tuple(np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                values, starts = (np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                self._mapped[name] = values, starts
         return self._mapped
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,10 +108,14 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
             yield from (chunks[number] for number in range(1, len(chunks)))
             return
     workers = min(processors(), len(chunks) - 1)
-    loader = DataLoader(
-        chunks, batch_size=None, sampler=range(1, len(chunks)), num_workers=workers, collate_fn=_as_it_is,
+    loader: DataLoader[tuple[Ragged, Counter[str]]] = DataLoader(
+        chunks,  # type: ignore[arg-type]  # a sequence is a dataset
+        batch_size=None,
+        sampler=range(1, len(chunks)),
+        num_workers=workers,
+        collate_fn=_as_it_is,
         generator=torch.Generator(),
-    )  # fmt: skip
+    )
     for items, failed in loader:
         encoder.parse_failures(side).update(failed)  # counted in a process that is gone
         yield items, failed
