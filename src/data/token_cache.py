@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
-from src.data.length_buckets import Unread
+from src.data.length_buckets import UntokenizedTexts
 from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.ragged import Column, Ragged
 
@@ -55,7 +55,7 @@ class Mapped(Ragged):
         return {**self.__dict__, "_mapped": {}}
 
 
-def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | Unread:
+def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | UntokenizedTexts:
     """The items of all texts: few in memory, many in the cache below `root`.
 
     Many texts without a cache, or of an encoder that does not say what decides its items, are tokenised when they are
@@ -67,7 +67,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         return items
     decides = encoder.tokenization_settings(side)
     if decides is None or root is None:
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
     try:
         entry = Cache(root).get(
@@ -79,7 +79,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         )
     except (NotWritableError, OSError) as error:
         log.warning("texts are tokenised in every epoch, since their tokens cannot be kept: %s", error)
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     if not entry.why:
         log.info("tokens of %d texts as %s reused, made %s", len(texts), side, entry.made)
         encoder.parse_failures(side).update(entry.facts["failed"])

@@ -112,15 +112,6 @@ class RunDirectory:
         write_atomically(self.path / "test_ranks.csv", text.getvalue())
 
 
-def run_name(choices: Mapping[str, str]) -> str:
-    """What a table calls a run: the loss, its estimator where it uses one, batches that are not random."""
-    name = choices["loss"] if choices["loss"] == "infonce" else f"{choices['loss']} {choices['weights']}"
-    batching = choices.get("batching", "random")  # of a run from before there was a choice
-    if batching == "random":
-        return name
-    return f"{name}, {batching}" if choices["loss"] != "infonce" else f"{name}, {batching} by {choices['weights']}"
-
-
 def relative(path: Path) -> Path:
     """The path as a person would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

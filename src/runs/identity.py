@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.targets import first_name, with_names
+from src.runs.labels import reads_similarity
 
 IDLE_GROUPS = ("hydra", "sweep", "logger", "resume")
 # At any depth: paths of caches, processes that read, how often is saved, what is done where memory ends, and the
@@ -38,11 +38,6 @@ def decisive(cfg: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(kept, resolve=True)
     idle = IDLE_GROUPS if reads_similarity(cfg) else (*IDLE_GROUPS, "weights")
     return _without({key: value for key, value in plain.items() if key not in idle})
-
-
-def reads_similarity(cfg: DictConfig) -> bool:
-    """Whether the estimator has a part in the run."""
-    return any(getattr(get_object(cfg[part]["_target_"]), "needs_similarity", True) for part in ("loss", "batching"))
 
 
 def identity(cfg: DictConfig, length: int = 16) -> str:

@@ -33,6 +33,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.labels import reads_similarity
 from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps import cells, stopping
@@ -143,7 +144,7 @@ class Grid(Sweeper):
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         self._check(cfg, job)
         told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
-        if not identity.reads_similarity(cfg):
+        if not reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
         return f"{said}_{identity.identity(cfg, 10)}"

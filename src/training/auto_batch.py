@@ -50,7 +50,7 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
         data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
         for name, number in self.found.items():  # before the optimiser asks the loader for the number of steps
             setattr(data, name, number)
-        module.replay = module.replay or "chunk" in self.found
+        module.gradient_caching = module.gradient_caching or "chunk" in self.found
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._loops_between_epochs = trainer.fit_loop.state_dict()
@@ -124,7 +124,7 @@ def fit_or_halve(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchD
         if not auto.halve(trainer, data, error):
             raise
     # The error is gone from here on, and with it all that its frames held.
-    module.forget()
+    module.reset_after_failure()
     garbage_collection_cuda()
     auto.save(trainer)
     return False
@@ -151,7 +151,7 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
                     f"the device is out of memory in the test ({first_line(error)}). The training is finished and "
                     f"saved: {remedy}"
                 ) from error
-        module.forget()
+        module.reset_after_failure()
         garbage_collection_cuda()
 
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from src.data.collate import TrainingBatch
 from src.loggers import FaultTolerantWandbLogger
-from src.losses.base import Loss, effective_negatives, negatives, without
+from src.losses.base import Loss, effective_negatives, mask_excluded, negatives
 from src.module import CodeSearchModule
 from src.utils.lazy_matrix import some_rows
 
@@ -29,11 +30,11 @@ class Throughput(Callback):
         self._last = None
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: TrainingBatch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
         if self._last is not None:
-            self.pairs += len(batch["positive"]) * trainer.world_size
+            self.pairs += len(batch.positive_B) * trainer.world_size
             self.training_seconds += now - self._last
         self._last = now
         if is_logged(trainer) and self.training_seconds:
@@ -63,15 +64,15 @@ class NegativeWeights(Callback):
         self._logged = 0
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: TrainingBatch, batch_idx: int
     ) -> None:
-        if "similarity" not in batch or not is_logged(trainer):
+        if batch.similarity_BC is None or not is_logged(trainer):
             return
         loss: Loss = cast(CodeSearchModule, module).loss
-        similarity_BC = some_rows(batch["similarity"]).float()
-        positive_B = batch["positive"][: len(similarity_BC)]
-        if "excluded" in batch:
-            similarity_BC = without(similarity_BC, some_rows(batch["excluded"]), positive_B)
+        similarity_BC = some_rows(batch.similarity_BC).float()
+        positive_B = batch.positive_B[: len(similarity_BC)]
+        if batch.excluded_BC is not None:
+            similarity_BC = mask_excluded(similarity_BC, some_rows(batch.excluded_BC), positive_B)
         weights_BC = loss.negative_weights(similarity_BC, positive_B)
         if weights_BC is None or similarity_BC.shape[1] < 2:
             return
@@ -79,7 +80,7 @@ class NegativeWeights(Callback):
         weights_N = weights_BC[is_negative_BC]
         if not len(weights_N):  # all negatives are excluded as copies of the positives
             return
-        floor = getattr(loss, "min_weight", 0.0)
+        floor = loss.min_weight
         module.log_dict(
             {
                 "weights/mean": weights_N.mean(),

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from src.data.collate import text_loader
-from src.data.length_buckets import Cut, Side, token_budget
+from src.data.length_buckets import BatchSide, LengthBucketer, token_budget
 from src.utils.errors import NonFiniteError
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ Array = TypeVar("Array", bound=np.ndarray)  # in memory or in a file
 
 
 def embed_in_order(
-    embed: Callable[[Side], torch.Tensor],
+    embed: Callable[[BatchSide], torch.Tensor],
     texts: Sequence[str],
     side: str,
-    cut: Cut,
+    cut: LengthBucketer,
     batch_size: int,
     *,
     model: str,
@@ -67,10 +67,10 @@ def embed_in_order(
 
 
 def embed_batches(
-    embed: Callable[[Side], torch.Tensor],
+    embed: Callable[[BatchSide], torch.Tensor],
     texts: Sequence[str],
     side: str,
-    cut: Cut,
+    cut: LengthBucketer,
     batch_size: int,
     num_workers: int = 0,
     cache: str | Path | None = None,
@@ -82,9 +82,9 @@ def embed_batches(
     hidden = progress is None or not sys.stdout.isatty()
     for batch in track(loader, f" {progress}", transient=True, disable=hidden):
         with torch.inference_mode():  # not around the yield: whoever takes the rows would be inside it too
-            embeddings_BD = embed(move_data_to_device(batch["features"], device)).cpu()
-            embeddings_RD = embeddings_BD[batch["place"]]
-        yield batch["row"], embeddings_RD
+            embeddings_BD = embed(move_data_to_device(batch.features, device)).cpu()
+            embeddings_RD = embeddings_BD[batch.place_R]
+        yield batch.row_R, embeddings_RD
 
 
 def embed_texts(
@@ -112,11 +112,11 @@ def embed_texts(
     )
 
 
-def prepare_encoder(module: CodeSearchModule, cfg: DictConfig) -> Cut:
+def prepare_encoder(module: CodeSearchModule, cfg: DictConfig) -> LengthBucketer:
     """Moves the module to the device of `cfg` in evaluation mode; returns how batches are cut there."""
     device = device_of(cfg.trainer.accelerator)
     encoder = module.to(device).eval().encoder
-    return Cut(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
+    return LengthBucketer(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -25,10 +25,10 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.config.targets import CONF, first_name, with_names
 from src.corpora.base import fingerprint
-from src.data.length_buckets import Side
+from src.data.length_buckets import BatchSide
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.runs.directory import relative
@@ -69,7 +69,7 @@ INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps", "auto_batch"}
 
 def attach_guide_models(estimator: Estimator | None, cfg: DictConfig) -> None:
     """Gives every part of the estimator that needs a guide model its own, for the corpus and the cache of `cfg`."""
-    for part in estimator.parts() if estimator else ():
+    for part in estimator.components() if estimator else ():
         if isinstance(part, EmbeddingEstimator):
             part.guide = RecipeGuideModel(part, cfg)
 
@@ -173,7 +173,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         shared.discard("backbone")
     recipe = f"experiment={estimator.recipe}"
     backbone = estimator.backbone or cfg.choices.backbone
-    made = composed("train", [recipe, f"backbone={backbone}"])
+    made = compose_config("train", [recipe, f"backbone={backbone}"])
     with open_dict(made):
         for name in sorted(shared):
             made[name] = OmegaConf.to_container(cfg[name], resolve=True)
@@ -199,7 +199,7 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
-            *([corpus.batches] if hasattr(corpus, "batches") else []),  # of several languages
+            *([corpus.batches] if corpus.language == "all" else []),
         ],
         "backbone": encoder.identity(),
         "recipe": json.dumps(with_names(recipe, first_name), sort_keys=True),
@@ -257,7 +257,7 @@ def write_embeddings(
 ) -> Mapping[str, Any]:
     """embeddings.npy of all texts in order, float32; a batch at a time is in memory."""
 
-    def embed(features: Side) -> torch.Tensor:
+    def embed(features: BatchSide) -> torch.Tensor:
         embeddings_BD = module.embed(features)
         return F.normalize(embeddings_BD, dim=1) if cosine else embeddings_BD
 

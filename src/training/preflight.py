@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config.targets import CONF
 from src.config.types import Count, NotNegative, Positive, Whole, check_value
+from src.corpora.base import Corpus
 from src.data.mined_negatives import check_mined
 from src.training.build import build_estimator, build_loss, compile_encoder
 from src.utils.errors import InputError, nearest
@@ -138,7 +139,7 @@ def check_batching(cfg: DictConfig) -> None:
 def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
     """An estimator with a guide model has a cache for it, a checkpoint that exists and a known backbone."""
     backbones = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
-    for part in estimator.parts() if estimator else ():
+    for part in estimator.components() if estimator else ():
         if not isinstance(part, EmbeddingEstimator):
             continue
         if cfg.cache is None:
@@ -163,7 +164,6 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
 
 
 def check_corpus(cfg: DictConfig) -> None:
-    """The corpus is where the configuration says, in the language that it names; no pair is read."""
-    corpus = instantiate(cfg.corpus)
-    if hasattr(corpus, "check"):
-        corpus.check()
+    """The corpus is where the configuration says, in the language that it names; nothing of it is read."""
+    corpus: Corpus = instantiate(cfg.corpus)
+    corpus.check()
