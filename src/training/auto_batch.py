@@ -9,7 +9,7 @@ into the same chunks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
@@ -50,7 +50,8 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
         data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
         for name, number in self.found.items():  # before the optimiser asks the loader for the number of steps
             setattr(data, name, number)
-        module.gradient_caching = module.gradient_caching or "chunk" in self.found
+        if "chunk" in self.found:
+            cast(CodeSearchModule, module).gradient_caching = True
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._loops_between_epochs = trainer.fit_loop.state_dict()
