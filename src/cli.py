@@ -21,12 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.overrides import check_overrides, composed, explained
 from src.config.targets import CONF, check_words
 from src.runs import resume
-from src.runs.identity import claimed
 from src.runtime import gpu_slots, launch
 from src.runtime.allocator import keep_freed_memory
 from src.runtime.quiet import quiet_libraries
-from src.runtime.signals import SAVED_BEFORE, WATCH
+from src.runtime.signals import SAVED_BEFORE, SIGNALS
 from src.sweeps import stopping
+from src.sweeps.cells import claimed_cell
 from src.utils.errors import InputError, Preempted, TrialPruned, UserError, is_interrupt
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ KEPT = dict.fromkeys(("harvest", "index"), "the same command goes on where this 
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Runs `task` under Hydra with conf/<config_name>.yaml and the command line's overrides."""
     # Processes that Lightning started inherit what is set in the next line.
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1" and launch.is_first()
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1" and launch.is_rank_zero()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before the error can be put in one line
     quiet_libraries()
-    if not launch.is_first():
-        sys.argv += launch.stay_behind()
+    if not launch.is_rank_zero():
+        sys.argv += launch.silence_secondary_rank()
 
     failed: list[BaseException] = []
     words = sys.argv[1:]
@@ -60,12 +60,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         swept = job.mode == RunMode.MULTIRUN
         if swept:
             quiet_libraries()  # a launcher may have started this process
-            if gpu := gpu_slots.take_one(job.launcher):
+            if gpu := gpu_slots.claim_gpu(job.launcher):
                 log.info("GPU %s of this machine is this process's", gpu)
         log.info(keep_freed_memory())
         # Said here and not raised: Hydra would add lines of its own, and a sweep goes on with its next job.
         try:
-            with stopping.job(swept), claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+            with stopping.job(swept), claimed_cell(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
         except stopping.Stopped:
             return None
@@ -78,14 +78,14 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             _say(error, config_name)
         except Exception as error:
             # One process's end is everybody's: only the one that it began with has something to say.
-            if launch.lost_another(error) or launch.is_over():
+            if launch.is_lost_peer(error) or launch.command_is_ending():
                 sys.exit(1)
             if swept:  # the sweep goes on, and says at its end no more than why
                 log.exception("this job failed")
             raise
 
     try:
-        started = launch.Launch.found()
+        started = launch.ExternalLaunch.detect()
         if config_name not in SEVERAL and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         check_words(words)
@@ -95,7 +95,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if asked:
             show(help_text(config_name, words))
             return
-        if config_name in RESUMABLE and launch.is_first():
+        if config_name in RESUMABLE and launch.is_rank_zero():
             sys.argv += resume.overrides(sys.argv[1:], lambda: composed(config_name, sys.argv[1:]))
         with hearing() if config_name in RESUMABLE else nullcontext():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(reporting)()
@@ -109,12 +109,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise
         if isinstance(stop, Preempted):
             sys.exit(given_back(stop))
-        if launch.is_first():
+        if launch.is_rank_zero():
             kept = KEPT.get(
                 config_name, "what was finished is kept, with the last checkpoint; the same command goes on"
             )
             print(f"interrupted: {kept}", file=sys.stderr)
-        sys.exit(launch.status(130))
+        sys.exit(launch.exit_status(130))
     if failed:
         sys.exit(2)
 
@@ -130,22 +130,26 @@ def show(text: str) -> None:
 @contextmanager
 def hearing() -> Iterator[None]:
     """Inside, whoever takes the machine back is heard, also while the main thread waits in C."""
-    with WATCH.heard(), WATCH.told(lambda: os._exit(given_back(Preempted(WATCH.by, SAVED_BEFORE)))):
+
+    def exit_preempted() -> None:
+        os._exit(given_back(Preempted(SIGNALS.received, SAVED_BEFORE)))
+
+    with SIGNALS.installed(), SIGNALS.call_on_forced_exit(exit_preempted):
         yield
 
 
 def given_back(stop: Preempted) -> int:
     """Says so; the exit status."""
-    if launch.is_first():
+    if launch.is_rank_zero():
         print(f"{stop.message}; the same command goes on", file=sys.stderr, flush=True)
-    return launch.status(stop.STATUS)
+    return launch.exit_status(stop.STATUS)
 
 
 def imported(module: str) -> Callable[[DictConfig], Any]:
     """The module's `main`, which is not imported before there is a job to run."""
 
     def task(cfg: DictConfig) -> Any:
-        with WATCH.undisturbed():
+        with SIGNALS.deferred_during_import():
             main = importlib.import_module(module).main
         quiet_libraries()  # Lightning sets the level of its messages when it is imported
         return main(cfg)
@@ -160,8 +164,8 @@ def expected() -> tuple[type[BaseException], ...]:
 
 
 def _say(error: BaseException, config_name: str) -> None:
-    if not launch.is_over():
-        who = "" if launch.is_first() else f"process {launch.number()}: "
+    if not launch.command_is_ending():
+        who = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
         print(f"error: {who}{one_line(error, config_name)}", file=sys.stderr, flush=True)
 
 

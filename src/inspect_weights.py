@@ -15,8 +15,8 @@ from src.analysis.estimators.tables import headline, tables
 from src.cli import CONF, composed
 from src.losses.base import Loss
 from src.runs.directory import RunDirectory, environment, relative
-from src.training.guide_models import attach
-from src.training.setup import complete, dashboards, start_loggers
+from src.training.guide_models import attach_guide_models
+from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.utils.errors import InputError, nearest
 from src.utils.tables import print_tables
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     """Finds known false negatives, asks each estimator for them, and leaves inspection.json and inspection.html."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
     with run.recording():
-        complete(cfg)
+        validate_config(cfg)
         check(cfg)
         run.write_config(cfg)
         estimators = {name: build(name, cfg) for name in chosen(cfg)}
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
         known = known_false_negatives(looked_at, cfg.threshold)
         facts = announce(cfg, len(train), len(item_S), loss_name)
         for estimator in estimators.values():
-            attach(estimator, cfg)
+            attach_guide_models(estimator, cfg)
             estimator.fit(train.pairs)
 
         found = inspect(cfg, estimators, item_S, known, loss, neighbours(cfg))

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from src.config.checks import check
+from src.config.overrides import composed
 from src.corpora.base import Pair, Split
-from src.training.mining import Guards, mine
+from src.training.mining import NegativeFilter, mine
 from src.utils.errors import InputError
 from src.weights.base import Estimator
 from tests.support.commands import QUICK, run_command
@@ -38,7 +40,9 @@ def split(languages=("python",) * 6, queries=("q0", "q1", "q2", "q3", "q4", "q5"
 def found(train: Split | None = None, estimator: Estimator | None = None, **guards):
     queries_ND = torch.tensor([[1.0, 0.0]] + [[0.0, 1.0]] * 5)
     codes_ND = torch.tensor([[score, 0.0] for score in SCORES])
-    return mine(train or split(), queries_ND, codes_ND, estimator, Guards(**{"depth": 5, "per_query": 3, **guards}))
+    return mine(
+        train or split(), queries_ND, codes_ND, estimator, NegativeFilter(**{"depth": 5, "per_query": 3, **guards})
+    )
 
 
 def test_a_code_near_the_answers_score_or_the_answer_itself_is_a_negative():
@@ -75,7 +79,7 @@ def test_another_language_is_searched():
 
 
 def test_an_answer_with_a_score_below_zero_lets_everything_pass():
-    limits = Guards(margin=0.9).limits(np.array([2.0, 0.0, -2.0]))
+    limits = NegativeFilter(margin=0.9).score_limits(np.array([2.0, 0.0, -2.0]))
     np.testing.assert_allclose(limits, [1.8, 0.0, -2.2])
 
 
@@ -83,26 +87,30 @@ def test_what_is_counted_does_not_add_up():
     train = split()
     made = found(train, Told(np.eye(6)))
     kept = sum(map(len, made.negatives))
-    summary = made.summary(Guards(depth=5, per_query=3))
+    summary = made.summary(NegativeFilter(depth=5, per_query=3))
     assert summary["candidates"] == 6 * 5
     assert summary["dropped/known answers"] == 6
     assert summary["negatives"] == kept
-    assert summary["hardest/score_in_that_of_the_answer"] == pytest.approx(0.9)
+    assert summary["hardest/score_ratio_to_positive"] == pytest.approx(0.9)
+
+
+def test_more_negatives_than_candidates_are_refused():
+    with pytest.raises(InputError, match="per_query=9 are chosen among depth=8 candidates"):
+        NegativeFilter(depth=8, per_query=9)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("override", "message"),
     [
-        ({"depth": 0}, "depth must be a whole number from 1, found 0"),
-        ({"per_query": 9, "depth": 8}, "per_query=9 are chosen among depth=8 candidates"),
-        ({"margin": 0}, "margin must be a number above 0, up to 1, found 0"),
-        ({"margin": None}, "margin must be a number"),
-        ({"most_alike": 2}, "most_alike must be a number above 0, up to 1, found 2"),
+        ("depth=0", "depth: expected a whole number of 1 or more, found 0"),
+        ("margin=0", "margin: expected a number above 0, up to 1, found 0"),
+        ("margin=null", "margin: expected a number above 0, up to 1, found null"),
+        ("most_alike=2", "most_alike: expected a number above 0, up to 1 or null, found 2"),
     ],
 )
-def test_a_guard_without_meaning_guards(options, message):
+def test_a_filter_out_of_its_range_is_refused(override, message):
     with pytest.raises(InputError, match=message):
-        Guards(**options)
+        check(composed("mine", ["run=x", override]), "mine")
 
 
 def test_a_finished_run_gives_no_negatives_to_train_on(tmp_path):

@@ -151,5 +151,7 @@ def test_blocks_of_rows_train_another_model(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("loss_block", ["atuo", 0, -3, 2.5, True])
 def test_a_block_of_no_rows_is_accepted(loss_block):
-    with pytest.raises(InputError, match=r"model\.loss_block must be auto, null or a number of rows above 0, found"):
+    with pytest.raises(
+        InputError, match=r"model\.loss_block: expected a whole number of 1 or more, auto or null, found"
+    ):
         module(loss_block=loss_block)

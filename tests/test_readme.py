@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
-import torch
-import yaml
 
 from src.cache import main as cache
 from src.report.__main__ import main as report
@@ -126,15 +122,3 @@ def test_a_link_of_the_readme_leads_nowhere():
 
 def test_the_readme_has_grown_past_what_is_read():
     assert len(README.splitlines()) <= 240
-
-
-def test_the_loss_that_the_readme_adds_does_not_work(tmp_path):
-    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)
-    (tmp_path / "margin.py").write_text(code)
-    spec = importlib.util.spec_from_file_location("margin", tmp_path / "margin.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    settings = yaml.safe_load(re.search(r"```yaml\n(.*?)```", README, flags=re.DOTALL).group(1))
-    loss = getattr(module, settings.pop("_target_").rsplit(".", 1)[1])(**settings)
-    scores = torch.tensor([[1.0, 0.0]])
-    assert loss(scores, torch.tensor([0])).item() == pytest.approx(math.log(1 + math.exp(-0.8)))

@@ -23,7 +23,7 @@ from src.bench.data import MINILM, BenchData, prepare_data
 from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
 from src.runs.directory import RunDirectory, environment, package_version, relative
-from src.runtime.allocator import give_back_freed_memory, keep_freed_memory
+from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.utils.console import print_facts
 from src.utils.errors import InputError, UserError
@@ -204,7 +204,7 @@ def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benc
     for name, measure in chosen.items():
         start = time.perf_counter()
         yield from measure()
-        give_back_freed_memory()
+        release_freed_memory()
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 

@@ -31,10 +31,11 @@ from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
 from src.bench.train_step import ListCorpus
 from src.cli import composed
 from src.corpora.base import Corpus
+from src.data.collate import TrainingBatch
 from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data, build_estimator, build_loss, build_module
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
 from src.utils.tables import Table, print_tables
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
@@ -93,7 +94,7 @@ def contenders(
         cfg = configured(name, weights, backbone, overrides)
         loss = build_loss(cfg)
         estimator = build_estimator(cfg, loss)
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         data = build_data(cfg, corpus, encoder, estimator)
         data.setup("fit")
         data.trainer = L.Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
@@ -103,11 +104,11 @@ def contenders(
 
         def step() -> None:
             batch = data.on_after_batch_transfer(move_data_to_device(next(batches), device), 0)
-            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
+            queries_BD, codes_BD = module.embed(batch.queries), module.embed(batch.codes)
             if with_teacher:
                 with torch.no_grad():
-                    embeddings_BD = module.embed(batch["queries"])
-                    batch["similarity"] = embeddings_BD @ embeddings_BD.T
+                    embeddings_BD = module.embed(batch.queries)
+                    batch.similarity_BC = embeddings_BD @ embeddings_BD.T
             module.loss = loss
             module.mean_loss(queries_BD, codes_BD, batch).backward()
             optimizer.step()
@@ -120,7 +121,7 @@ def contenders(
     return {**steps, TEACHER: step_of("soft_infonce", "bm25", with_teacher=True)}
 
 
-def endless(data: CodeSearchData) -> Iterator[dict[str, Any]]:
+def endless(data: CodeSearchData) -> Iterator[TrainingBatch]:
     """The loader's batches, without the pause between epochs."""
     loader: Any = data.train_dataloader()
     number = len(loader.dataset)

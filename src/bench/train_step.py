@@ -23,7 +23,7 @@ from src.backbones.hub import quiet
 from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
 from src.bench.measurement import OURS, SECONDS, Benchmark, has, in_turns, now
 from src.cli import composed
-from src.corpora.base import Pair, Split
+from src.corpora.base import Corpus, Pair, Split
 from src.training.build import build_data, build_loss, build_module
 
 SCALE = 20.0
@@ -78,15 +78,13 @@ def configured(data: BenchData, *overrides: str) -> DictConfig:
     return composed("train", [*plain, *lengths, *overrides])
 
 
-class ListCorpus:
+class ListCorpus(Corpus):
     """A corpus whose training split is these pairs."""
-
-    language = "python"
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = pairs
 
-    def split(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
         return Split(name, self.pairs)
 
 

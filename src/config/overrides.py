@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.arguments import arguments
+from src.config.hydra_internals import hydra_parser
 from src.config.targets import CONF, located
 from src.utils.errors import InputError, nearest
 
@@ -64,8 +65,8 @@ def groups_of(config_dir: str | None = None) -> dict[str, list[str]]:
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """The command line as Hydra takes it apart."""
-    parser = get_args_parser()
-    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+    parser = hydra_parser()
+    options = list(dict.fromkeys(re.findall(r"--[\w-]+", parser.format_usage())))
 
     def refuse(message: str) -> None:
         raise InputError(message)

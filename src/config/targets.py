@@ -32,7 +32,8 @@ MOVED = {
     "src.build": "src.training.build",
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
-    "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.ForgivingWandbLogger",
+    "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
+    "src.loggers.wandb.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
 }
 NAMED = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 

@@ -14,14 +14,13 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch.nn import functional as F
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.config.targets import from_outside
-from src.data.length_buckets import embed_parts
+from src.data.length_buckets import BatchSide, embed_side, to_device
+from src.runs.labels import needs_similarity
 from src.runs.restore import best_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
-from src.utils.matmul import LinearLayers
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
 EXTRA_WORD = " qqzx"  # changes the tokens of any text, unless the text is truncated before it
@@ -56,7 +55,7 @@ class Model:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(f"checkpoint {path} does not fit the model that it describes ({reason})") from error
-        return cls(encoder.eval(), cfg.model.similarity, _name(cfg), path.resolve())
+        return cls(encoder.eval(), cfg.model.similarity, _name(cfg, held["run_config"].get("loss")), path.resolve())
 
     @cached_property
     def identity(self) -> str:
@@ -68,15 +67,10 @@ class Model:
         return digest.hexdigest()[:16]
 
     @torch.inference_mode()
-    def embed(self, side: Any) -> torch.Tensor:
-        """float32 embeddings_BD of a side of a batch, normalised where they are compared by cosine."""
+    def embed(self, side: BatchSide) -> torch.Tensor:
+        """float32 embeddings_BD of a side of a batch, on the encoder's device, that a dot product scores."""
         device = next(self.encoder.parameters()).device
-        with LinearLayers():
-            embeddings_BD = embed_parts(_moved(side, device), self._forward).float()
-        return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
-
-    def _forward(self, features: Features) -> torch.Tensor:
-        return self.encoder(features)
+        return embed_side(to_device(side, device), self.encoder, self.similarity)
 
     def query(self, text: str) -> np.ndarray:
         """The float32 embedding (D,) of a query."""
@@ -127,15 +121,8 @@ def checkpoint_of(run: str | None, checkpoint: str | None = None) -> Path:
     return best_checkpoint(folder)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_moved(item, device) for item in value]
-    return value.to(device) if isinstance(value, torch.Tensor) else value
-
-
-def _name(cfg: DictConfig) -> str:
+def _name(cfg: DictConfig, loss: Any) -> str:
     choices = cfg.get("choices") or {}
-    parts = [choices.get("loss", "a model"), choices.get("weights", "none"), f"on {choices.get('backbone', '')}"]
+    weights = choices.get("weights", "none") if needs_similarity(loss) else "none"
+    parts = [choices.get("loss", "a model"), weights, f"on {choices.get('backbone', '')}"]
     return " ".join(part for part in parts if part not in ("none", "on "))

@@ -178,7 +178,7 @@ def hyperparameters(run: Run) -> dict[str, Any]:
     kept = {key: value for key, value in run.config.items() if key not in INCIDENTAL}
     for group, incidental in INCIDENTAL_OF.items():
         kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
-    if run.choices["loss"] == "infonce" and run.choices.get("batching", "random") == "random":
+    if not run.estimator:
         kept.pop("weights", None)  # not used
     return dict(_flat(kept))
 

@@ -15,8 +15,9 @@ import numpy as np
 import yaml
 
 from src.config.targets import with_names
-from src.runs.directory import read_ranks, run_name
+from src.runs.directory import read_ranks
 from src.runs.identity import SET_ASIDE
+from src.runs.labels import reads_similarity, run_name
 from src.utils.errors import InputError, first_line
 
 Setting = tuple[str, str, str]  # corpus, lang, backbone: the same for all runs of a comparison
@@ -42,12 +43,17 @@ class Run:
     def setting(self) -> Setting:
         return self.corpus, self.choices["lang"], self.choices["backbone"]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The loss, and what else distinguishes the rows of a table."""
         negatives = self.config.get("negatives") or {}
         mined = f", {negatives.get('mined_per_query')} mined" if negatives.get("mined") else ""
-        return run_name(self.choices) + (", copies masked" if self.masked else "") + mined
+        return run_name(self.config) + (", copies masked" if self.masked else "") + mined
+
+    @cached_property
+    def estimator(self) -> str:
+        """The option of `weights`; empty where one was chosen and not used."""
+        return self.choices["weights"] if reads_similarity(self.config) else ""
 
     @property
     def training_data(self) -> str:

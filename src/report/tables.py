@@ -11,7 +11,7 @@ import numpy as np
 
 from src.report.cells import hyperparameters
 from src.report.compare import Comparison, Difference, Row
-from src.report.runs import LeftOut, Run
+from src.report.runs import LeftOut
 from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Group, Texts
@@ -220,7 +220,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
                     "backbone": backbone,
                     "name": row.cell.name,
                     "loss": run.choices["loss"],
-                    "weights": _estimator(run),
+                    "weights": run.estimator,
                     "batching": run.choices.get("batching", "random"),
                     "recipes": row.cell.budget,
                     "recipe": str(row.cell.tried[0]) if row.cell.tried else "",
@@ -250,12 +250,6 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
-
-
-def _estimator(run: Run) -> str:
-    """The estimator; empty where the run does not use one."""
-    unused = run.choices["loss"] == "infonce" and run.choices.get("batching", "random") == "random"
-    return "" if unused else run.choices["weights"]
 
 
 def _mean(row: Row, key: str) -> float | str:

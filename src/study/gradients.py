@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, at, negative_softmax, put
+from src.losses.base import Loss, fill_column, gather_column, negative_softmax
 from src.losses.soft_infonce import SoftInfoNCE
 
 
@@ -30,10 +30,14 @@ def terms(
 
     `leaning` is 0 where P is independent of sigma (<sigma, P> = 1 / n), and falls as P approaches sigma.
     """
-    negative_BC = put(positive_B, -torch.inf, scores_BC)
+    negative_BC = fill_column(scores_BC, positive_B, -torch.inf)
     predicted_BC = negative_BC.softmax(dim=1)
     sigma_BC = negative_softmax(similarity_BC, positive_B, loss.weight_temperature)
     overlap_B = (sigma_BC * predicted_BC).sum(dim=1)
     n = scores_BC.shape[1] - 1
     leaning_B = torch.log((loss.beta - loss.alpha * overlap_B) / (loss.beta - loss.alpha / n))
-    return {"alignment": -at(positive_B, scores_BC), "uniformity": negative_BC.logsumexp(dim=1), "leaning": leaning_B}
+    return {
+        "alignment": -gather_column(scores_BC, positive_B),
+        "uniformity": negative_BC.logsumexp(dim=1),
+        "leaning": leaning_B,
+    }

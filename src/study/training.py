@@ -25,8 +25,8 @@ from src.losses.kl_regularized import KLRegularized
 from src.module import CodeSearchModule
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_estimator, build_loss
-from src.training.fit import fit, prepare
-from src.training.guide_models import attach
+from src.training.fit import build_model_and_data, fit
+from src.training.guide_models import attach_guide_models
 from src.training.setup import GROUPS
 from src.weights.base import Estimator
 
@@ -47,7 +47,7 @@ def fitted_estimator(cfg: DictConfig, pairs: Sequence[Pair]) -> Estimator:
     """The configured estimator, fitted; a model that it needs is trained now, or taken from the cache."""
     estimator: Estimator = instantiate(cfg.weights)
     with quiet():
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         estimator.fit(pairs)
     return estimator
 
@@ -80,8 +80,8 @@ def trained(cfg: DictConfig, corpus: Corpus, shuffle: bool = False) -> Trained:
     if shuffle and estimator is not None:
         estimator = Shuffled(estimator)
     with quiet(), tempfile.TemporaryDirectory() as folder:
-        attach(estimator, cfg)
-        module, data = prepare(cfg, corpus, estimator)
+        attach_guide_models(estimator, cfg)
+        module, data = build_model_and_data(cfg, corpus, estimator)
         metrics = fit(cfg, module, data, Path(folder), keep_last=False).trainer.callback_metrics
     names = ("val/mrr", "val/alignment", "val/uniformity")
     return Trained(module.eval(), {name: float(metrics[name]) for name in names})

@@ -14,7 +14,7 @@ import torch
 from hydra.utils import instantiate
 
 from src.backbones import adapt
-from src.backbones.architecture import layers
+from src.backbones.architecture import layer_stack
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.transformer import TransformerEncoder
 from src.runs.restore import restore_encoder
@@ -161,7 +161,7 @@ def test_lora_does_not_reach_the_nodes_of_graphcodebert(tmp_path: Path) -> None:
 def test_a_frozen_layer_trains_or_a_free_one_does_not(folders: dict[str, Path], kind: str) -> None:
     encoder = encoder_of(folders[kind], KINDS[kind][0], frozen_layers=1)
     loss_of(encoder).backward()
-    first, second = layers(encoder.model)
+    first, second = layer_stack(encoder.model)
     assert all(parameter.grad is None for parameter in first.parameters())
     assert all(parameter.grad is not None for parameter in second.parameters())
     assert all(parameter.grad is None for parameter in encoder.model.get_input_embeddings().parameters())
@@ -178,7 +178,7 @@ def test_gradient_checkpointing_changes_a_gradient(
     thrifty = encoder_of(folders[kind], KINDS[kind][0], gradient_checkpointing=True, **settings)
     thrifty.load_state_dict(plain.state_dict())
     runs = []
-    for module in layers(thrifty.model)[-1].modules():
+    for module in layer_stack(thrifty.model)[-1].modules():
         if not list(module.children()):
             module.register_forward_hook(lambda *_: runs.append(1))
     for encoder in (plain, thrifty):
@@ -212,18 +212,18 @@ def test_the_attention_is_not_the_one_that_was_asked_for(folders: dict[str, Path
 # Bad input
 
 BAD = {
-    "lora.rank must be a whole number from 1": {"lora": {"rank": 0}},
+    "lora.rank: expected a whole number of 1 or more or null, found 0": {"lora": {"rank": 0}},
     "found 2.5": {"lora": {"rank": 2.5}},
-    "lora.alpha must be above 0": {"lora": {"rank": 2, "alpha": 0}},
-    "lora.dropout must be from 0": {"lora": {"rank": 2, "dropout": 1.0}},
+    "lora.alpha: expected a number above 0 or null, found 0": {"lora": {"rank": 2, "alpha": 0}},
+    "lora.dropout: expected a number of 0 or more and below 1, found 1.0": {"lora": {"rank": 2, "dropout": 1.0}},
     "no linear layer 'qury'; expected auto, .*did you mean 'query'": {"lora": {"rank": 2, "targets": ["qury"]}},
-    "dtype must be one of float32, bfloat16, found 'bfloat'.*did you mean 'bfloat16'": {"dtype": "bfloat"},
-    "set backbone.lora.rank=16 beside it": {"dtype": "bfloat16"},
-    "attn_implementation must be one of .*found 'flash'": {"attn_implementation": "flash"},
-    "frozen_layers must be 0 or more": {"frozen_layers": -1},
+    "dtype: expected float32 or bfloat16, found 'bfloat'.*did you mean 'bfloat16'": {"dtype": "bfloat"},
+    "also set backbone.lora.rank=16": {"dtype": "bfloat16"},
+    "attn_implementation: expected sdpa, eager, .*found 'flash'": {"attn_implementation": "flash"},
+    "frozen_layers: expected a whole number of 0 or more, found -1": {"frozen_layers": -1},
     f"has {LAYERS} layers": {"frozen_layers": LAYERS + 1},
     "leaves nothing": {"frozen_layers": LAYERS},
-    "frozen_layers=0 beside it": {"frozen_layers": 1, "lora": {"rank": 2}},
+    "set backbone.encoder.frozen_layers=0": {"frozen_layers": 1, "lora": {"rank": 2}},
 }
 
 

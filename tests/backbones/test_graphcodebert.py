@@ -226,11 +226,11 @@ def test_half_a_surrogate_pair_stops_a_run(folder):
 def test_settings_that_cannot_work_are_accepted(folder, tmp_path):
     with pytest.raises(InputError, match="found 'pyhton'; did you mean 'python'"):
         encoder_of(folder, language="pyhton")
-    with pytest.raises(InputError, match="max_nodes must be 0 or more, found -1"):
+    with pytest.raises(InputError, match="max_nodes: expected a whole number of 0 or more, found -1"):
         encoder_of(folder, nodes=-1)
     with pytest.raises(InputError, match=r"max_code_tokens=48 and max_nodes=17.* positions for 64"):
         encoder_of(folder, tokens=48)
-    with pytest.raises(InputError, match="pools by pooler or cls, found 'mean'"):
+    with pytest.raises(InputError, match=r"backbone\.pooling: expected pooler or cls, found 'mean'"):
         GraphCodeBERTEncoder(str(folder), "python", "mean")
     with pytest.raises(InputError, match=r"needs a RoBERTa checkpoint, and .* is a BertModel"):
         encoder_of(checkpoints.bert(tmp_path / "bert"))

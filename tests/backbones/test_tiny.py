@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from src.backbones.tiny import LONGEST_WORD, NEAR, PADDING, PLACES, TinyEncoder, rows_of
+from src.backbones.tiny import LONGEST_WORD, NEAR, PADDING, POSITIONS, TinyEncoder, rows_of
 from src.corpora.base import Pair
 from tests.support.doubles import sentences
 
@@ -40,8 +40,8 @@ def cosine(first_D: torch.Tensor, second_D: torch.Tensor) -> float:
 def test_rows_change_and_old_checkpoints_mean_something_else() -> None:
     assert rows_of("io", BUCKETS) == (8222, 9410, 1014)  # 1 + CRC-32 of io, #<io, #io> modulo BUCKETS
     assert rows_of("", BUCKETS) == (1,)
-    assert PLACES[:8] == (1, 2, 3, 4, 5, 6, 7, 7)
-    assert [PLACES[i] for i in (8, 15, 16, 31, 32, 63, 64)] == [8, 8, 9, 9, 10, 10, 11]
+    assert POSITIONS[:8] == [1, 2, 3, 4, 5, 6, 7, 7]
+    assert [POSITIONS[i] for i in (8, 15, 16, 31, 32, 63, 64)] == [8, 8, 9, 9, 10, 10, 11]
 
 
 def test_camel_case_is_one_word() -> None:

@@ -54,7 +54,7 @@ def benched(tmp_path_factory):
         for module in (measurement, gradient_caching, loader_allocator):
             patch.setattr(module, "alone", here)
         for module in (bench, loader_allocator):
-            patch.setattr(module, "keep_freed_memory", lambda: "allocator: left as it is")
+            patch.setattr(module, "keep_freed_memory", lambda: "allocator: unchanged")
         for module in (evaluation, losses):
             patch.setattr(module, "keep_freed_memory", lambda: "")
         find = importlib.util.find_spec
@@ -66,7 +66,7 @@ def benched(tmp_path_factory):
     return folder, ratios
 
 
-def test_a_figure_is_missing_or_no_number(benched):
+def test_every_figure_is_present_finite_and_positive(benched):
     folder, ratios = benched
     assert set(ratios) >= KEYS
     assert json.loads((folder / "run" / "bench.json").read_text()) == ratios
@@ -74,7 +74,7 @@ def test_a_figure_is_missing_or_no_number(benched):
     assert json.loads((folder / "run" / "status.json").read_text())["status"] == "finished"
 
 
-def test_a_peer_that_is_not_installed_ends_it_or_is_not_said(benched):
+def test_a_peer_that_is_not_installed_is_left_out_and_named_once(benched):
     folder, ratios = benched
     assert not [key for key in ratios if key.split("/")[1].split("@")[0] in PEERS]
     text = (folder / "run" / "bench.md").read_text()
@@ -82,7 +82,7 @@ def test_a_peer_that_is_not_installed_ends_it_or_is_not_said(benched):
         assert text.count(f"{peer} is not installed and left out: pip install -e '.[bench]'") == 1
 
 
-def test_the_page_asks_the_network_for_something(benched):
+def test_the_page_asks_the_network_for_nothing(benched):
     folder, _ = benched
     html = (folder / "run" / "bench.html").read_text()
     assert "train_step/naive_padded" in html
@@ -91,7 +91,7 @@ def test_the_page_asks_the_network_for_something(benched):
         assert asking not in html
 
 
-def test_a_document_loses_what_stands_around_the_figures(benched, tmp_path):
+def test_a_document_keeps_the_text_around_the_figures(benched, tmp_path):
     folder, _ = benched
     text = (folder / "speed.md").read_text()
     assert text.startswith(f"Before.\n{bench.BEGIN}\n")
@@ -103,12 +103,12 @@ def test_a_document_loses_what_stands_around_the_figures(benched, tmp_path):
         bench.insert(tmp_path / "unmarked.md", "figures")
 
 
-def test_an_unknown_measure_is_accepted(tmp_path):
+def test_an_unknown_measure_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"--only: expected some of bm25_block, train_step, .*, found speed"):
         bench.main(["--out", str(tmp_path), "--only", "speed"], TINY)
 
 
-def test_a_process_of_its_own_is_this_one_or_hides_its_error():
+def test_a_measurement_runs_in_a_new_process_and_reports_its_error():
     assert measurement.alone("os:getpid") != measurement.alone("os:getpid")
     with pytest.raises(measurement.LeftOut, match=r"TypeError: .*no keyword arguments"):
         measurement.alone("os:getpid", a=1)
@@ -116,7 +116,7 @@ def test_a_process_of_its_own_is_this_one_or_hides_its_error():
 
 @pytest.mark.filterwarnings("ignore")  # its own affair
 @pytest.mark.parametrize("precision", train_step.PRECISIONS)
-def test_a_step_of_sentence_transformers_cannot_be_timed(precision, tmp_path):
+def test_a_step_of_sentence_transformers_can_be_timed(precision, tmp_path):
     pytest.importorskip("sentence_transformers")
     pytest.importorskip("datasets")
     given = bench.prepare_data(None, tmp_path / "model", TINY.model)

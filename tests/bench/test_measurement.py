@@ -9,20 +9,20 @@ from src.bench.page import Report, amount, headline
 from src.bench.targets import Target
 
 
-def test_a_ratio_is_upside_down_or_of_other_rounds():
+def test_a_ratio_is_the_median_over_rounds_of_a_peers_cost_over_ours():
     benchmark = Benchmark("step", "a step", SECONDS, 64)
     benchmark.add(64, {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})  # 3, 2, 1
     benchmark.add(8, {OURS: [1.0], "peer": [5.0]})
     assert benchmark.ratios() == {"step/peer@8": 5.0, "step/peer@64": 2.0, "step/peer": 2.0}
 
 
-def test_a_peer_without_ours_has_a_ratio():
+def test_a_peer_without_ours_has_no_ratio():
     benchmark = Benchmark("step", "a step", SECONDS, 64)
     benchmark.add(64, {"peer": [1.0]})
     assert benchmark.ratios() == {}
 
 
-def test_a_way_is_not_run_in_every_round_or_its_own_seconds_are_ignored():
+def test_every_way_runs_in_every_round_and_may_report_its_own_seconds():
     calls = []
 
     def way(name, seconds):
@@ -36,12 +36,12 @@ def test_a_way_is_not_run_in_every_round_or_its_own_seconds_are_ignored():
 
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(1.0, True, True), (0.9, False, True), (1.1, True, False)])
-def test_a_missed_aim_counts_as_met(ratio, least, most):
+def test_a_target_is_met_on_the_right_side_of_its_bound(ratio, least, most):
     assert Target("key", 1.0).met(ratio) is least
     assert Target("key", 1.0, at_most=True).met(ratio) is most
 
 
-def test_a_missed_aim_is_not_named_or_smaller_sizes_are_judged():
+def test_a_missed_target_is_named_and_smaller_sizes_are_not_judged():
     benchmark = Benchmark("bm25_block", "blocks", SECONDS, 64)
     benchmark.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
     said = headline(Report([benchmark], ["left out"], {}))
@@ -55,5 +55,5 @@ def test_a_missed_aim_is_not_named_or_smaller_sizes_are_judged():
     ("value", "unit", "shown"),
     [(0.01234, "s", "12.3 ms"), (5.4e-5, "s", "54 µs"), (1.5, "s", "1.5 s"), (1234.5, "MB", "1,234 MB")],
 )
-def test_a_cost_is_shown_in_another_unit(value, unit, shown):
+def test_a_cost_is_shown_in_a_readable_unit(value, unit, shown):
     assert amount(value, unit) == shown

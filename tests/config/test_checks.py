@@ -41,7 +41,11 @@ def test_a_key_has_no_sentence(command):
         ("sed", 1, "sed is no key of the configuration; did you mean 'seed'?"),
         ("corpus.txt", "source", "corpus.txt is no key of corpus (deduplicated); did you mean 'corpus.root'?"),
         ("trainer.limit_train_batch", 4, "trainer.limit_train_batch is no key of trainer (trainer); did you mean 'tr"),
-        ("logger.wandb.entty", "x", "logger.wandb.entty is no key of logger.wandb (ForgivingWandbLogger); did you me"),
+        (
+            "logger.wandb.entty",
+            "x",
+            "logger.wandb.entty is no key of logger.wandb (FaultTolerantWandbLogger); did you me",
+        ),
         ("backbone.encoder.buckets", "many", "backbone.encoder.buckets: expected a whole number of 1 or more, found"),
         ("loss.alpha", None, "loss.alpha: expected a number, found null"),
         ("data.batch_size", True, "data.batch_size: expected a whole number of 2 or more, found true"),

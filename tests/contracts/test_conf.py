@@ -17,7 +17,7 @@ from src.backbones.base import Encoder
 from src.cli import CONF
 from src.corpora.dedup import Deduplicated
 from src.losses.base import Loss
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
 from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
@@ -87,8 +87,8 @@ def test_an_estimator_breaks_the_contract(name, small, monkeypatch):
             cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python"}
         estimator = instantiate(cfg.weights)
         assert isinstance(estimator, Estimator)
-        attach(estimator, cfg)
-        for part in estimator.parts():
+        attach_guide_models(estimator, cfg)
+        for part in estimator.components():
             part.training = {"batch_size": 16, "max_epochs": 1}
         estimator.fit(instantiate(cfg.corpus).split("train").pairs)
     if isinstance(estimator, NoEstimator):
@@ -100,11 +100,11 @@ def test_an_estimator_breaks_the_contract(name, small, monkeypatch):
     assert similarity.shape == (3, 7)
     assert similarity.dtype.name == "float32"
     assert np.isfinite(similarity).all()
-    gathered = estimator.gather(rows, columns)
-    assert (estimator.on_device(gathered).numpy() == similarity).all()
-    monkeypatch.setattr("src.weights.base.HELD", 20)
-    for held in (gathered, estimator.gather(rows, columns)):  # as in a batch that is held, and in one that is not
-        blocks = [estimator.on_device(held, slice(*block)).numpy() for block in ((0, 1), (1, 3))]
+    gathered = estimator.collate(rows, columns)
+    assert (estimator.similarity_on_device(gathered).numpy() == similarity).all()
+    monkeypatch.setattr("src.weights.base.PRECOMPUTE_LIMIT", 20)
+    for held in (gathered, estimator.collate(rows, columns)):  # as in a batch that is held, and in one that is not
+        blocks = [estimator.similarity_on_device(held, slice(*block)).numpy() for block in ((0, 1), (1, 3))]
         np.testing.assert_allclose(np.concatenate(blocks), similarity, rtol=1e-5, atol=1e-6)
     if name != "bm25_paper":  # whose statistics are those of the columns
         np.testing.assert_allclose(estimator.similarity(rows[1:], columns), similarity[1:], rtol=1e-5, atol=1e-6)
@@ -124,7 +124,7 @@ def test_a_backbone_breaks_the_contract(name):
 @pytest.mark.parametrize("name", options("batching"))
 def test_a_batching_breaks_the_contract(name):
     batching = instantiate(composed(f"batching={name}").batching)
-    order = batching.order(lambda rows, columns: -np.abs(rows[:, None] - columns[None, :]).astype("f"), 23, seed=3)
+    order = batching.sampler(lambda rows, columns: -np.abs(rows[:, None] - columns[None, :]).astype("f"), 23, seed=3)
     assert sorted(order) == list(range(23))
     assert len(order) == 23
 

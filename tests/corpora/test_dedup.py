@@ -6,7 +6,7 @@ import pytest
 from hydra.utils import instantiate
 
 from src.cli import composed
-from src.corpora.base import Codebase, Pair, Split
+from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import Deduplicated, deduplicated
 from src.utils.errors import InputError
@@ -23,10 +23,8 @@ OTHER = (
 )
 
 
-class Planted:
+class Planted(Corpus):
     """A corpus in memory whose train holds copies of its test, of its codebase and of itself."""
-
-    language = "python"
 
     def __init__(self, *train: str) -> None:
         pool = Codebase(["a", "b"], [f"def load_block{BODY}", "def unrelated(x, y): return x + y * len(x)"])
@@ -34,7 +32,7 @@ class Planted:
         self.splits = {name: Split(name, held_out, pool, [0]) for name in ("valid", "test")}
         self.splits["train"] = Split("train", [Pair(f"query {i}", c, f"t{i}", "python") for i, c in enumerate(train)])
 
-    def split(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
         return self.splits[name]
 
 
@@ -101,7 +99,7 @@ def test_a_corpus_cannot_be_deduplicated(name):
     [
         ({"dedup": "nera"}, "did you mean 'near'"),
         ({"against": "answer"}, "did you mean 'answers'"),
-        ({"near": 0}, "0 < corpus.near <= 1, found 0"),
+        ({"near": 0}, "above 0 and up to 1, found 0"),
         ({"near": "high"}, "found 'high'"),
     ],
 )

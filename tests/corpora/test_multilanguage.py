@@ -14,7 +14,7 @@ from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import deduplicated
 from src.corpora.multilanguage import MultiLanguageCorpus
 from src.corpora.source_trees import HarvestCorpus
-from src.data.samplers import EpochOrder, OneLanguageOrder
+from src.data.samplers import EpochSampler, OneLanguageSampler
 from src.metrics.retrieval import summarize
 from src.metrics.summary import lexical_baseline, mrr_difference
 from src.utils.errors import InputError
@@ -69,7 +69,7 @@ def test_a_large_language_outweighs_a_small_one():
 
 def test_a_batch_mixes_languages_or_an_item_comes_twice():
     languages = ["go"] * 23 + ["ruby"] * 41 + ["php"] * 3
-    order = OneLanguageOrder(EpochOrder(67, 3), languages, 5)
+    order = OneLanguageSampler(EpochSampler(67, 3), languages, 5)
     epochs = [order.order(epoch) for epoch in (0, 1)]
     for items in epochs:
         assert len(items) == len(order) == 20 + 40
@@ -81,7 +81,7 @@ def test_a_batch_mixes_languages_or_an_item_comes_twice():
     assert epochs[0].tolist() != epochs[1].tolist()
     assert order.order(1).tolist() == epochs[1].tolist()
     with pytest.raises(InputError, match="no language has the 50 training pairs"):
-        OneLanguageOrder(EpochOrder(67, 3), languages, 50)
+        OneLanguageSampler(EpochSampler(67, 3), languages, 50)
 
 
 @pytest.mark.parametrize("batches", ["mixed", "one_language"])
@@ -109,7 +109,7 @@ def test_one_model_for_all_languages_is_not_evaluated_for_each(root, tmp_path, b
     ("given", "message"),
     [
         (("corpus.root=null",), "lang=all expects corpus=codesearchnet corpus.root=DIR"),
-        (("corpus.batches=one",), "corpus.batches is one of mixed, one_language, found 'one'"),
+        (("corpus.batches=one",), "corpus.batches: expected mixed or one_language, found 'one'"),
         (
             ("corpus.root=/nowhere",),
             "found none; without go, java, javascript, php, python, ruby (no folder in corpus.root)",

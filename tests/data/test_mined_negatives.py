@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from src.corpora.base import Split
-from src.data.mined_negatives import Mined, read_mined, write_mined
-from src.data.samplers import EpochOrder
+from src.data.mined_negatives import MinedNegatives, read_mined, write_mined
+from src.data.samplers import EpochSampler
 from src.datamodule import CodeSearchData
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
-from src.runtime.distributed import Share
+from src.runtime.distributed import RankSlice
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged
 from src.weights.bm25 import BM25Estimator
@@ -31,8 +31,8 @@ def file(tmp_path):
     return tmp_path / "negatives.jsonl"
 
 
-def mined(per_query: int = 1, number: int = 23, **more) -> Mined:
-    return Mined(Ragged.of({"items": [HARD.get(i, []) for i in range(number)]}), per_query, 0, **more)
+def mined(per_query: int = 1, number: int = 23, **more) -> MinedNegatives:
+    return MinedNegatives(Ragged.of({"items": [HARD.get(i, []) for i in range(number)]}), per_query, 0, **more)
 
 
 def data(file, **options) -> CodeSearchData:
@@ -53,9 +53,9 @@ def test_a_column_comes_twice_or_stands_behind_another_rows_code(world, per_quer
     items_B = np.array([3, 1, 7, 2])
     made = mined(per_query)
     for rank in range(world):
-        items_C, own = made.columns(items_B, Share(rank, world))
+        items_C, own = made.columns(items_B, RankSlice(rank, world))
         assert len(set(items_C.tolist())) == len(items_C) == 4 * (1 + per_query)
-        rows = items_B[Share(rank, world).rows(4)]
+        rows = items_B[RankSlice(rank, world).rows(4)]
         assert items_C[own][: len(rows)].tolist() == rows.tolist()
         assert len(items_C[own]) == len(rows) * (1 + per_query)
         brought = items_C[own][len(rows) :].reshape(-1, per_query)
@@ -65,20 +65,20 @@ def test_a_column_comes_twice_or_stands_behind_another_rows_code(world, per_quer
 
 
 def test_devices_disagree_about_the_columns():
-    whole = [mined(2).columns(np.array([3, 1, 7, 2]), Share(rank, 2))[0].tolist() for rank in (0, 1)]
+    whole = [mined(2).columns(np.array([3, 1, 7, 2]), RankSlice(rank, 2))[0].tolist() for rank in (0, 1)]
     assert whole[0] == whole[1]
-    one = mined(2).columns(np.array([3, 1, 7, 2]), Share())[0].tolist()
+    one = mined(2).columns(np.array([3, 1, 7, 2]), RankSlice())[0].tolist()
     assert sorted(whole[0]) == sorted(one)
 
 
 def test_a_query_always_brings_the_same_negative():
-    brought = {int(mined().columns(np.array([3, other]), Share())[0][2]) for other in range(12, 23)}
+    brought = {int(mined().columns(np.array([3, other]), RankSlice())[0][2]) for other in range(12, 23)}
     assert brought == {5, 9, 11}
 
 
 def test_a_batch_of_one_language_is_filled_up_with_another():
     language_N = np.array([0] * 8 + [1] * 15)
-    items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), Share())
+    items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), RankSlice())
     assert sorted(items_C.tolist()) == list(range(8))
 
 
@@ -94,20 +94,20 @@ def test_similarities_of_mined_columns_belong_to_other_pairs(file):
     made = data(file, mined_per_query=2, estimator=BM25Estimator(), mask_duplicates=True)
     pairs = made.corpus.split("train").pairs
     items = np.array([3, 1, 7, 2, 20])
-    batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items.tolist()), 0)
-    items_C, _ = made._mined.columns(items, Share())
-    assert torch.equal(batch["codes"]["ids"], made.encoder.codes([pairs[i].code for i in items_C])["ids"])
-    np.testing.assert_array_equal(batch["similarity"], made.estimator.similarity(items, items_C))
-    assert batch["similarity"].shape == batch["excluded"].shape == (5, 15)
-    assert batch["positive"].tolist() == [0, 1, 2, 3, 4]
+    batch = made.on_after_batch_transfer(made._collate(pairs)(items.tolist()), 0)
+    items_C, _ = made._mined.columns(items, RankSlice())
+    assert torch.equal(batch.codes["ids"], made.encoder.codes([pairs[i].code for i in items_C])["ids"])
+    np.testing.assert_array_equal(batch.similarity_BC, made.estimator.similarity(items, items_C))
+    assert batch.similarity_BC.shape == batch.excluded_BC.shape == (5, 15)
+    assert batch.positive_B.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_copy_of_a_rows_code_among_the_mined_is_a_negative_though_masked(file):
     made = data(file, mask_duplicates=True)
     pairs = list(TRAIN.pairs)
     pairs[8] = replace(pairs[8], code=pairs[2].code)  # what query 7 brings is the answer to query 2
-    batch = made.on_after_batch_transfer(made._pair_batch(pairs)([7, 2]), 0)
-    assert batch["excluded"].tolist() == [[False] * 4, [False, False, True, False]]
+    batch = made.on_after_batch_transfer(made._collate(pairs)([7, 2]), 0)
+    assert batch.excluded_BC.tolist() == [[False] * 4, [False, False, True, False]]
 
 
 def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
@@ -116,10 +116,10 @@ def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
     module = CodeSearchModule(made.encoder, SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0)
     pairs = made.corpus.split("train").pairs
     items = [3, 1, 7, 2, 20]
-    batch = made.on_after_batch_transfer(made._pair_batch(pairs)(items), 0)
+    batch = made.on_after_batch_transfer(made._collate(pairs)(items), 0)
     module.requires_grad_(False)
-    loss = module.mean_loss(module.embed(batch["queries"]), module.embed(batch["codes"]), batch)
-    columns, _ = made._mined.columns(np.array(items), Share())
+    loss = module.mean_loss(module.embed(batch.queries), module.embed(batch.codes), batch)
+    columns, _ = made._mined.columns(np.array(items), RankSlice())
     rows = []
     for item in items:
         negatives = [c for c in columns.tolist() if c != item]
@@ -141,12 +141,12 @@ def test_devices_together_have_another_loss_than_one(file):
         batches = []
         for rank in range(world):
             made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
-            made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+            made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": RankSlice(rank, world)})
             torch.manual_seed(0)
             module = CodeSearchModule(BagEncoder(), SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0).requires_grad_(False)
-            batches.append(made.on_after_batch_transfer(made._pair_batch(made.corpus.split("train").pairs)(items), 0))
-        codes_CD = torch.cat([module.embed(batch["codes"]) for batch in batches])  # as devices gather them
-        own = [module.mean_loss(module.embed(batch["queries"]), codes_CD, batch).item() for batch in batches]
+            batches.append(made.on_after_batch_transfer(made._collate(made.corpus.split("train").pairs)(items), 0))
+        codes_CD = torch.cat([module.embed(batch.codes) for batch in batches])  # as devices gather them
+        own = [module.mean_loss(module.embed(batch.queries), codes_CD, batch).item() for batch in batches]
         losses[world] = np.mean(own)
     assert losses[2] == pytest.approx(losses[1], rel=1e-6)
     assert losses[4] == pytest.approx(losses[1], rel=1e-6)
@@ -157,11 +157,11 @@ def test_workers_draw_other_negatives_than_the_main_process(file):
     for workers in (0, 2):
         made = data(file, num_workers=workers, mined_per_query=2)
         loader = made.train_dataloader()
-        assert isinstance(loader.sampler, EpochOrder)
+        assert isinstance(loader.sampler, EpochSampler)
         seen.append([])
         for epoch in range(2):
             loader.sampler.set_epoch(epoch)
-            seen[-1] += [batch["codes"]["ids"].tolist() for batch in loader]
+            seen[-1] += [batch.codes["ids"].tolist() for batch in loader]
     assert seen[0] == seen[1]
     assert seen[0][0] != seen[0][4]
 

@@ -18,7 +18,7 @@ from src.backbones.base import Encoder
 from src.backbones.tiny import TinyEncoder
 from src.cache import main as cache_command
 from src.data import token_cache as module
-from src.data.length_buckets import Unread
+from src.data.length_buckets import UntokenizedTexts
 from src.data.token_cache import Mapped, tokenised
 from src.dataflow import unparsed
 from src.datamodule import CodeSearchData
@@ -144,10 +144,10 @@ def test_a_cache_that_cannot_be_written_ends_a_run(tmp_path: Path, caplog: pytes
     encoder = TinyEncoder(17, 101)
     (tmp_path / "file").write_text("no folder")
     items = tokenised(encoder, CODES, "code", tmp_path / "file" / "cache")
-    assert isinstance(items, Unread)
+    assert isinstance(items, UntokenizedTexts)
     assert "tokenised in every epoch" in caplog.text
-    assert isinstance(tokenised(encoder, CODES, "code", None), Unread)
-    assert isinstance(tokenised(BagEncoder(), CODES, "code", tmp_path), Unread)  # as it is silent on them
+    assert isinstance(tokenised(encoder, CODES, "code", None), UntokenizedTexts)
+    assert isinstance(tokenised(BagEncoder(), CODES, "code", tmp_path), UntokenizedTexts)  # as it is silent on them
     assert equal(encoder.features(items[[2, 0]]), encoder.codes([CODES[2], CODES[0]]))
 
 
@@ -199,8 +199,8 @@ def test_batches_change_with_the_cache(tmp_path: Path, workers: int) -> None:
     for other in seen[1:]:
         for batches, expected in zip(other, seen[0], strict=True):
             for batch, one in zip(batches, expected, strict=True):
-                sides = [name for name in ("queries", "codes", "features") if name in one]
-                assert all(equal(batch[name], one[name]) for name in sides)
+                sides = [name for name in ("queries", "codes", "features") if hasattr(one, name)]
+                assert all(equal(getattr(batch, name), getattr(one, name)) for name in sides)
     about = read_about(next(Cache(tmp_path).entries()))
     assert about["facts"] == {"failed": {}}
 

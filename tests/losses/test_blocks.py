@@ -9,7 +9,7 @@ from src.losses.base import weighted_infonce_rows
 from src.losses.blocks import ROWS, mean_loss, rows_of_a_block, scores
 from src.losses.infonce import InfoNCE
 from src.utils.errors import InputError
-from src.utils.lazy_matrix import ByRows
+from src.utils.lazy_matrix import LazyMatrix
 from tests.losses.cases import LOSSES
 
 B, C, D = 13, 17, 7
@@ -55,12 +55,12 @@ def test_rows_are_asked_for_all_at_once_or_twice():
     queries, codes, positive, similarity, excluded = embeddings()
     asked = {"similarity": [], "excluded": []}
 
-    def by_rows(name: str, whole: torch.Tensor) -> ByRows:
+    def by_rows(name: str, whole: torch.Tensor) -> LazyMatrix:
         def make(rows: slice) -> torch.Tensor:
             asked[name].append((rows.start, rows.stop))
             return whole[rows]
 
-        return ByRows(make, tuple(whole.shape))
+        return LazyMatrix(make, tuple(whole.shape))
 
     lazy = by_rows("similarity", similarity), by_rows("excluded", excluded)
     value = mean_loss(LOSSES["soft_infonce"], queries, codes, positive, *lazy, 1.0, 5)
@@ -71,7 +71,7 @@ def test_rows_are_asked_for_all_at_once_or_twice():
 
 def test_a_loss_without_similarity_asks_for_it():
     queries, codes, positive, *_ = embeddings()
-    never = ByRows(lambda rows: pytest.fail("asked"), (B, C))
+    never = LazyMatrix(lambda rows: pytest.fail("asked"), (B, C))
     for size in (None, 5):
         assert torch.isfinite(mean_loss(InfoNCE(), queries, codes, positive, never, None, 1.0, size))
 
@@ -152,7 +152,7 @@ class Learnt(InfoNCE):
         super().__init__()
         self.margin = torch.nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
 
-    def rows(self, scores_BC, positive_B, similarity_BC):
+    def row_losses(self, scores_BC, positive_B, similarity_BC):
         margin_B1 = -self.margin.expand(len(scores_BC), 1)
         return weighted_infonce_rows(scores_BC.scatter_add(1, positive_B[:, None], margin_B1), positive_B)
 

@@ -12,8 +12,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.runs import checkpoint_file, resume
-from src.sweeps.cells import is_held
+from src.runs import checkpoint_file, lock, resume
 from src.utils.errors import InputError, ResourceError
 
 CFG = OmegaConf.create({"loss": {"_target_": "src.losses.infonce.InfoNCE"}, "seed": 1, "resume": "auto", "cache": "a"})
@@ -24,7 +23,7 @@ CFG.batching = {"_target_": "src.data.samplers.RandomBatches"}
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield
-    for folder in list(resume._claimed):
+    for folder in list(lock._claimed):
         resume.release(folder)
 
 
@@ -108,11 +107,11 @@ def test_two_processes_go_on_in_one_directory_or_a_dead_one_keeps_it():
     holder = context.Process(target=hold, args=(folder, ready))
     holder.start()
     assert ready.wait(20)
-    assert is_held(folder)
+    assert lock.is_claimed(folder)
     assert chosen() is None
     with pytest.raises(ResourceError, match="another process is at work"):
         chosen(f"resume={folder}")
-    with pytest.raises(ResourceError, match="another process is at work"), resume.claimed(folder):
+    with pytest.raises(ResourceError, match="another process is at work"), lock.claimed(folder):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()

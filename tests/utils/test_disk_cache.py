@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from src.cache import main
-from src.utils.disk_cache import ABOUT, Cache, code_version, damage, key_of
+from src.utils.disk_cache import ABOUT, Cache, damage, key_of
 from src.utils.errors import InputError, ResourceError
 from tests.conftest import PROJECT
 
@@ -170,11 +170,6 @@ def test_a_cache_that_cannot_be_written_is_a_traceback(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cache=DIR"):
         Cache(tmp_path / "file" / "cache").get("things", {"a": 1}, write("hello"))
-
-
-def test_the_version_of_the_code_is_not_that_of_its_files():
-    assert code_version() == code_version()
-    assert len(code_version()) == 12
 
 
 # The command

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.utils.lazy_matrix import SMALL, ByRows, matrix, some_rows
+from src.utils.lazy_matrix import SMALL, LazyMatrix, matrix, some_rows
 
 WHOLE_BC = torch.arange(21).view(7, 3)
 
 
-@pytest.mark.parametrize(("small", "expected"), [(21, torch.Tensor), (20, ByRows)])
+@pytest.mark.parametrize(("small", "expected"), [(21, torch.Tensor), (20, LazyMatrix)])
 def test_a_large_matrix_is_made_or_a_small_one_is_not(monkeypatch, small, expected):
     monkeypatch.setattr("src.utils.lazy_matrix.SMALL", small)
     made = matrix(WHOLE_BC.__getitem__, (7, 3))
@@ -22,5 +22,5 @@ def test_a_large_matrix_is_made_or_a_small_one_is_not(monkeypatch, small, expect
 @pytest.mark.parametrize(("small", "rows"), [(SMALL, 7), (21, 7), (20, 6), (5, 1), (2, 1)])
 def test_a_log_looks_at_no_row_or_at_too_many(monkeypatch, small, rows):
     monkeypatch.setattr("src.utils.lazy_matrix.SMALL", small)
-    for held in (WHOLE_BC, ByRows(WHOLE_BC.__getitem__, (7, 3))):
+    for held in (WHOLE_BC, LazyMatrix(WHOLE_BC.__getitem__, (7, 3))):
         assert torch.equal(some_rows(held), WHOLE_BC[:rows])

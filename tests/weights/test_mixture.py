@@ -92,16 +92,16 @@ def test_a_part_without_a_share_is_fitted():
     mixture = MixtureEstimator({"one": one, "two": two}, {"one": 1, "two": 0})
     mixture.fit(PAIRS)
     assert (one.fitted, two.fitted) == (1, 0)
-    assert list(mixture.parts()) == [one]
+    assert list(mixture.components()) == [one]
 
 
 def test_features_do_not_travel_in_parts():
     mixture = MixtureEstimator({"bm25": BM25Estimator(), "one": Table(np.eye(5))}, {"bm25": 1, "one": 1})
     mixture.fit(PAIRS)
     rows = np.array([2, 0, 4])
-    gathered = mixture.gather(rows, rows)
+    gathered = mixture.collate(rows, rows)
     assert set(gathered) == {"bm25", "one", "own"}
-    np.testing.assert_array_equal(mixture.on_device(gathered).numpy(), mixture.similarity(rows, rows))
+    np.testing.assert_array_equal(mixture.similarity_on_device(gathered).numpy(), mixture.similarity(rows, rows))
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,10 @@ def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> lis
 
 
 def training_batches(
-    batching: Batching, similarity: Similarity | None, items: int, size: int, number: int, seed: int
+    batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
 ) -> Iterator[Rows]:
     """The first `number` batches of a training on these items, over as many epochs as needed."""
-    order = batching.order(similarity, items, seed)
-    epochs = (order.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
+    sampler = batching.sampler(similarity, items, seed)
+    epochs = (sampler.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
     for item_B in islice(chain.from_iterable(epochs), number):
         yield Rows(item_B, item_B)

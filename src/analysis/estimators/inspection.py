@@ -16,6 +16,7 @@ from src.analysis.estimators.measure import Ordinary, base_rates, on_batches, sp
 from src.data.samplers import Batching, RandomBatches, Similarity
 from src.losses.base import Loss
 from src.weights.base import Estimator
+from src.weights.none import NoEstimator
 
 FEWEST = 10  # anchors; fewer say nothing about an estimator
 
@@ -42,7 +43,7 @@ def inspect(
 ) -> Inspection:
     """Measures fitted estimators on the training pairs `item_S`, with `known` about them in the same order."""
     size = min(cfg.data.batch_size, len(item_S))
-    weigh, floor = weigh_with(loss), getattr(loss, "min_weight", 0.0)
+    weigh, floor = weigh_with(loss), loss.min_weight
     similarities = {name: _of_items(estimator, item_S) for name, estimator in estimators.items()}
     numbers: dict[str, float] = {"batch_size": size}
 
@@ -57,10 +58,10 @@ def inspect(
             measured = spotting(batches, known, kind, similarity, weigh)
             numbers |= {f"{key}/{kind}/{name}": value for key, value in measured.items()}
 
-    def ordered(batching: Batching, similarity: Similarity | None) -> list[Rows]:
+    def ordered(batching: Batching, similarity: Similarity) -> list[Rows]:
         return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
 
-    random = ordered(RandomBatches(), None)
+    random = ordered(RandomBatches(), NoEstimator().similarity)
     numbers |= _suffixed(base_rates(random, known), "random")
     ordinary = {name: on_batches(random, similarity, weigh, floor) for name, similarity in similarities.items()}
     for name, similarity in similarities.items():

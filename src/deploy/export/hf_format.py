@@ -15,7 +15,7 @@ from src.backbones.base import Encoder
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.hub import quiet
 from src.backbones.pooling import pool
-from src.backbones.tokens import rebuilt, tokenizer_assets
+from src.backbones.tokens import rebuild_tokenizer, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.deploy.export.parity import Embed
 from src.utils.errors import InputError
@@ -44,7 +44,7 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
     model = standalone_model(encoder)
     with quiet():
         model.save_pretrained(folder)
-    tokenizer = rebuilt(
+    tokenizer = rebuild_tokenizer(
         tokenizer_assets(encoder.tokenizer),
         model_max_length=max(encoder.max_query_tokens, encoder.max_code_tokens),
         padding_side="right",  # as in training: absolute positions count from the left

@@ -5,7 +5,6 @@ Shape letters: B texts, L tokens, D embedding size.
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import warnings
@@ -64,6 +63,19 @@ def write(module: CodeSearchModule, folder: Path) -> None:
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+@contextmanager
+def merged(encoder: Encoder) -> Iterator[None]:
+    """Inside, a transformer's model is a float32 copy that has LoRA's matrices in its weights."""
+    if not isinstance(encoder, TransformerEncoder):
+        yield
+        return
+    trained, encoder.model = encoder.model, encoder.merge()
+    try:
+        yield
+    finally:
+        encoder.model = trained
+
+
 def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
     """Exports one encoder for any number of texts of any length."""
     if isinstance(encoder, GraphCodeBERTEncoder):
@@ -72,15 +84,10 @@ def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
             "run of minilm, codebert, unixcoder or any other backbone of plain text"
         )
     example = encoder.codes(PROBES["code"][:3])
-    plain = copy.copy(encoder)
-    plain._modules = dict(encoder._modules)
-    if isinstance(encoder, TransformerEncoder):
-        plain.model = encoder.merge()
-    graph = Graph(plain, list(example), cosine).eval().cpu()
     sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
-    with quietly(), torch.inference_mode():
+    with merged(encoder), quietly(), torch.inference_mode():
         torch.onnx.export(
-            graph,
+            Graph(encoder, list(example), cosine).eval().cpu(),
             tuple(example.values()),
             path,
             input_names=list(example),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from src.data.length_buckets import Cut, token_budget
+from src.data.length_buckets import LengthBucketer, token_budget
 from src.deploy.encoder import Model
 from src.training.encode import embed_batches
 from src.utils.errors import NonFiniteError
@@ -24,7 +24,7 @@ class Embedder:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model, self.batch_size = model, batch_size
         model.encoder.to(device)
-        self.cut = Cut(model.encoder, token_budget("auto", model.encoder, device))
+        self.cut = LengthBucketer(model.encoder, token_budget("auto", model.encoder, device))
 
     def __call__(self, codes: Sequence[str]) -> np.ndarray:
         """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""

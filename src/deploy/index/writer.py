@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from src.deploy.index.postings import statistics, terms_of, write_postings
 from src.deploy.index.store import FORMAT, MANIFEST, ROW, File, Segment, documented, write_texts
 from src.utils.errors import InputError
+from src.utils.files import PART, write_atomically
 
 FULL = 32_768  # functions of a segment; its postings number them in 16 bits
 
@@ -170,12 +170,7 @@ def commit(
         "lexical": statistics([segment.folder for segment in segments]),
         "graph": graph(table),
     }
-    part = out / f".{MANIFEST}"
-    with part.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(out / MANIFEST)
+    write_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n", sync=True)
     _remove_all_but(out / "segments", manifest["segments"])
     _remove_all_but(out / "tables", [name])
     return manifest
@@ -191,8 +186,9 @@ def check_out(out: Path) -> None:
     """Raises InputError where an index cannot be written to this folder."""
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder in out={out}, found a file")
-    ours = {MANIFEST, f".{MANIFEST}", "segments", "tables", ".part", ".lock"}
-    found = sorted(path.name for path in out.glob("*") if path.name not in ours) if out.exists() else []
+    ours = {MANIFEST, "segments", "tables", ".lock"}
+    there = (path.name for path in out.glob("*")) if out.exists() else ()
+    found = sorted(name for name in there if name not in ours and not name.endswith(PART))
     if found and not (out / MANIFEST).exists():
         raise InputError(
             f"expected a new folder or an earlier index in out={out}, found {found[0]} there; choose another"
