@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.config.direct_cli import configured
-from src.utils.console import texts
+from src.utils.console import as_list
 from src.utils.errors import InputError
 
 
@@ -16,8 +16,8 @@ def search(*arguments: str):
 def test_words_keys_and_flags_are_mixed_up() -> None:
     cfg = search("index=DIR", "open", "a file", "top=5", "--json", "lang=[python, go]", "path=src/*.py", "fusion=none")
     assert (cfg.index, cfg.query, cfg.top, cfg.json) == ("DIR", "open a file", 5, True)
-    assert (texts(cfg.lang), texts(cfg.path), cfg.fusion) == (["python", "go"], ["src/*.py"], "none")
-    assert (cfg.exact, texts(cfg.run)) == (False, [])
+    assert (as_list(cfg.lang), as_list(cfg.path), cfg.fusion) == (["python", "go"], ["src/*.py"], "none")
+    assert (cfg.exact, as_list(cfg.run)) == (False, [])
     assert search("query=123").query == "123"
     assert search("where is x = y").query == "where is x = y"
     assert search("path=null").path is None

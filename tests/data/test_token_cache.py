@@ -165,7 +165,7 @@ def test_processes_lose_texts_their_order_or_what_did_not_parse(
     encoder = encoders["graphcodebert"]()
     codes = [*CODES[:5], "def broken(:", *CODES[5:11], "x = = 1", *CODES[11:], "def broken(:"]
     expected = encoder.features(encoder.tokenise(codes, "code"))
-    monkeypatch.setattr(module, "processors", lambda: 2)
+    monkeypatch.setattr(module, "usable_cpus", lambda: 2)
     asked, loader = [], torch.utils.data.DataLoader
     monkeypatch.setattr(
         module, "DataLoader", lambda *args, **options: asked.append(options) or loader(*args, **options)
