@@ -178,7 +178,7 @@ def hyperparameters(run: Run) -> dict[str, Any]:
     for group, incidental in INCIDENTAL_OF.items():
         kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
     if not run.estimator:
-        kept.pop("weights", None)  # chosen, not used
+        kept.pop("weights", None)  # not used
     return dict(_flat(kept))
 
 
