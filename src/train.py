@@ -1,6 +1,8 @@
-"""The main job: python -m src.train loss=soft_infonce weights=bm25 lang=python"""
+"""Train a model, test it, and compare it with InfoNCE and BM25: python -m src.train weights=bm25 lang=python"""
 
 from __future__ import annotations
+
+from src.training.setup import dashboards, start_loggers, validate_config
 
 if __name__ == "__main__":
     import sys
@@ -11,7 +13,7 @@ if __name__ == "__main__":
         from src import cli
 
         # What follows takes seconds to import, and a sweep may have nothing to run.
-        cli.run(cli.imported("src.train"), "train")
+        cli.run(cli.load_main("src.train"), "train")
     sys.exit()
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +37,8 @@ from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
-from src.runs.directory import RunDirectory, environment, relative, run_name
+from src.runs.directory import RunDirectory, environment, relative
+from src.runs.labels import INFONCE, reads_similarity, run_name
 from src.runs.lock import claimed
 from src.runs.resume import Attempt
 from src.runtime import launch
@@ -44,7 +47,6 @@ from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
-from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 
@@ -70,21 +72,21 @@ def main(cfg: DictConfig) -> float:
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
-        announce(cfg, corpus, devices)
+        print_plan(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach_guide_models(estimator, cfg)
         module, data = build_model_and_data(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_rank_zero() else []
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_rank_zero() else None
-        plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
+        plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
         if not launch.is_rank_zero():
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
-        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
+        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison is never resumed
         for logger in dashboards(loggers):
-            logger.tables["results"] = results(metrics, run_name(cfg.choices))
+            logger.tables["results"] = results(metrics, run_name(cfg))
             logger.finish(metrics)
     return metrics["val/mrr"]
 
@@ -113,7 +115,7 @@ def fit_and_test(
     loggers: Sequence[Logger] = (),
     resume_from: Path | None = None,
 ) -> TrainingResult:
-    """One training and its test: the epoch that is kept is tested, once."""
+    """One training, and the test of the epoch that is kept."""
     fitted = fit(cfg, module, data, run.path, loggers, resume_from=resume_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
@@ -132,13 +134,14 @@ def fit_and_test(
     return TrainingResult(ranks, metrics)
 
 
-def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
-    """What is about to run, before minutes are spent on it."""
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+    """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
-    dropped = getattr(corpus, "dropped", {})
+    dropped = corpus.dropped
+    weights = f"weights {names.weights}, " if reads_similarity(cfg) else ""
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
+            "loss": f"{names.loss}, {weights}{names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
@@ -149,13 +152,13 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     )
 
 
-def train_plain(
+def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
 ) -> TrainingResult:
-    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
+    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
-        plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
+        plain.loss = {"_target_": INFONCE}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
     child = run.child("infonce")
@@ -189,8 +192,8 @@ def report(
     lexical: np.ndarray,
     plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """metrics.json and the table at the end of a run."""
-    name = run_name(cfg.choices)
+    """Writes metrics.json and prints the table at the end of a run."""
+    name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
     differences = {other: mrr_difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}

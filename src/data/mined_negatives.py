@@ -26,7 +26,7 @@ from src.utils.ragged import Ragged
 
 
 @dataclass(frozen=True)
-class Mined:
+class MinedNegatives:
     """Hard negatives of training pairs, by index: any estimator gives their similarity as that of any other pair.
 
     Args:
@@ -102,7 +102,7 @@ def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
-def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> Mined:
+def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> MinedNegatives:
     """The negatives of a file that src.mine wrote for this training split.
 
     Raises InputError, naming file and line: no such file, no such pair, a query twice, or another training split.
@@ -129,7 +129,7 @@ def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_la
             raise row.error("expected a list of ids in 'negatives'")
         items[query] = [found for id in negatives if (found := _place(row, place, id)) != query]
     languages = np.unique([pair.language for pair in train.pairs], return_inverse=True)[1] if one_language else None
-    return Mined(Ragged.of({"items": items}), per_query, seed, languages)
+    return MinedNegatives(Ragged.of({"items": items}), per_query, seed, languages)
 
 
 def write_mined(path: Path, train: Split, negatives: Iterable[tuple[int, Sequence[int]]]) -> None:

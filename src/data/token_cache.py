@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
-from src.data.length_buckets import Unread
+from src.data.length_buckets import UntokenizedTexts
+from src.utils.cpus import usable_cpus
 from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.ragged import Column, Ragged
 
@@ -48,14 +49,15 @@ class Mapped(Ragged):
             for path in sorted(self.folder.rglob(f"*{VALUES}")):
                 name = path.relative_to(self.folder).as_posix().removesuffix(VALUES)
                 files = (path, self.folder / f"{name}{STARTS}")
-                self._mapped[name] = tuple(np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                values, starts = (np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                self._mapped[name] = values, starts
         return self._mapped
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": {}}
 
 
-def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | Unread:
+def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | UntokenizedTexts:
     """The items of all texts: few in memory, many in the cache below `root`.
 
     Many texts without a cache, or of an encoder that does not say what decides its items, are tokenised when they are
@@ -65,9 +67,9 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         items, failed = _together(_tokenise(encoder, texts, side))
         _say(failed, len(texts), side)
         return items
-    decides = encoder.tokenising(side)
+    decides = encoder.tokenization_settings(side)
     if decides is None or root is None:
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
     try:
         entry = Cache(root).get(
@@ -79,10 +81,10 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         )
     except (NotWritableError, OSError) as error:
         log.warning("texts are tokenised in every epoch, since their tokens cannot be kept: %s", error)
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     if not entry.why:
         log.info("tokens of %d texts as %s reused, made %s", len(texts), side, entry.made)
-        encoder.failures(side).update(entry.facts["failed"])
+        encoder.parse_failures(side).update(entry.facts["failed"])
     _say(entry.facts["failed"], len(texts), side)
     return Mapped(entry.path)
 
@@ -103,16 +105,20 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
         start = time.perf_counter()
         yield chunks[0]
         left = (time.perf_counter() - start) * (len(chunks) - 1)
-        if encoder.tokenises_in_threads or left < POOL_SECONDS or processors() == 1:
+        if encoder.tokenises_in_threads or left < POOL_SECONDS or usable_cpus() == 1:
             yield from (chunks[number] for number in range(1, len(chunks)))
             return
-    workers = min(processors(), len(chunks) - 1)
-    loader = DataLoader(
-        chunks, batch_size=None, sampler=range(1, len(chunks)), num_workers=workers, collate_fn=_as_it_is,
+    workers = min(usable_cpus(), len(chunks) - 1)
+    loader: DataLoader[tuple[Ragged, Counter[str]]] = DataLoader(
+        chunks,  # type: ignore[arg-type]  # a sequence is a dataset
+        batch_size=None,
+        sampler=range(1, len(chunks)),
+        num_workers=workers,
+        collate_fn=_as_it_is,
         generator=torch.Generator(),
-    )  # fmt: skip
+    )
     for items, failed in loader:
-        encoder.failures(side).update(failed)  # counted in a process that is gone
+        encoder.parse_failures(side).update(failed)  # counted in a process that is gone
         yield items, failed
 
 
@@ -126,9 +132,9 @@ class _Chunks:
         return math.ceil(len(self.texts) / CHUNK)
 
     def __getitem__(self, number: int) -> tuple[Ragged, Counter[str]]:
-        before = Counter(self.encoder.failures(self.side))
+        before = Counter(self.encoder.parse_failures(self.side))
         items = self.encoder.tokenise(self.texts[number * CHUNK : (number + 1) * CHUNK], self.side)
-        return items.narrowed(), self.encoder.failures(self.side) - before
+        return items.narrowed(), self.encoder.parse_failures(self.side) - before
 
 
 def _as_it_is(item: Any) -> Any:
@@ -144,11 +150,6 @@ def _say(failed: Mapping[str, int], number: int, side: str) -> None:
     if failed:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(failed.items()))
         log.warning("of %d texts as %s these did not parse, and are read without data flow: %s", number, side, kinds)
-
-
-def processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _threaded: int | None = None  # the process that started the threads of Hugging Face's tokenizers, or whose parent did

@@ -15,6 +15,7 @@ from src.config.schema import Train
 from src.config.targets import CONF
 from src.config.types import Effect
 from src.runs.identity import result_config
+from src.runs.labels import is_infonce, reads_similarity
 
 TAG = 64  # characters that W&B takes
 # Keys that distinguish no run from another.
@@ -34,30 +35,31 @@ def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None
         folder: the run directory.
         data: sizes and fingerprints of the splits.
     """
-    choices = {str(group): str(option) for group, option in cfg.choices.items()}
+    choices = _choices(cfg)
     hydra = HydraConfig.get()
     swept = hydra.mode == RunMode.MULTIRUN
     tags = [f"{group}={option}" for group, option in choices.items()] + [f"seed={cfg.seed}"]
     return {
         "name": folder.name,
         "group": folder.parent.name if swept else "-".join(choices[key] for key in ("corpus", "lang", "backbone")),
-        "job_type": job_type(choices["loss"], hydra.runtime.choices.get("experiment")),
+        "job_type": job_type(cfg, hydra.runtime.choices.get("experiment")),
         "tags": [tag[:TAG] for tag in tags],
         "config": config(cfg, data),
     }
 
 
-def job_type(loss: str, experiment: str | None) -> str:
+def job_type(cfg: DictConfig, experiment: str | None) -> str:
     """`estimator`: trains an estimator's model; `baseline`: what every loss is compared with; `train`: all others."""
     if experiment and (CONF / "weights" / f"{experiment}.yaml").is_file():
         return "estimator"
-    return "baseline" if loss == "infonce" else "train"
+    return "baseline" if is_infonce(cfg) else "train"
 
 
 def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What determines the result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
     plain = result_config(cfg)
-    found = {str(group): str(option) for group, option in plain.pop("choices", {}).items()}
+    found = _choices(cfg)
+    plain.pop("choices", None)
     plain.pop("lang", None)  # the chosen option has all of it
     backbone = plain.get("backbone")
     if isinstance(backbone, Mapping) and "encoder" in backbone:
@@ -65,6 +67,12 @@ def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, 
     for key, value in {**plain, "data": {**plain.get("data", {}), **(data or {})}}.items():
         found.update(_flat(key, value))
     return found
+
+
+def _choices(cfg: DictConfig) -> dict[str, str]:
+    """The option of each group; no estimator where one was chosen and not used."""
+    choices = {str(group): str(option) for group, option in cfg.get("choices", {}).items()}
+    return choices if reads_similarity(cfg) else {**choices, "weights": "none"}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

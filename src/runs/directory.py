@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.files import write_atomically
 
@@ -112,15 +112,6 @@ class RunDirectory:
         write_atomically(self.path / "test_ranks.csv", text.getvalue())
 
 
-def run_name(choices: Mapping[str, str]) -> str:
-    """What a table calls a run: the loss, its estimator where it uses one, batches that are not random."""
-    name = choices["loss"] if choices["loss"] == "infonce" else f"{choices['loss']} {choices['weights']}"
-    batching = choices.get("batching", "random")  # of a run from before there was a choice
-    if batching == "random":
-        return name
-    return f"{name}, {batching}" if choices["loss"] != "infonce" else f"{name}, {batching} by {choices['weights']}"
-
-
 def relative(path: Path) -> Path:
     """The path as a person would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -142,7 +133,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
         "packages": {name: package_version(name) for name in PACKAGES},
         "hardware": {
             "processor": platform.machine(),
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": usable_cpus(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },

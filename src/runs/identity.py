@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.arguments import marked
 from src.config.schema import Train
 from src.config.targets import first_name, with_names
 from src.config.types import Effect
+from src.runs.labels import reads_similarity
 
 SET_ASIDE = "replaced"  # the folder of a sweep's attempts that another has taken the place of, and their status
 
@@ -44,11 +44,6 @@ def result_config(cfg: DictConfig) -> dict[str, Any]:
     left_out = {"hydra", "sweep"} if reads_similarity(cfg) else {"hydra", "sweep", "weights"}
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in left_out])
     return without(OmegaConf.to_container(kept, resolve=True), non_result_keys())
-
-
-def reads_similarity(cfg: DictConfig) -> bool:
-    """Whether the estimator has a part in the run."""
-    return any(getattr(get_object(cfg[part]["_target_"]), "needs_similarity", True) for part in ("loss", "batching"))
 
 
 def identity(cfg: DictConfig, length: int = 16) -> str:

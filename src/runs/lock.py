@@ -40,7 +40,7 @@ def release(folder: Path) -> None:
 
 @contextmanager
 def claimed(folder: Path, timeout: float = 0, advice: str = "nothing of it was touched") -> Iterator[None]:
-    """Claims a directory for the block. Raises ResourceError, which ends with `advice`, where another has it."""
+    """Claims a folder for the block. Raises ResourceError, which ends with `advice`, where another process has it."""
     if not claim(folder, timeout):
         raise ResourceError(f"another process is at work in {relative(folder)}: {advice}")
     try:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.backbones.base import Encoder
 from src.config.arguments import marked
 from src.config.checks import check_part
-from src.config.targets import located, with_names
+from src.config.targets import locate_target, with_names
 from src.config.types import Effect
 from src.runs.checkpoint_file import DamagedError, check
 from src.utils.errors import InputError, first_line
@@ -89,7 +89,7 @@ def _weights_config(encoder: dict[str, Any], ignored: frozenset[str] = frozenset
     A key that is null might as well not be there: checkpoints stay readable when an encoder learns a new option.
     """
     if "_target_" in encoder:
-        ignored = marked(located(encoder["_target_"]), Effect.TRAINING)
+        ignored = marked(locate_target(encoder["_target_"]), Effect.TRAINING)
     kept = {
         key: _weights_config(value, ignored) if isinstance(value, dict) else value
         for key, value in encoder.items()

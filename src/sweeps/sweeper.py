@@ -26,12 +26,14 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.labels import reads_similarity
 from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps import cells, stopping
@@ -63,7 +65,11 @@ class Grid(Sweeper):
         params: swept values beside the command line's, as Hydra's own sweeper takes them.
     """
 
-    axes = AXES
+    axes: tuple[str, ...] = AXES
+    # Set in `setup`, before anything else is called.
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.root = Path(root)
@@ -140,7 +146,7 @@ class Grid(Sweeper):
         told = [
             o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and cells.changes_result(o)
         ]
-        if not identity.reads_similarity(cfg):
+        if not reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
         return f"{said}_{identity.identity(cfg, 10)}"

@@ -9,7 +9,7 @@ into the same chunks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
@@ -45,11 +45,13 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["auto_batch"] = dict(self.found)
 
-    def on_load_checkpoint(self, trainer: L.Trainer, module: CodeSearchModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.found = dict(checkpoint.get("auto_batch", {}))
+        data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
         for name, number in self.found.items():  # before the optimiser asks the loader for the number of steps
-            setattr(trainer.datamodule, name, number)
-        module.replay = module.replay or "chunk" in self.found
+            setattr(data, name, number)
+        if "chunk" in self.found:
+            cast(CodeSearchModule, module).gradient_caching = True
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._loops_between_epochs = trainer.fit_loop.state_dict()
@@ -123,7 +125,7 @@ def fit_or_halve(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchD
         if not auto.halve(trainer, data, error):
             raise
     # The error is gone from here on, and with it all that its frames held.
-    module.forget()
+    module.reset_after_failure()
     garbage_collection_cuda()
     auto.save(trainer)
     return False
@@ -150,9 +152,10 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
                     f"the device is out of memory in the test ({first_line(error)}). The training is finished and "
                     f"saved: {remedy}"
                 ) from error
-        module.forget()
+        module.reset_after_failure()
         garbage_collection_cuda()
 
 
 def _auto_batch_of(trainer: L.Trainer) -> AutoBatch:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, AutoBatch))
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
+    return next(callback for callback in callbacks if isinstance(callback, AutoBatch))

@@ -18,7 +18,6 @@ from src.corpora.base import Corpus
 from src.data.samplers import Batching
 from src.datamodule import CodeSearchData
 from src.losses.base import Loss
-from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
 from src.runs.restore import load_checkpoint, restore_encoder
 from src.utils.errors import InputError, nearest
@@ -30,7 +29,6 @@ def build_loss(cfg: DictConfig) -> Loss:
     """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
     loss: Loss = instantiate(cfg.loss)
     loss.check_negatives(cfg.data.batch_size - 1)
-    check_block(cfg.model.get("loss_block", AUTO))
     return loss
 
 
@@ -65,8 +63,8 @@ def build_data(
 
 
 def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
-    replay = cfg.trainer.get("grad_cache_chunk") is not None
-    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
+    gradient_caching = cfg.trainer.get("grad_cache_chunk") is not None
+    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, gradient_caching=gradient_caching)
 
 
 def trainer(**options: Annotated[Any, schema.Trainer, L.Trainer]) -> L.Trainer:

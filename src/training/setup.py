@@ -15,6 +15,7 @@ from src.config.checks import check
 from src.loggers import FaultTolerantWandbLogger
 from src.loggers.run_metadata import init_arguments
 from src.runs.directory import RunDirectory
+from src.runs.labels import is_infonce
 from src.training.preflight import check_training
 from src.utils.errors import InputError
 
@@ -22,17 +23,17 @@ GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 def validate_config(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
+    """Raises InputError for what is wrong with the configuration, and adds which option of each group was chosen."""
     hydra = HydraConfig.get()
-    check(cfg, hydra.job.config_name)
+    check(cfg, str(hydra.job.config_name))
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     if cfg.sweep.grid and not swept:
-        raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
+        raise InputError(f"sweep={hydra.runtime.choices['sweep']} is a grid of runs, found a single one: add -m")
     check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names
-        cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
+        cfg.compare_infonce = cfg.compare_infonce and not swept and not is_infonce(cfg)
 
 
 def start_loggers(

@@ -18,7 +18,7 @@ from annotated_types import Ge
 from src.config.types import Count, NotNegative, Share
 from src.corpora.base import Pair
 from src.utils.matmul import product
-from src.weights.base import ALL, Estimator, Gathered
+from src.weights.base import ALL, Estimator, EstimatorInputs
 
 
 class Embeddings:
@@ -114,16 +114,17 @@ class EmbeddingEstimator(Estimator):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "guide": None}  # the loader's workers need the embeddings alone
 
-    def gather(self, rows: np.ndarray, columns: np.ndarray) -> Gathered:
+    def collate(self, rows: np.ndarray, columns: np.ndarray) -> EstimatorInputs:
         """`rows` (B, D) and, where they are others, `columns` (C, D)."""
-        gathered = {"rows": self._rows_ND[rows]}
+        inputs = {"rows": self._rows_ND[rows]}
         if self._columns_ND is not self._rows_ND or not np.array_equal(rows, columns):
-            gathered["columns"] = self._columns_ND[columns]
-        return gathered
+            inputs["columns"] = self._columns_ND[columns]
+        return inputs
 
-    def on_device(self, gathered: Gathered, rows: slice = ALL) -> torch.Tensor:
+    def similarity_on_device(self, inputs: EstimatorInputs, rows: slice = ALL) -> torch.Tensor:
         """These rows of similarity_BC."""
-        rows_BD, columns_CD = gathered["rows"], gathered.get("columns", gathered["rows"])
+        rows_BD: torch.Tensor = inputs["rows"]
+        columns_CD: torch.Tensor = inputs.get("columns", rows_BD)
         with torch.autocast(rows_BD.device.type, enabled=False):
             return product(self.factor * rows_BD[rows], columns_CD)
 
@@ -133,4 +134,4 @@ class EmbeddingEstimator(Estimator):
         return self.scale
 
     def similarity(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return self.on_device(self.gather(rows, columns)).numpy()
+        return self.similarity_on_device(self.collate(rows, columns)).numpy()

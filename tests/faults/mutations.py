@@ -15,12 +15,12 @@ from unittest import mock
 import numpy as np
 import torch
 
-from src.data.mined_negatives import Mined
+from src.data.mined_negatives import MinedNegatives
 from src.runtime.quiet import quiet_libraries
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
 
-DEFAULT_RNG, COLUMNS = np.random.default_rng, Mined.columns
+DEFAULT_RNG, COLUMNS = np.random.default_rng, MinedNegatives.columns
 
 
 def nothing(*arguments: Any, **options: Any) -> None:
@@ -46,7 +46,7 @@ def loaded_with_code(path: Any, **options: Any) -> Any:
     return load(path, map_location="cpu", weights_only=False)
 
 
-def columns_by_chance(mined: Mined, *arguments: Any) -> Any:
+def columns_by_chance(mined: MinedNegatives, *arguments: Any) -> Any:
     """Another draw in every process and every attempt."""
     with mock.patch.object(np.random, "default_rng", return_value=DEFAULT_RNG()):
         return COLUMNS(mined, *arguments)
@@ -60,17 +60,22 @@ def interpreting(**options: Any) -> Any:
 
 # Said at the beginning of each of row 8's processes, which no patch reaches.
 OWN_LOCKS = """
-import os, src.cache
-theirs = src.cache._lock
-src.cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
+import os, src.utils.disk_cache as disk_cache
+theirs = disk_cache._lock
+disk_cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
 """
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "the generators are not restored", "src.training.checkpointing.set_rng_state", nothing),
-    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochOrder.go_on", nothing),
+    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochSampler.resume_at", nothing),
     (1, "Lightning's counters are left as they are", "src.training.checkpointing.rewind_progress", nothing),
     (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.go_on", nothing),
-    (1, "mined columns are drawn without the batch", "src.data.mined_negatives.Mined.columns", columns_by_chance),
+    (
+        1,
+        "mined columns are drawn without the batch",
+        "src.data.mined_negatives.MinedNegatives.columns",
+        columns_by_chance,
+    ),
     (
         1,
         "the second process has the first one's generators",

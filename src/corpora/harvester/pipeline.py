@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
 import shutil
 import sys
@@ -27,6 +26,7 @@ from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
 from src.corpora.harvester.splits import BEGINS, assign_files
 from src.corpora.harvester.workers import harvest_all
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, UserError
 
 log = logging.getLogger(__name__)
@@ -136,9 +136,7 @@ def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
     """All shards, made in any order."""
     shards = list(cut(folder, work.language, work.trees, work.files))
     if workers is None:
-        workers = min(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(shards)
-        )
+        workers = min(usable_cpus(), len(shards))
     there = sum(len(shard.files) for shard in shards if shard.about.exists())
     with _progress(work, there) as advance:
         harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
