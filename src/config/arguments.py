@@ -59,7 +59,7 @@ def marked(of: Callable[..., Any], *effects: Any) -> frozenset[str]:
             continue
         seen.add(one)
         for name, item in arguments(one).items():
-            metadata = list(_metadata(item.kind))
+            metadata = list(_metadata(item.annotation))
             left += [other for other in metadata if callable(other)]
             if any(effect in metadata for effect in effects):
                 found.add(name)
