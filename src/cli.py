@@ -22,12 +22,12 @@ from src.config.compose import compose_config, explain_refusal
 from src.config.overrides import check_overrides
 from src.config.targets import CONF, check_typed_targets
 from src.runs import resume
-from src.runs.identity import claimed
 from src.runtime import gpu_slots, launch
 from src.runtime.allocator import keep_freed_memory
 from src.runtime.quiet import quiet_libraries
-from src.runtime.signals import SAVED_BEFORE, WATCH
+from src.runtime.signals import SAVED_BEFORE, SIGNALS
 from src.sweeps import stopping
+from src.sweeps.cells import claimed_cell
 from src.utils.errors import InputError, Preempted, TrialPruned, UserError, is_interrupt, message_of
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ KEPT_BY = dict.fromkeys(("harvest", "index"), "the same command resumes where th
 def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Runs `task` under Hydra with conf/<config_name>.yaml and the command line's overrides."""
     # Processes that Lightning started inherit what is set in the next line.
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1" and launch.is_first()
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1" and launch.is_rank_zero()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before the error can be put in one line
     quiet_libraries()
-    if not launch.is_first():
-        sys.argv += launch.stay_behind()
+    if not launch.is_rank_zero():
+        sys.argv += launch.silence_secondary_rank()
 
     failed: list[BaseException] = []
     words = sys.argv[1:]
@@ -64,12 +64,12 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         swept = job.mode == RunMode.MULTIRUN
         if swept:
             quiet_libraries()  # a launcher may have started this process
-            if gpu := gpu_slots.take_one(job.launcher):
+            if gpu := gpu_slots.claim_gpu(job.launcher):
                 log.info("GPU %s of this machine is this process's", gpu)
         log.info(keep_freed_memory())
         # Printed here and not raised: Hydra would add lines of its own, and a sweep continues with its next job.
         try:
-            with stopping.job(swept), claimed(Path(job.runtime.output_dir)) if swept else nullcontext():
+            with stopping.job(swept), claimed_cell(Path(job.runtime.output_dir)) if swept else nullcontext():
                 return task(cfg)
         except stopping.Stopped:
             return None
@@ -79,14 +79,14 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             fail(error)
         except Exception as error:
             # One process's end is everybody's: only the one that it began with has something to say.
-            if launch.lost_another(error) or launch.is_over():
+            if launch.is_lost_peer(error) or launch.command_is_ending():
                 sys.exit(1)
             if swept:  # the sweep continues, and says at its end no more than why
                 log.exception("this job failed")
             raise
 
     try:
-        started = launch.Launch.found()
+        started = launch.ExternalLaunch.detect()
         if config_name not in MULTI_PROCESS and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         check_typed_targets(words)
@@ -96,7 +96,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if wants_help:
             print_to_pipe(composed_help(config_name, words))
             return
-        if config_name in RESUMABLE and launch.is_first():
+        if config_name in RESUMABLE and launch.is_rank_zero():
             sys.argv += resume.overrides(sys.argv[1:], lambda: compose_config(config_name, sys.argv[1:]))
         with exiting_when_preempted() if config_name in RESUMABLE else nullcontext():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(run_job)()
@@ -107,9 +107,9 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise
         if isinstance(stop, Preempted):
             sys.exit(status_of_preemption(stop))
-        if launch.is_first():
+        if launch.is_rank_zero():
             print(f"interrupted: {KEPT_BY.get(config_name, KEPT)}", file=sys.stderr)
-        sys.exit(launch.status(130))
+        sys.exit(launch.exit_status(130))
     if failed:
         sys.exit(2)
 
@@ -118,7 +118,7 @@ def load_main(module: str) -> Callable[[DictConfig], Any]:
     """The module's `main`, which is not imported before there is a job to run."""
 
     def task(cfg: DictConfig) -> Any:
-        with WATCH.undisturbed():
+        with SIGNALS.deferred_during_import():
             main = importlib.import_module(module).main
         quiet_libraries()  # Lightning sets the level of its messages when it is imported
         return main(cfg)
@@ -129,15 +129,19 @@ def load_main(module: str) -> Callable[[DictConfig], Any]:
 @contextmanager
 def exiting_when_preempted() -> Iterator[None]:
     """Inside, a scheduler's signal ends the process in time, also while the main thread waits in C code."""
-    with WATCH.heard(), WATCH.told(lambda: os._exit(status_of_preemption(Preempted(WATCH.by, SAVED_BEFORE)))):
+
+    def exit_preempted() -> None:
+        os._exit(status_of_preemption(Preempted(SIGNALS.received, SAVED_BEFORE)))
+
+    with SIGNALS.installed(), SIGNALS.call_on_forced_exit(exit_preempted):
         yield
 
 
 def status_of_preemption(stop: Preempted) -> int:
     """Prints what was saved, and returns the exit status."""
-    if launch.is_first():
+    if launch.is_rank_zero():
         print(f"{stop.message}; the same command resumes it", file=sys.stderr, flush=True)
-    return launch.status(stop.STATUS)
+    return launch.exit_status(stop.STATUS)
 
 
 def composed_help(config_name: str, words: Sequence[str]) -> str:
@@ -181,8 +185,8 @@ def print_to_pipe(text: str) -> None:
 
 def print_error(error: BaseException, config_name: str) -> None:
     """One line, unless the process that the command began with has ended."""
-    if not launch.is_over():
-        process = "" if launch.is_first() else f"process {launch.number()}: "
+    if not launch.command_is_ending():
+        process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
         print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
 

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from src import cli
-from src.analysis.corpus.measure import survey, together
+from src.analysis.corpus.measure import combined, survey
 from src.analysis.corpus.page import page
 from src.analysis.corpus.tables import print_survey
 from src.config.checks import check
@@ -27,14 +27,14 @@ def main(cfg: DictConfig) -> None:
         corpus: Corpus = instantiate(cfg.corpus)
         written = with_source_text(cfg, corpus)
         if cfg.lang.name == "all":
-            found = {
+            surveys = {
                 language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
                 for language, own in corpus.corpora.items()
             }
-            numbers = together(found)
+            numbers = combined(surveys)
         else:
-            found = {"": survey(corpus, written, cfg.near, cfg.sample, cfg.seed)}
-            numbers = found[""].numbers
+            surveys = {"": survey(corpus, written, cfg.near, cfg.sample, cfg.seed)}
+            numbers = surveys[""].numbers
         test = corpus.split("test")
         about = {name: corpus.split(name).fingerprint for name in ("train", "valid", "test")}
         run.write_json("environment.json", environment(cfg.seed, corpus=about))
@@ -42,8 +42,8 @@ def main(cfg: DictConfig) -> None:
         name = f"{HydraConfig.get().runtime.choices['corpus']} {cfg.lang.name}"
         facts = {"corpus": name, **pool_facts(test), "near": f"Jaccard index of sub-token sets of {cfg.near:g} or more"}
         run.write_json("report.json", dict(sorted(numbers.items())))
-        run.write_text("report.html", page(found, cfg.near, f"What is in {name}?", facts))
-        print_survey(found, cfg.near)
+        run.write_text("report.html", page(surveys, cfg.near, f"What is in {name}?", facts))
+        print_survey(surveys, cfg.near)
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from src import cli
 from src.config.checks import check
-from src.loggers.server_probe import absence, has_key
+from src.loggers.server_probe import ServerProbe, has_key
 from src.loggers.wandb import STEP
 from src.utils.console import print_facts
 from src.utils.errors import InputError, first_line
@@ -114,7 +114,7 @@ def entity_of(cfg: DictConfig) -> str:
     os.environ.setdefault("WANDB_SILENT", "true")
     if not has_key():
         raise InputError("the dashboard lives on W&B's server, found no key: wandb login, or set WANDB_API_KEY")
-    if why := absence(cfg.timeout):
+    if why := ServerProbe(cfg.timeout).unavailable_reason():
         raise InputError(f"the dashboard lives on W&B's server: {why}")
     try:
         return cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity

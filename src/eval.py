@@ -16,7 +16,7 @@ from src.config.checks import check
 from src.config.targets import from_outside
 from src.corpora.base import Corpus, Split
 from src.metrics.retrieval import summarize
-from src.metrics.summary import by_language, lexical_baseline, pool_facts, prefixed, print_table
+from src.metrics.summary import language_lines, lexical_baseline, pool_facts, prefixed, print_table
 from src.runs.directory import RunDirectory, environment, read_ranks, relative
 from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
 from src.training.build import build_data, restore_module
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> float:
         about = {"checkpoint": str(path), "test_pool_fingerprint": test.codebase.fingerprint}
         out.write_json("environment.json", environment(merged.seed, **about))
         facts = {
-            **by_language(rows, test),
+            **language_lines(rows, test),
             **pool_facts(test),
             "checkpoint": str(relative(path)),
             **reproduction(cfg, path, test, ranks),

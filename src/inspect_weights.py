@@ -8,18 +8,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
+from src.analysis.estimators.false_negatives import known_false_negatives
 from src.analysis.estimators.inspection import Inspection, inspect
-from src.analysis.estimators.known import known_false_negatives
 from src.analysis.estimators.page import page
-from src.analysis.estimators.tables import print_found
+from src.analysis.estimators.tables import headline, tables
 from src.config.compose import compose_config
 from src.config.targets import CONF
 from src.losses.base import Loss
 from src.runs.directory import RunDirectory, environment, relative
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
 from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.utils.errors import InputError, nearest
+from src.utils.tables import print_tables
 from src.weights.base import Estimator
 
 
@@ -40,7 +41,7 @@ def main(cfg: DictConfig) -> None:
         known = known_false_negatives(looked_at, cfg.threshold)
         facts = print_plan(cfg, len(train), len(item_S), loss_name)
         for estimator in estimators.values():
-            attach(estimator, cfg)
+            attach_guide_models(estimator, cfg)
             estimator.fit(train.pairs)
 
         found = inspect(cfg, estimators, item_S, known, loss, nearest_neighbour_batches(cfg))
@@ -59,7 +60,8 @@ def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[st
     """Writes inspection.json and inspection.html, and prints the tables."""
     run.write_json("inspection.json", dict(sorted(found.numbers.items())))
     run.write_text("inspection.html", page(found, looked_at, facts))
-    print_found(found)
+    print_tables(tables(found), headline(found))
+    print()
     print_facts({"page": str(relative(run.path / "inspection.html"))})
 
 

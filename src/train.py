@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from src.training.setup import dashboards, start_loggers, validate_config
-
 if __name__ == "__main__":
     import sys
 
-    from src.runtime.signals import WATCH
+    from src.runtime.signals import SIGNALS
 
-    with WATCH.heard(until_exit=True):
+    with SIGNALS.installed(until_exit=True):
         from src import cli
 
         # What follows takes seconds to import, and a sweep may have nothing to run.
@@ -31,20 +29,23 @@ from omegaconf import DictConfig, open_dict
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
-from src.loggers import ask_ahead
+from src.loggers import start_server_probe
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
-from src.metrics.summary import by_language, difference, lexical_baseline, pool_facts, prefixed, print_table
+from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
-from src.runs.directory import RunDirectory, environment, relative, run_name
-from src.runs.resume import Attempt, claimed
+from src.runs.directory import RunDirectory, environment, relative
+from src.runs.labels import INFONCE, reads_similarity, run_name
+from src.runs.lock import claimed
+from src.runs.resume import Attempt
 from src.runtime import launch
-from src.runtime.signals import WATCH
+from src.runtime.signals import SIGNALS
 from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
-from src.training.fit import fit, prepare
-from src.training.guide_models import attach
+from src.training.fit import build_model_and_data, fit
+from src.training.guide_models import attach_guide_models
+from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 
@@ -60,31 +61,31 @@ class TrainingResult:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with WATCH.heard(), model_card.kept(run), start_or_resume(cfg, run) as attempt:
+    with SIGNALS.installed(), model_card.kept(run), start_or_resume(cfg, run) as attempt:
         validate_config(cfg)
-        devices = launch.settle(cfg)
+        devices = launch.resolve_devices(cfg)
         run.write_config(cfg)
-        if launch.is_first() and "wandb" in cfg.logger:
-            ask_ahead(**cfg.logger.wandb)
+        if launch.is_rank_zero() and "wandb" in cfg.logger:
+            start_server_probe(**cfg.logger.wandb)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
         print_plan(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
-        attach(estimator, cfg)
-        module, data = prepare(cfg, corpus, estimator)
-        loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_first() else []
+        attach_guide_models(estimator, cfg)
+        module, data = build_model_and_data(cfg, corpus, estimator)
+        loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_rank_zero() else []
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
-        lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
+        lexical = lexical_baseline(corpus.split("test")) if launch.is_rank_zero() else None
         plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
-        if not launch.is_first():
+        if not launch.is_rank_zero():
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
         (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison is never resumed
         for logger in dashboards(loggers):
-            logger.tables["results"] = results(metrics, run_name(cfg.choices))
+            logger.tables["results"] = results(metrics, run_name(cfg))
             logger.finish(metrics)
     return metrics["val/mrr"]
 
@@ -92,13 +93,16 @@ def main(cfg: DictConfig) -> float:
 @contextmanager
 def start_or_resume(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
     """Starts a run, or resumes an unfinished one; claims its directory, and records in status.json how it ends."""
-    if not launch.is_first():
+    if not launch.is_rank_zero():
         yield Attempt()  # the checkpoint comes from the first
         return
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
         attempt = resume.attempt(cfg, run.path, swept)
-        with run.recording(identity=resume.identity(cfg), attempts=attempt.number), WATCH.told(run.interrupted):
+        with (
+            run.recording(identity=resume.identity(cfg), attempts=attempt.number),
+            SIGNALS.call_on_forced_exit(run.interrupted),
+        ):
             yield attempt
 
 
@@ -108,10 +112,10 @@ def fit_and_test(
     data: CodeSearchData,
     run: RunDirectory,
     loggers: Sequence[Logger] = (),
-    go_on_from: Path | None = None,
+    resume_from: Path | None = None,
 ) -> TrainingResult:
-    """One training, and the test of the epoch that is kept."""
-    fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
+    """One training and its test: the epoch that is kept is tested, once."""
+    fitted = fit(cfg, module, data, run.path, loggers, resume_from=resume_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
     run_test(fitted.trainer, module, data)
@@ -132,10 +136,11 @@ def fit_and_test(
 def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
-    dropped = getattr(corpus, "dropped", {})
+    dropped = corpus.dropped
+    weights = f"weights {names.weights}, " if reads_similarity(cfg) else ""
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
+            "loss": f"{names.loss}, {weights}{names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
@@ -149,14 +154,16 @@ def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
 def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
 ) -> TrainingResult:
-    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
+    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
-        plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
+        plain.loss = {"_target_": INFONCE}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
     child = run.child("infonce")
-    return fit_and_test(plain, *prepare(plain, corpus, estimator), child, go_on_from=attempt.of(child.path))
+    return fit_and_test(
+        plain, *build_model_and_data(plain, corpus, estimator), child, resume_from=attempt.of(child.path)
+    )
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
@@ -184,11 +191,11 @@ def report(
     lexical: np.ndarray,
     plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """Writes metrics.json and prints the table at the end of a run."""
-    name = run_name(cfg.choices)
+    """metrics.json and the table at the end of a run."""
+    name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
-    differences = {other: difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}
+    differences = {other: mrr_difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}
     summaries = {row: summarize(ranks, test.sizes) for row, ranks in rows.items()}
     metrics = {
         **trained.metrics,
@@ -200,7 +207,7 @@ def report(
     per_second = metrics["train/pairs_per_second"]
     speed = f"{per_second:,.0f} pairs/s, " if per_second else ""  # epochs of a single step are not measured
     facts = {
-        **by_language(summaries, test),
+        **language_lines(summaries, test),
         **pool_facts(test),
         "training": f"{metrics['train/seconds']:.0f} s, {speed}best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }

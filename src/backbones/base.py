@@ -1,7 +1,8 @@
-"""The encoder contract: a backbone owns its tokeniser, special tokens, maximum lengths and pooling."""
+"""The encoder contract: a backbone owns its tokenizer, special tokens, maximum lengths and pooling."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,40 +17,52 @@ from src.utils.ragged import Ragged
 Features = dict[str, torch.Tensor]  # every tensor has the batch as its first dimension
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Turns texts into items (once), items into features (per batch) and features into embeddings (on the device).
 
-    Embeddings are not normalised here: `similarity: cosine` of the module does that.
+    A subclass sets `embedding_size` and implements `tokenise`, `features` and `forward`; all other methods have a
+    default. Embeddings are not normalised here: the module does that for `similarity: cosine`.
     """
 
     embedding_size: int
+    dropout: float | None = None  # None: the checkpoint's own, or the encoder has no such setting
     tokenises_in_threads = False  # True: `tokenise` uses all processors by itself
-    costs_padding = True  # False: padding costs next to nothing, so that batches need not be cut by length
+    padding_is_costly = True  # False: padding costs next to nothing, so that batches need no length buckets
+    compiled = False  # True once `compile` was called
 
     def check(self) -> None:
-        """Raises InputError for what can be known of the encoder before any weight or data is read."""
+        """Raises InputError for every fault of the encoder that shows before weights or data are read."""
 
     def fit(self, pairs: Sequence[Pair]) -> None:
-        """Learns what must be learnt from the training split before training (tokeniser, IDF). Pretrained: nothing."""
+        """Learns what is needed from the training split before training (a vocabulary, IDF). Pretrained: nothing."""
 
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """torch.compile, in place."""
+        super().compile(*arguments, **options)
+        self.compiled = True
+
+    @abstractmethod
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
-        """Everything about texts that can be known before they meet in a batch; `side` is `query` or `code`."""
-        raise NotImplementedError
+        """All processing of texts that does not depend on their batch; `side` is `query` or `code`."""
 
+    @abstractmethod
     def features(self, items: Ragged) -> Features:
-        """Items of one side as tensors, padded to the longest of these."""
-        raise NotImplementedError
+        """Items of one side as tensors, padded to the longest item."""
+
+    @abstractmethod
+    def forward(self, features: Features) -> torch.Tensor:
+        """embeddings_BD of the features made by `queries` or `codes`."""
 
     def lengths(self, items: Ragged) -> np.ndarray:
-        """(N,) places that each item takes where nothing is padded; by default, its longest column's."""
-        return np.max([items.lengths(name) for name in items.columns], axis=0)
+        """(N,) positions that each item takes without padding; by default those of its longest column."""
+        return np.asarray(np.max([items.lengths(name) for name in items.columns], axis=0))
 
-    def tokenising(self, side: str) -> Mapping[str, Any] | None:
-        """What decides the items of a side beside texts and code, as plain values; None: they must not be kept."""
+    def tokenization_settings(self, side: str) -> Mapping[str, Any] | None:
+        """All settings that change the items of a side, as plain values; None: the items must not be cached."""
         return None
 
-    def failures(self, side: str) -> Counter[str]:
-        """Texts of a side that `tokenise` could not read as meant, by kind, since the process began; can be updated."""
+    def parse_failures(self, side: str) -> Counter[str]:
+        """Texts of a side that `tokenise` could not parse in this process, by kind; callers may update it."""
         return Counter()
 
     def queries(self, texts: Sequence[str]) -> Features:
@@ -60,17 +73,13 @@ class Encoder(nn.Module):
         """Features of codes."""
         return self.features(self.tokenise(texts, "code"))
 
-    def forward(self, features: Features) -> torch.Tensor:
-        """embeddings_BD of the features made by `queries` or `codes`."""
-        raise NotImplementedError
-
     def identity(self) -> str:
-        """What its weights start from, beyond the constructor's arguments and the seed: a hash, or nothing."""
+        """Hash of the initial weights, if more than the constructor's arguments and the seed decides them; or ""."""
         return ""
 
     def assets(self) -> dict[str, Any]:
-        """What a checkpoint must carry beside the weights to rebuild this encoder (plain values and tensors only)."""
+        """What a checkpoint needs besides the weights to rebuild this encoder (plain values and tensors only)."""
         return {}
 
     def load_assets(self, assets: dict[str, Any]) -> None:
-        """Restores `assets()`; called before the weights are loaded, in place of `fit`."""
+        """Restores `assets()`; called instead of `fit`, before the weights are loaded."""

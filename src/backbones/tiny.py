@@ -1,4 +1,4 @@
-"""The default backbone: a weighted bag of hashed word pieces that trains from scratch in seconds on a CPU.
+"""The default backbone: a weighted bag of hashed sub-tokens and trigrams that trains from scratch in seconds on a CPU.
 
 Shape letters: B texts, L pieces of the longest text, D embedding size, V buckets + 1.
 """
@@ -23,34 +23,34 @@ from src.utils.ragged import Ragged
 from src.utils.subtokens import subtokens
 
 PADDING = 0  # row 0 of the table; pieces are hashed to rows 1 to buckets
-NEAR = 6  # each of the first sub-tokens of a code has a weight of its own: they hold the function's name
-RANGES = (8, 16, 32, 64)  # the others share one up to the 8th, the 16th, ..., and one beyond the 64th
-NAME_WEIGHT = 2.0  # where their weight starts; that of the others starts at 1
-LONGEST_WORD = 40  # characters; data pasted into code can be one word of megabytes
+NEAR = 6  # the first sub-tokens of a code, which hold the function's name, have one weight each
+RANGES = (8, 16, 32, 64)  # later ones share a weight up to the 8th, the 16th, ..., and one after the 64th
+NAME_WEIGHT = 2.0  # initial weight of the first sub-tokens; that of the others is 1
+LONGEST_WORD = 40  # characters; data in code can be a single word of megabytes
 
 
 class TinyEncoder(Encoder):
     """A text is the weighted sum of the embeddings of its distinct pieces: sub-tokens and their character trigrams.
 
-        embedding = sum over pieces p of  a_side(p) b(place of p) E(p)
+        embedding = sum over pieces p of  a_side(p) b(position of p) E(p)
 
     E is one table for queries and codes. a_query starts at the IDF of the training queries and a_code at 1, so that
-    the cosine of the untrained encoder is about that of a TF-IDF model: random rows of E are nearly orthogonal. b
-    weights the place of a piece's first occurrence in a code (1 in a query). Training moves all of them.
+    the cosine of the untrained encoder is close to that of a TF-IDF model: random rows of E are nearly orthogonal. b
+    weights the position of a piece's first occurrence in a code (1 in a query). Training changes all of them.
 
-    Trigrams of `<word>` let "parsing" meet "parses" and "getline" meet "line", seen in training or not (fastText:
-    Bojanowski et al., 2017). Pieces are hashed to rows (Weinberger et al., 2009), so there is no vocabulary to learn
-    or to store, and one encoder serves every language.
+    Trigrams of `<word>` make "parsing" similar to "parses" and "getline" to "line", even if training never saw them
+    (fastText: Bojanowski et al., 2017). Pieces are hashed to rows (Weinberger et al., 2009), so there is no vocabulary
+    to learn or to store, and one encoder serves every language.
 
     Args:
-        embedding_size: D. Pieces that have nothing in common are told apart better in more dimensions.
-        buckets: rows that the pieces are hashed to. A larger corpus has more pieces to tell apart.
-        max_query_tokens: sub-tokens; longer queries are cut.
+        embedding_size: D. In more dimensions, unrelated pieces are easier to distinguish.
+        buckets: number of rows that the pieces are hashed to. A larger corpus has more pieces to distinguish.
+        max_query_tokens: sub-tokens; longer queries are truncated.
         max_code_tokens: the same for codes.
-        dropout: share of a text's pieces that is left out while training.
+        dropout: share of a text's pieces that are dropped in training.
     """
 
-    costs_padding = False
+    padding_is_costly = False
 
     def __init__(
         self,
@@ -86,59 +86,54 @@ class TinyEncoder(Encoder):
     # Texts to features
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
-        """`rows` and, of a code's pieces, `places` from 1; the place of every piece of a query is 0."""
+        """`rows` and `places`, which are positions: from 1 for the pieces of a code, 0 for all pieces of a query."""
         if side == "query":
             pieces = [dict.fromkeys(self._pieces(text, self.max_query_tokens), 0) for text in texts]
         else:
             pieces = [self._pieces(text, self.max_code_tokens) for text in texts]
-        return Ragged.of({"rows": pieces, "places": [text.values() for text in pieces]})
+        rows = [list(text) for text in pieces]
+        return Ragged.of({"rows": rows, "places": [list(text.values()) for text in pieces]})
 
-    def tokenising(self, side: str) -> Mapping[str, Any]:
-        """Buckets and the side's length."""
-        return {
-            "buckets": self.buckets,
-            "longest": {"query": self.max_query_tokens, "code": self.max_code_tokens}[side],
-        }
+    def tokenization_settings(self, side: str) -> Mapping[str, Any]:
+        """The number of buckets and the side's maximum length."""
+        longest = self.max_query_tokens if side == "query" else self.max_code_tokens
+        return {"buckets": self.buckets, "longest": longest}
 
     def features(self, items: Ragged) -> Features:
         """`rows` and `places`, both int64 (B, L) and padded with 0."""
         return {"rows": items.padded("rows", PADDING), "places": items.padded("places", 0)}
 
     def _pieces(self, text: str, max_tokens: int) -> dict[int, int]:
-        """Row of each distinct piece -> its place, from 1, in order of first occurrence."""
-        place_of: dict[int, int] = {}
+        """Row of each distinct piece -> its position, from 1, in order of first occurrence."""
+        position_of: dict[int, int] = {}
         # A text without words has one piece, the empty word: a zero embedding would tie with everything.
         words = subtokens(text)[:max_tokens] or [""]
-        for word, place in zip(words, chain(PLACES, repeat(PLACES[-1]))):
+        for word, position in zip(words, chain(POSITIONS, repeat(POSITIONS[-1]))):
             for row in rows_of(word, self.buckets):
-                place_of.setdefault(row, place)
-        return place_of
+                position_of.setdefault(row, position)
+        return position_of
 
     # Features to embeddings
 
     def forward(self, features: Features) -> torch.Tensor:
-        rows_BL, places_BL = features["rows"], features["places"]
-        code_log_weight_BL = self.code_log_weight_V[rows_BL] + self.place_log_weight[(places_BL - 1).clamp(min=0)]
-        is_code_B1 = places_BL[:, :1] > 0  # every text has a piece, and its first is no padding
+        rows_BL, position_BL = features["rows"], features["places"]
+        code_log_weight_BL = self.code_log_weight_V[rows_BL] + self.place_log_weight[(position_BL - 1).clamp(min=0)]
+        is_code_B1 = position_BL[:, :1] > 0  # every text has a piece, so the first column has no padding
         log_weight_BL = torch.where(is_code_B1, code_log_weight_BL, self.query_log_weight_V[rows_BL])
-        weight_BL = F.dropout(log_weight_BL.exp(), self.dropout, self.training)
+        weight_BL = F.dropout(log_weight_BL.exp(), self.dropout or 0.0, self.training)
         return F.embedding_bag(rows_BL, self.table_VD, per_sample_weights=weight_BL, mode="sum", padding_idx=PADDING)
 
 
-def _places() -> tuple[int, ...]:
-    """Place of each sub-token of a code: 1 to NEAR, then one per range; the last goes for all that follow."""
-    far = range(NEAR, RANGES[-1] + 1)
-    return (*range(1, NEAR + 1), *(NEAR + 1 + sum(index >= end for end in RANGES) for index in far))
+# Position of each sub-token of a code: 1 to NEAR, then one per range; the last one is that of all later sub-tokens.
+POSITIONS = list(range(1, NEAR + 1))
+POSITIONS += [NEAR + 1 + sum(index >= end for end in RANGES) for index in range(NEAR, RANGES[-1] + 1)]
 
 
-PLACES = _places()
-
-
-@functools.lru_cache(maxsize=2**16)  # words repeat; hashing their trigrams is most of the tokeniser's work
+@functools.lru_cache(maxsize=2**16)  # words repeat, and hashing trigrams takes most of the time
 def rows_of(word: str, buckets: int) -> tuple[int, ...]:
-    """Rows of the word and of the trigrams of `<word>`; CRC-32 is the same in every process, unlike hash()."""
+    """Rows of the word and of the trigrams of `<word>`. CRC-32 is the same in every process, unlike hash()."""
     word = word[:LONGEST_WORD]
     edged = f"<{word}>"
-    # The mark keeps a word of three letters apart from the same letters inside another word.
-    pieces = (word, *(f"#{edged[start : start + 3]}" for start in range(len(edged) - 2)))
+    # The mark distinguishes a word of three letters from the same letters inside another word.
+    pieces = [word, *(f"#{edged[start : start + 3]}" for start in range(len(edged) - 2))]
     return tuple(1 + zlib.crc32(piece.encode("utf-8", "surrogatepass")) % buckets for piece in pieces)

@@ -1,4 +1,4 @@
-"""What every pretrained tokenizer must do here: be fast, know padding, end texts as asked, cut them, be kept."""
+"""Pretrained tokenizers: checks, padding and end tokens, truncation, and how checkpoints store them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from src.corpora.base import fingerprint
 from src.utils.errors import InputError
 
 
-def prepared(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | None) -> PreTrainedTokenizerFast:
+def prepare_tokenizer(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | None) -> PreTrainedTokenizerFast:
     """The tokenizer, changed in place; `name` is that of its checkpoint, for messages.
 
     Raises:
-        InputError: it is not a fast one, has no token to pad with, or cannot end texts with `end_token`.
+        InputError: it is no fast tokenizer, has no token to pad with, or cannot end texts with `end_token`.
     """
     if not tokenizer.is_fast:
         raise InputError(f"backbone.name={name!r} has no fast tokenizer; add its tokenizer.json")
-    if tokenizer.pad_token is None:  # GPT and Qwen were trained without padding; the mask hides it
+    if tokenizer.pad_token is None:  # GPT and Qwen were trained without padding; the mask hides this one
         if tokenizer.eos_token is None:
             raise InputError(f"backbone.name={name!r} has a tokenizer with neither a pad nor an eos token")
         tokenizer.pad_token = tokenizer.eos_token
     if end_token is not None:
-        end_texts(tokenizer, name, end_token)
+        append_end_token(tokenizer, name, end_token)
     return tokenizer
 
 
-def end_texts(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None:
-    """Makes the tokenizer's template end with `token`: what a template adds is never cut off."""
+def append_end_token(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None:
+    """Makes the tokenizer's template end with `token`: truncation never removes the tokens of a template."""
     id_ = tokenizer.get_vocab().get(token)
     if id_ is None:
         raise InputError(
@@ -51,15 +51,15 @@ def end_texts(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None
         tokenizer.backend_tokenizer.post_processor = template
 
 
-def readable(text: str) -> str:
-    """Half a surrogate pair, which JSON can hold, is no text to a tokenizer: it becomes "?"."""
+def replace_surrogates(text: str) -> str:
+    """Lone surrogates, which JSON can hold and tokenizers refuse, become "?"."""
     return text.encode("utf-8", "replace").decode()
 
 
 def encode(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int, specials: bool = True
 ) -> list[Encoding]:
-    """Texts cut to `max_tokens`, with or without special tokens; by the backend itself, which need not keep offsets."""
+    """Texts truncated to `max_tokens`, with or without special tokens; the backend itself is fastest: no offsets."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.enable_truncation(max_tokens, direction=tokenizer.truncation_side)
@@ -67,18 +67,18 @@ def encode(
 
 
 def tokenizer_identity(tokenizer: PreTrainedTokenizerFast) -> str:
-    """12 hex digits of everything that decides which ids a text gets."""
+    """12 hex digits over everything that decides the ids of a text."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
-    backend.no_truncation()  # that of the last batch
+    backend.no_truncation()  # set by the last batch
     settings = (tokenizer.truncation_side, tokenizer.pad_token, *tokenizer.model_input_names)
     return fingerprint([backend.to_str(), *map(str, settings), tokenizers.__version__])
 
 
 def tokenizer_assets(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Its own JSON, its special tokens and settings: plain values, enough to rebuild it anywhere."""
+    """Its own JSON, special tokens and settings: plain values, enough to rebuild it anywhere."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend["truncation"] = backend["padding"] = None  # left over from the last batch
+    backend["truncation"] = backend["padding"] = None  # set by the last batch
     special = {role: str(token) for role, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     return {
         "tokenizer": json.dumps(backend),
@@ -91,10 +91,10 @@ def tokenizer_assets(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     }
 
 
-def rebuilt(assets: Mapping[str, Any], **others: Any) -> PreTrainedTokenizerFast:
-    """The tokenizer of `tokenizer_assets()`, with `others` of its settings.
+def rebuild_tokenizer(assets: Mapping[str, Any], **others: Any) -> PreTrainedTokenizerFast:
+    """The tokenizer of `tokenizer_assets()`; `others` replace some of its settings.
 
-    It is of the general class: a model's own one would build its template again, without what was put into it.
+    It has the general class: a model's own tokenizer class would rebuild its template, without our changes to it.
     """
     arguments = {**assets["tokenizer_arguments"], **others}
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(assets["tokenizer"]), **arguments)

@@ -18,56 +18,68 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from src.backbones.adapt import Adaptation, merged, too_many
-from src.backbones.architecture import DROPOUTS, encoder_of, pooling_layer, positions
+from src.backbones.adapt import Adaptation, merge_lora, too_many_frozen_layers
+from src.backbones.architecture import DROPOUTS, encoder_of, max_positions, pooling_layer_argument
 from src.backbones.base import Encoder, Features
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
-from src.backbones.pooling import POOLINGS, pool
-from src.backbones.tokens import encode, prepared, readable, rebuilt, tokenizer_assets, tokenizer_identity
-from src.config.types import Count, Share
+from src.backbones.pooling import pool
+from src.backbones.tokens import (
+    encode,
+    prepare_tokenizer,
+    rebuild_tokenizer,
+    replace_surrogates,
+    tokenizer_assets,
+    tokenizer_identity,
+)
+from src.config.choices import Pooling
+from src.config.types import Count, Share, check_value
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
-from src.utils.errors import InputError, UserError, first_line, nearest
+from src.utils.errors import InputError, UserError, first_line
 from src.utils.ragged import Ragged, within
 
-FILES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # of a checkpoint's folder, what decides its embeddings
+HASHED_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin"}  # files that decide the embeddings
+NO_WEIGHTS = "the encoder has no weights yet: call fit(pairs) or load_assets(assets) first"
 
 
 class TransformerEncoder(Encoder):
     """A pretrained transformer with one pooled embedding per text.
 
-    The constructor reads nothing. Tokenizer and configuration are read when they are first needed; the weights by
-    `fit`, or rebuilt by `load_assets` without the folder, the hub or the network. Weights are held in float32, whatever
-    the checkpoint's type, but for those that LoRA freezes (see `Adaptation`).
+    The constructor reads nothing. Tokenizer and configuration are read on first use; the weights are read by `fit`, or
+    created by `load_assets` without the folder, the hub or the network. Weights are float32 for every checkpoint,
+    except those that LoRA freezes (see `Adaptation`).
 
     Args:
-        name: a folder written by `save_pretrained`, or a hub name. The hub is asked once, without retries; files
-            already in its cache serve when it does not answer.
+        name: a folder written by `save_pretrained`, or a hub name. The hub is asked once, without retries; if it does
+            not answer, files from its cache are used.
         pooling: `mean`, `cls` (first token), `last` (last token, for causal models) or `pooler` (the layer that BERT
             and RoBERTa put on the first token; the checkpoint must hold its weights).
-        max_query_tokens: longer queries are cut; special tokens count.
+        max_query_tokens: longer queries are truncated; special tokens count.
         max_code_tokens: the same for codes.
-        query_prefix: text put before every query, such as the instruction that a model was trained with.
+        query_prefix: text before every query, such as the instruction that a model was trained with.
         code_prefix: the same for codes.
-        dropout: of every dropout that the checkpoint's configuration names; None leaves them as they are.
-        dimensions: the embedding's first so many, of a model trained for it (Kusupati et al. 2022, 2205.13147); None
-            keeps all.
-        end_token: the token that every text must end with, cut or not, where pooling relies on it; it is added where
-            the tokenizer's own template does not. None leaves the template as it is.
-        adaptation: what trains, and what it costs: arguments of `Adaptation`.
+        dropout: for every dropout in the checkpoint's configuration; None keeps its own.
+        dimensions: size of the embedding, its first dimensions, for models trained for this (Kusupati et al. 2022,
+            2205.13147); None keeps all.
+        end_token: the last token of every text, truncated or not, where pooling relies on it; it is appended unless
+            the tokenizer's own template does so. None keeps the template.
+        adaptation: arguments of `Adaptation`.
 
-    Of an encoder-decoder (T5, BART) the encoder alone is used. Code that comes with a checkpoint is never run.
+    Only the encoder of an encoder-decoder (T5, BART) is used. Code in a checkpoint's repository is never run.
 
     Raises:
-        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read, lacks weights or brings
-            code of its own, more tokens than the model has positions, fewer than its special tokens, more dimensions
+        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read, lacks weights or needs
+            its own code, more tokens than the model has positions, fewer than its special tokens, more dimensions
             than the model's.
     """
+
+    tokenises_in_threads = True
+    model: PreTrainedModel | None  # None before `fit` or `load_assets`
 
     def __init__(
         self,
         name: str | None,
-        pooling: str = "mean",
+        pooling: Pooling = "mean",
         max_query_tokens: Count = 128,
         max_code_tokens: Count = 256,
         query_prefix: str = "",
@@ -80,10 +92,8 @@ class TransformerEncoder(Encoder):
         super().__init__()
         if not name:
             raise InputError("backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER")
-        if pooling not in POOLINGS:
-            raise InputError(
-                f"backbone.pooling must be one of {', '.join(POOLINGS)}, found {pooling!r}" + nearest(pooling, POOLINGS)
-            )
+        check_value("backbone.pooling", pooling, Pooling)
+        check_value("backbone.encoder.dimensions", dimensions, Count | None)
         self.name = name
         self.pooling = pooling
         self.max_query_tokens = max_query_tokens
@@ -91,16 +101,12 @@ class TransformerEncoder(Encoder):
         self.query_prefix = query_prefix
         self.code_prefix = code_prefix
         self.dropout = dropout
-        if dimensions is not None and dimensions < 1:
-            raise InputError(f"backbone.encoder.dimensions must be 1 or more, or null for all, found {dimensions}")
         self.dimensions = dimensions
         self.end_token = end_token
         self.adaptation = Adaptation(**adaptation)
         self.register_module("model", None)
 
     # Texts to features
-
-    tokenises_in_threads = True
 
     def _prefix_and_length(self, side: str) -> tuple[str, int]:
         return {
@@ -111,16 +117,16 @@ class TransformerEncoder(Encoder):
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """`input_ids` and, where the tokenizer gives them, `token_type_ids`."""
         (prefix, max_tokens), tokenizer = self._prefix_and_length(side), self.tokenizer
-        # A text without any token has no embedding: where the tokenizer adds no special token, an empty text gets one.
+        # A text without tokens has no embedding: if the tokenizer adds no special one, an empty text gets padding.
         empty = "" if tokenizer.num_special_tokens_to_add() else tokenizer.pad_token
-        encoded = encode(tokenizer, [readable(prefix + text) or empty for text in texts], max_tokens)
+        encoded = encode(tokenizer, [replace_surrogates(prefix + text) or empty for text in texts], max_tokens)
         columns = {"input_ids": [text.ids for text in encoded]}
         if "token_type_ids" in tokenizer.model_input_names:
             columns["token_type_ids"] = [text.type_ids for text in encoded]
         return Ragged.of(columns)
 
-    def tokenising(self, side: str) -> Mapping[str, Any]:
-        """The tokenizer as a hash, the side's prefix and length."""
+    def tokenization_settings(self, side: str) -> Mapping[str, Any]:
+        """A hash of the tokenizer, and the side's prefix and length."""
         return {"tokenizer": tokenizer_identity(self.tokenizer), "prefix and length": self._prefix_and_length(side)}
 
     def features(self, items: Ragged) -> Features:
@@ -135,40 +141,41 @@ class TransformerEncoder(Encoder):
     # Features to embeddings
 
     @property
-    def embedding_size(self) -> int:  # type: ignore[override]
+    def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the checkpoint
         return self.dimensions or self.config.hidden_size
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
         if self.model is None:
-            raise RuntimeError("the encoder has no weights yet: call fit(pairs) or load_assets(assets) first")
+            raise RuntimeError(NO_WEIGHTS)
         outputs = self.model(**features)
         if self.pooling == "pooler":
-            return outputs.pooler_output[:, : self.dimensions]
+            pooled_BD: torch.Tensor = outputs.pooler_output
+            return pooled_BD[:, : self.dimensions]
         return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
 
-    # What is read from the checkpoint
+    # Reading the checkpoint
 
     def check(self) -> None:
-        """The checkpoint is there, with a configuration that fits the keys; from the hub it is downloaded now."""
+        """Raises InputError unless the checkpoint exists (from the hub, it is downloaded) and fits the keys."""
         most = getattr(self.config, "num_hidden_layers", None)
         if most is not None and self.adaptation.frozen_layers > most:
-            raise InputError(too_many(self.adaptation.frozen_layers, self.name, most))
+            raise InputError(too_many_frozen_layers(self.adaptation.frozen_layers, self.name, most))
 
     def fit(self, pairs: Sequence[Pair]) -> None:
-        """Reads the pretrained weights, once; `pairs` are not looked at."""
+        """Reads the pretrained weights, once; `pairs` are not used."""
         if self.model is None:
-            self.model = self._checked(self._read(self._read_model))
+            self.model = self._adapted(self._read(self._read_model))
 
     @cached_property
     def config(self) -> PretrainedConfig:
         """The model's configuration."""
         config = self._read(lambda folder: AutoConfig.from_pretrained(folder, trust_remote_code=False))
-        config.use_cache = False  # keys and values are for generating text
-        return self._suited(config)
+        config.use_cache = False  # keys and values are only for text generation
+        return self._with_dropout(config)
 
-    def _suited(self, config: PretrainedConfig) -> PretrainedConfig:
-        """With this encoder's dropout, after it is sure that the model has its dimensions."""
+    def _with_dropout(self, config: PretrainedConfig) -> PretrainedConfig:
+        """The configuration with this encoder's dropout. Raises InputError for more dimensions than the model has."""
         if self.dimensions is not None and self.dimensions > config.hidden_size:
             raise InputError(
                 f"backbone.encoder.dimensions={self.dimensions}, but the embeddings of {self.name!r} have "
@@ -176,13 +183,13 @@ class TransformerEncoder(Encoder):
             )
         if self.dropout is None:
             return config
-        named = [name for name in DROPOUTS if hasattr(config, name)]
-        if not named:
+        names = [name for name in DROPOUTS if hasattr(config, name)]
+        if not names:
             raise InputError(
-                f"backbone.encoder.dropout={self.dropout}: {self.name!r} names none of {', '.join(DROPOUTS)} in its "
-                "configuration; set backbone.encoder.dropout=null"
+                f"backbone.encoder.dropout={self.dropout}: the configuration of {self.name!r} has none of "
+                f"{', '.join(DROPOUTS)}; set backbone.encoder.dropout=null"
             )
-        for name in named:
+        for name in names:
             setattr(config, name, self.dropout)
         return config
 
@@ -198,7 +205,7 @@ class TransformerEncoder(Encoder):
         return folder
 
     def _read(self, read: Callable[[str], Any]) -> Any:
-        """read(folder) without chatter; whatever it raises becomes one line."""
+        """read(folder) without transformers' messages; every error becomes an InputError of one line."""
         folder = self._folder
         try:
             with quiet():
@@ -213,7 +220,7 @@ class TransformerEncoder(Encoder):
             ) from error
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-        return prepared(tokenizer, self.name, self.end_token)
+        return prepare_tokenizer(tokenizer, self.name, self.end_token)
 
     def _read_model(self, folder: str) -> PreTrainedModel:
         whole, report = AutoModel.from_pretrained(
@@ -222,7 +229,7 @@ class TransformerEncoder(Encoder):
         model = encoder_of(whole)
         pooled = self.pooling == "pooler"
         used = {id(value) for name, value in model.named_parameters() if pooled or not name.startswith("pooler.")}
-        # transformers draws what is missing at random, with a warning at most; its version 4 names it with a prefix
+        # transformers initialises missing weights at random with a mere warning; its version 4 prefixes their names
         absent = {name.removeprefix(f"{whole.base_model_prefix}.") for name in report["missing_keys"]}
         parameters = whole.named_parameters(remove_duplicate=False)
         missing = [name for name, value in parameters if id(value) in used and name in absent]
@@ -236,29 +243,30 @@ class TransformerEncoder(Encoder):
         return model
 
     def _model_arguments(self) -> dict[str, Any]:
-        return {**pooling_layer(self.config, self.pooling == "pooler"), **self.adaptation.arguments}
+        return {**pooling_layer_argument(self.config, self.pooling == "pooler"), **self.adaptation.model_arguments}
 
-    def _checked(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The model, adapted and in training mode, after it is sure that pooling and lengths suit it."""
+    def _adapted(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The model, adapted and in training mode. Raises InputError where pooling or lengths do not fit it."""
         if self.pooling == "pooler" and getattr(model, "pooler", None) is None:
             raise InputError(self._no_pooler())
-        words = model.get_input_embeddings().num_embeddings
+        words: Any = model.get_input_embeddings().num_embeddings
         if len(self.tokenizer) > words:
             raise InputError(
                 f"backbone.name={self.name!r} has a tokenizer of {len(self.tokenizer):,} tokens and a model of "
-                f"{words:,}: another model's tokenizer; give a folder in which they belong together"
+                f"{words:,}: another model's tokenizer; set it to a folder in which both belong together"
             )
-        most, least = positions(model), self.tokenizer.num_special_tokens_to_add() + 1
+        most, least = max_positions(model), self.tokenizer.num_special_tokens_to_add() + 1
         for key in ("max_query_tokens", "max_code_tokens"):
-            asked = getattr(self, key)
-            if most is not None and asked > most:
-                raise InputError(f"backbone.encoder.{key}={asked}, but {self.name!r} has positions for {most} tokens")
-            if asked < least:
+            length = getattr(self, key)
+            if most is not None and length > most:
+                raise InputError(f"backbone.encoder.{key}={length}, but {self.name!r} has positions for {most} tokens")
+            if length < least:
                 raise InputError(
-                    f"backbone.encoder.{key}={asked}, but {self.name!r} needs at least {least}: special tokens count"
+                    f"backbone.encoder.{key}={length}, but {self.name!r} needs at least {least}: special tokens count"
                 )
-        # from_pretrained leaves dropout off, and Lightning keeps the mode it finds
-        return self.adaptation.apply(model, self.name).train()
+        # from_pretrained turns dropout off, and Lightning keeps the mode that it finds
+        adapted: PreTrainedModel = self.adaptation.apply(model, self.name).train()
+        return adapted
 
     def _no_pooler(self) -> str:
         return (
@@ -268,24 +276,27 @@ class TransformerEncoder(Encoder):
 
     def merge(self) -> PreTrainedModel:
         """A copy of the model in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
-        return merged(self.model)
+        if self.model is None:
+            raise RuntimeError(NO_WEIGHTS)
+        return merge_lora(self.model)
 
-    # What a checkpoint of ours carries
+    # Checkpoints of this project
 
     def identity(self) -> str:
         """Hash of the checkpoint's files."""
-        kept = (path for path in sorted(Path(self._folder).iterdir()) if path.suffix in FILES)
-        return fingerprint(text for path in kept for text in (path.name, sha256(path)))
+        files = (path for path in sorted(Path(self._folder).iterdir()) if path.suffix in HASHED_SUFFIXES)
+        return fingerprint(text for path in files for text in (path.name, sha256(path)))
 
     def assets(self) -> dict[str, Any]:
         """The configuration, the tokenizer's own JSON and its special tokens: enough to rebuild both anywhere."""
         config = json.loads(self.config.to_json_string(use_diff=False))
-        config.pop("_name_or_path", None)  # where the folder lay on this machine
+        config.pop("_name_or_path", None)  # the folder's path on this machine
         return {"config": config, **tokenizer_assets(self.tokenizer)}
 
     def load_assets(self, assets: dict[str, Any]) -> None:
         """Rebuilds tokenizer and model from `assets()`; the weights are random until a state dict is loaded."""
-        self.config = self._suited(AutoConfig.for_model(**assets["config"]))
-        self.tokenizer = self._prepared(rebuilt(assets))
+        self.config = self._with_dropout(AutoConfig.for_model(**assets["config"]))
+        self.tokenizer = self._prepared(rebuild_tokenizer(assets))
         with quiet():
-            self.model = self._checked(encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))
+            model: PreTrainedModel = AutoModel.from_config(self.config, **self._model_arguments())
+            self.model = self._adapted(encoder_of(model))

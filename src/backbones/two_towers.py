@@ -1,4 +1,4 @@
-"""Two encoders that share nothing: one for queries, one for codes."""
+"""Two separate encoders: one for queries, one for codes."""
 
 from __future__ import annotations
 
@@ -15,66 +15,69 @@ from src.corpora.base import Pair, fingerprint
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged
 
-TOWERS = ("query", "code")
+SIDES = ("query", "code")
 
 
 class TwoTowers(Encoder):
-    """Queries go through one encoder, codes through another; they meet in the embeddings alone.
+    """Queries go through one encoder, codes through another; only the embedding space is shared.
 
     Args:
         query: any encoder.
         code: any encoder, of the same embedding size.
-        dropout: of both, in place of their own; None leaves each its own.
+        dropout: for both, instead of their own; None keeps each one's own.
 
     Raises:
         InputError: on first use, embeddings of different sizes.
     """
 
+    query: Encoder
+    code: Encoder
+
     def __init__(self, query: Encoder, code: Encoder, dropout: Share | None = None) -> None:
         super().__init__()
         if dropout is not None:
-            query.dropout = code.dropout = dropout  # read when a configuration is, or in each step
+            query.dropout = code.dropout = dropout  # not read before the configuration, or before each step
         self.query = query
         self.code = code
         self.tokenises_in_threads = query.tokenises_in_threads and code.tokenises_in_threads
-        self.costs_padding = query.costs_padding or code.costs_padding
+        self.padding_is_costly = query.padding_is_costly or code.padding_is_costly
 
     def check(self) -> None:
-        for tower in TOWERS:
-            self._tower(tower).check()
+        for side in SIDES:
+            self._tower(side).check()
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
-        """As the side's tower does; the columns' names say which tower they are for."""
+        """The items of the side's tower; the names of their columns begin with the side."""
         items = self._tower(side).tokenise(texts, side)
         return items.renamed({name: f"{side}/{name}" for name in items.columns})
 
-    def tokenising(self, side: str) -> Mapping[str, Any] | None:
-        """What decides them in the side's tower, and which tower that is."""
-        decides = self._tower(side).tokenising(side)
-        return None if decides is None else {"tower": side, type(self._tower(side)).__name__: decides}
+    def tokenization_settings(self, side: str) -> Mapping[str, Any] | None:
+        """The settings of the side's tower, its class and the side."""
+        settings = self._tower(side).tokenization_settings(side)
+        return None if settings is None else {"tower": side, type(self._tower(side)).__name__: settings}
 
-    def failures(self, side: str) -> Counter[str]:
-        """Those of the side's tower."""
-        return self._tower(side).failures(side)
+    def parse_failures(self, side: str) -> Counter[str]:
+        """The failures of the side's tower."""
+        return self._tower(side).parse_failures(side)
 
     def features(self, items: Ragged) -> Features:
-        """As the side's tower does, under names that say which tower they are for."""
-        side, own = self._own(items)
+        """The features of the side's tower; their names begin with the side."""
+        side, own = self._tower_items(items)
         return {f"{side}/{name}": tensor for name, tensor in self._tower(side).features(own).items()}
 
     def lengths(self, items: Ragged) -> np.ndarray:
-        """(N,) as the side's tower counts them."""
-        side, own = self._own(items)
+        """(N,) lengths that the side's tower computes."""
+        side, own = self._tower_items(items)
         return self._tower(side).lengths(own)
 
-    def _own(self, items: Ragged) -> tuple[str, Ragged]:
-        """The side of items, and the items as its tower made them."""
+    def _tower_items(self, items: Ragged) -> tuple[str, Ragged]:
+        """The side of the items, and the items with the column names of its tower."""
         name_of = {name: name.partition("/")[2] for name in items.columns}
         return next(iter(items.columns)).partition("/")[0], items.renamed(name_of)
 
     @property
-    def embedding_size(self) -> int:  # type: ignore[override]
-        sizes = {tower: self._tower(tower).embedding_size for tower in TOWERS}
+    def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the towers
+        sizes = {side: self._tower(side).embedding_size for side in SIDES}
         if sizes["query"] != sizes["code"]:
             raise InputError(
                 f"backbone=two_towers needs embeddings of one size, found {sizes['query']} for backbone.query and "
@@ -84,26 +87,29 @@ class TwoTowers(Encoder):
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
-        tower = next(iter(features)).partition("/")[0]
-        return self._tower(tower)({name.partition("/")[2]: tensor for name, tensor in features.items()})
+        side = next(iter(features)).partition("/")[0]
+        embeddings_BD: torch.Tensor = self._tower(side)(
+            {name.partition("/")[2]: tensor for name, tensor in features.items()}
+        )
+        return embeddings_BD
 
-    def _tower(self, tower: str) -> Encoder:
-        return self.get_submodule(tower)  # type: ignore[return-value]
+    def _tower(self, side: str) -> Encoder:
+        return {"query": self.query, "code": self.code}[side]
 
     def fit(self, pairs: Sequence[Pair]) -> None:
-        """Fits both, after it is sure that their sizes agree."""
+        """Fits both. Raises InputError before that for embeddings of different sizes."""
         assert self.embedding_size
-        for tower in TOWERS:
-            self._tower(tower).fit(pairs)
+        for side in SIDES:
+            self._tower(side).fit(pairs)
 
     def identity(self) -> str:
-        """Hash of both."""
-        return fingerprint(self._tower(tower).identity() for tower in TOWERS)
+        """Hash over both."""
+        return fingerprint(self._tower(side).identity() for side in SIDES)
 
     def assets(self) -> dict[str, Any]:
-        """Those of both."""
-        return {tower: self._tower(tower).assets() for tower in TOWERS}
+        """The assets of both, by side."""
+        return {side: self._tower(side).assets() for side in SIDES}
 
     def load_assets(self, assets: dict[str, Any]) -> None:
-        for tower in TOWERS:
-            self._tower(tower).load_assets(assets[tower])
+        for side in SIDES:
+            self._tower(side).load_assets(assets[side])

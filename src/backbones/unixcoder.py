@@ -12,7 +12,7 @@ MODE = "<encoder-only>"
 
 
 class UniXcoderEncoder(TransformerEncoder):
-    """A `TransformerEncoder` whose texts read `<s> <encoder-only> </s> text </s>`; all four count as tokens.
+    """A `TransformerEncoder` with texts of the form `<s> <encoder-only> </s> text </s>`; all four tokens count.
 
     As published with microsoft/unixcoder-base, whose embedding is the mean over all of these (`pooling: mean`).
 
@@ -21,7 +21,7 @@ class UniXcoderEncoder(TransformerEncoder):
     """
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-        # By id, not as text before the text: where the token is only in the vocabulary, text is cut into its pieces.
+        # By id instead of as text, which would be split into pieces unless the mode is a special token.
         ids = {
             token: tokenizer.convert_tokens_to_ids(token) for token in (tokenizer.cls_token, MODE, tokenizer.sep_token)
         }

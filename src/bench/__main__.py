@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.padding import Padding
 
-from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
-from src.bench.material import MINILM, Material, material
-from src.bench.measuring import CLOCK, OURS, Contest
+from src.bench import bm25_block, estimators, evaluation, gradient_caching, loader_allocator, losses, train_step
+from src.bench.data import MINILM, BenchData, prepare_data
+from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
 from src.runs.directory import RunDirectory, environment, package_version, relative
-from src.runtime.allocator import give_back_freed_memory, keep_freed_memory
+from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.utils.console import as_list, print_facts
 from src.utils.errors import InputError
@@ -93,33 +91,35 @@ QUICK = Sizes(
 )
 
 
-def measures(sizes: Sizes, given: Callable[[], Material], notes: list[str]) -> dict[str, Callable[[], list[Contest]]]:
+def measures(
+    sizes: Sizes, given: Callable[[], BenchData], notes: list[str]
+) -> dict[str, Callable[[], list[Benchmark]]]:
     """name -> what measures it; the loader's comes after the step's, which it is compared with."""
     seconds: dict[str, float] = {}
     batch = sizes.batch[-1]
 
-    def step() -> list[Contest]:
-        contests = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
-        seconds["step"] = sorted(contests[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
-        return contests
+    def step() -> list[Benchmark]:
+        benchmarks = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
+        seconds["step"] = sorted(benchmarks[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
+        return benchmarks
 
-    def fed() -> list[Contest]:
+    def loader() -> list[Benchmark]:
         if "step" not in seconds:
             notes.append("loader is left out: it is compared with train_step, which was not asked for")
             return []
-        return surroundings.loader(given(), notes, seconds["step"], batch)
+        return loader_allocator.loader(given(), notes, seconds["step"], batch)
 
     return {
         "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, number=sizes.documents),
         "train_step": step,
-        "loader": fed,
+        "loader": loader,
         "estimators": lambda: estimators.measure(
             given(), notes, sizes.estimators, sizes.estimator_batch, sizes.estimator_rounds
         ),
         "evaluation": lambda: evaluation.measure(notes, sizes.shapes, sizes.shape_rounds),
         "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, ways=sizes.loss_ways),
         "gradient_caching": lambda: gradient_caching.measure(given(), notes, sizes.large),
-        "allocator": lambda: surroundings.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
+        "allocator": lambda: loader_allocator.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
     }
 
 
@@ -135,13 +135,13 @@ def main(cfg: Bench, sizes: Sizes | None = None) -> dict[str, float]:
     notes: list[str] = []
     run = RunDirectory(cfg.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
-        chosen = measures(sizes, _once(lambda: material(cfg.model, run.path / "model", sizes.model)), notes)
+        chosen = measures(sizes, _once(lambda: prepare_data(cfg.model, run.path / "model", sizes.model)), notes)
         print(keep_freed_memory())
         names = as_list(cfg.only) or [name for name in chosen if name not in sizes.left_out]
         if not cfg.only and sizes.left_out:
             notes.append(f"quick=true leaves out {' and '.join(sizes.left_out)}")
-        contests = list(_measured({name: chosen[name] for name in names}))
-        report = Report(contests, notes, facts(cfg), torch.cuda.is_available(), judged=sizes is FULL)
+        benchmarks = list(_measured({name: chosen[name] for name in names}))
+        report = Report(benchmarks, notes, facts(cfg), torch.cuda.is_available(), judged=sizes is FULL)
         record(run, report, cfg.docs)
     return report.ratios
 
@@ -165,14 +165,10 @@ def record(run: RunDirectory, report: Report, docs: str | None) -> None:
     """The files of the run directory, and the terminal's tables."""
     run.write_json("environment.json", environment(0))
     run.write_json("bench.json", report.ratios)
-    run.write_json("costs.json", {contest.what: contest.costs for contest in report.contests})
+    run.write_json("costs.json", {benchmark.what: benchmark.costs for benchmark in report.benchmarks})
     run.write_text("bench.html", page(report))
     run.write_text("bench.md", markdown(report))
-    console = Console()
-    print_tables(tables(report), console)
-    console.print()
-    for sentence in headline(report):
-        console.print(Padding(sentence, (0, 1)), highlight=False, markup=False)
+    print_tables(tables(report), headline(report))
     print_facts({**report.facts, "page": str(relative(run.path / "bench.html"))})
     if docs:
         insert(Path(docs), markdown(report))
@@ -191,18 +187,18 @@ def insert(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
-def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contest]:
+def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benchmark]:
     for name, measure in chosen.items():
         start = time.perf_counter()
         yield from measure()
-        give_back_freed_memory()
+        release_freed_memory()
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def _once(make: Callable[[], Material]) -> Callable[[], Material]:
-    made: list[Material] = []
+def _once(make: Callable[[], BenchData]) -> Callable[[], BenchData]:
+    made: list[BenchData] = []
 
-    def given() -> Material:
+    def given() -> BenchData:
         if not made:
             made.append(make())
         return made[0]

@@ -7,6 +7,8 @@ Host = Literal["127.0.0.1", "localhost", "::1"]
 Fusion = Literal["none", "rrf"]
 MOST = 1000  # results of a query
 
+Pooling = Literal["mean", "cls", "last", "pooler"]
+
 Language = Literal["python", "java", "javascript", "php", "ruby", "go"]
 NAMES: tuple[str, ...] = get_args(Language)
 Skipped = Literal["vendored", "tests", "generated", "minified"]

@@ -150,8 +150,8 @@ class Mine(Eval):
     out: str | None = None
     depth: Count = 0
     per_query: Count = 0
-    margin: float = 0
-    most_alike: float | None = None
+    margin: Jaccard = 0
+    most_alike: Jaccard | None = None
 
 
 @dataclass

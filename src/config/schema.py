@@ -12,10 +12,16 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from src.config.choices import Pooling
 from src.config.types import Count, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
 Batch = Annotated[int, Ge(2)]
+Similarity = Literal["dot", "cosine"]
+LossBlock = Count | Literal["auto"] | None
+TokenBudget = Count | Literal["auto"] | None
+Workers = Whole | Literal["auto"]
+Positives = Literal["code", "query"]
 
 
 @dataclass
@@ -33,7 +39,7 @@ class Recipe:
         compare_infonce: default of compare_infonce.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
     learning_rate: NotNegative
     weight_decay: NotNegative
@@ -51,7 +57,7 @@ class Backbone:
         encoder: the model that embeds queries and codes.
         recipe: hyper-parameters that suit the encoder.
         name: name of a model on the Hugging Face hub, or a folder written by save_pretrained.
-        pooling: how the embeddings of a text's tokens become one.
+        pooling: how the embedding of a text is made from those of its tokens.
         lora: low-rank matrices that are trained while the weights are frozen.
         query: the encoder of the queries.
         code: the encoder of the codes.
@@ -60,7 +66,7 @@ class Backbone:
     encoder: Node
     recipe: Annotated[Node, Recipe]
     name: str | None = None
-    pooling: Literal["mean", "cls", "last", "pooler"] | None = None
+    pooling: Pooling | None = None
     lora: Annotated[Node | None, "src.backbones.adapt.LoRA"] = None
     query: Node | None = None
     code: Node | None = None
@@ -93,9 +99,9 @@ class Model:
         loss_block: number of rows of scores that the loss reads at a time; null reads all of them in one matrix.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
-    loss_block: Count | Literal["auto"] | None
+    loss_block: LossBlock
 
 
 @dataclass
@@ -127,9 +133,9 @@ class Data:
 
     batch_size: Batch
     eval_batch_size: Count
-    token_budget: Count | Literal["auto"] | None
-    positives: Literal["code", "query"]
-    num_workers: Whole | Literal["auto"]
+    token_budget: TokenBudget
+    positives: Positives
+    num_workers: Workers
 
 
 @dataclass

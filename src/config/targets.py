@@ -26,13 +26,15 @@ ALLOWED = re.compile(
     r"(?:\.\w+)+"
 )
 TYPED_TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
-# Modules and objects of `_target_`s that finished runs and checkpoints hold, by their names of then.
-RENAMED = {
+# First name -> current name, of modules and of single objects. Runs, checkpoints and identities hold the first name
+# that a `_target_` ever had: a rename adds a line here, and an object that moves a second time changes its line.
+MOVED = {
     "src.batching": "src.data.samplers",
     "src.build": "src.training.build",
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
-    "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.ForgivingWandbLogger",
+    "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
+    "src.loggers.wandb.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
 }
 TARGET_LINE = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 
@@ -45,19 +47,27 @@ def named_in_conf() -> frozenset[str]:
 
 
 def current_name(target: str) -> str:
-    """The name by which a target is known now; finished runs and checkpoints hold those of their time."""
+    """The name by which a target is known now; finished runs and checkpoints hold that of their time."""
+    return _renamed(target, MOVED)
+
+
+def first_name(target: str) -> str:
+    """The name that a target had first: identities are made of it, so that a rename changes none."""
+    return _renamed(target, {new: old for old, new in MOVED.items()})
+
+
+def _renamed(target: str, names: Mapping[str, str]) -> str:
     module, _, name = target.rpartition(".")
-    return RENAMED.get(target) or (f"{RENAMED[module]}.{name}" if module in RENAMED else target)
+    return names.get(target) or (f"{names[module]}.{name}" if module in names else target)
 
 
-def with_current_names(config: Any) -> Any:
-    """Plain values, their `_target_`s by the names of now."""
+def with_names(config: Any, name: Callable[[str], str] = current_name) -> Any:
+    """Plain values with every `_target_` by its current name, or by another that `name` gives it."""
     if isinstance(config, Mapping):
         return {
-            key: current_name(str(value)) if key == "_target_" else with_current_names(value)
-            for key, value in config.items()
+            key: name(str(value)) if key == "_target_" else with_names(value, name) for key, value in config.items()
         }
-    return [with_current_names(item) for item in config] if isinstance(config, list) else config
+    return [with_names(item, name) for item in config] if isinstance(config, list) else config
 
 
 def locate_target(target: str) -> Callable[..., Any]:
@@ -138,7 +148,7 @@ def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
         plain = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:
         raise InputError(f"{source} has a configuration that does not resolve ({first_line(error)})") from error
-    plain = with_current_names(plain)
+    plain = with_names(plain)
     check_targets(plain, source)
     if (left := next(_interpolations(plain), None)) is not None:
         raise InputError(

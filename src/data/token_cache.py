@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
-from src.data.length_buckets import Unread
-from src.utils.disk_cache import SOURCE, Cache, NotWritableError, version_of
+from src.data.length_buckets import UntokenizedTexts
+from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.ragged import Column, Ragged
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of code that gives a text other tokens: then they are not taken from the cache.
+TOKENS_VERSION = 1
 FEW = 1000  # texts that are not worth a file: they are tokenised in a moment, and held in memory
 CHUNK = 1024  # texts that are tokenised together; a backend keeps a hundred times their ids' memory until they are flat
 POOL_SECONDS = 5.0  # of work that is left, from which on processes share it: starting them takes one
@@ -54,7 +55,7 @@ class Mapped(Ragged):
         return {**self.__dict__, "_mapped": {}}
 
 
-def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | Unread:
+def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | UntokenizedTexts:
     """The items of all texts: few in memory, many in the cache below `root`.
 
     Many texts without a cache, or of an encoder that does not say what decides its items, are tokenised when they are
@@ -64,10 +65,10 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         items, failed = _together(_tokenise(encoder, texts, side))
         _say(failed, len(texts), side)
         return items
-    decides = encoder.tokenising(side)
+    decides = encoder.tokenization_settings(side)
     if decides is None or root is None:
-        return Unread(encoder, texts, side)
-    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version of the code": _code_version()}
+        return UntokenizedTexts(encoder, texts, side)
+    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
     try:
         entry = Cache(root).get(
             "tokens",
@@ -78,10 +79,10 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         )
     except (NotWritableError, OSError) as error:
         log.warning("texts are tokenised in every epoch, since their tokens cannot be kept: %s", error)
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     if not entry.why:
         log.info("tokens of %d texts as %s reused, made %s", len(texts), side, entry.made)
-        encoder.failures(side).update(entry.facts["failed"])
+        encoder.parse_failures(side).update(entry.facts["failed"])
     _say(entry.facts["failed"], len(texts), side)
     return Mapped(entry.path)
 
@@ -111,7 +112,7 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
         generator=torch.Generator(),
     )  # fmt: skip
     for items, failed in loader:
-        encoder.failures(side).update(failed)  # counted in a process that is gone
+        encoder.parse_failures(side).update(failed)  # counted in a process that is gone
         yield items, failed
 
 
@@ -125,9 +126,9 @@ class _Chunks:
         return math.ceil(len(self.texts) / CHUNK)
 
     def __getitem__(self, number: int) -> tuple[Ragged, Counter[str]]:
-        before = Counter(self.encoder.failures(self.side))
+        before = Counter(self.encoder.parse_failures(self.side))
         items = self.encoder.tokenise(self.texts[number * CHUNK : (number + 1) * CHUNK], self.side)
-        return items.narrowed(), self.encoder.failures(self.side) - before
+        return items.narrowed(), self.encoder.parse_failures(self.side) - before
 
 
 def _as_it_is(item: Any) -> Any:
@@ -167,10 +168,3 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         os.environ["TOKENIZERS_PARALLELISM"] = before or "false"
-
-
-@lru_cache(maxsize=1)
-def _code_version() -> str:
-    """12 hex digits over the source files that decide what the items of a text are."""
-    names = ("utils/subtokens", "utils/ragged", "data/token_cache")
-    return version_of([*(SOURCE / f"{name}.py" for name in names), *sorted((SOURCE / "backbones").rglob("*.py"))])

@@ -1,8 +1,8 @@
-"""The abstract machine: runs a lowered function over a map of variable -> tokens of its last definitions.
+"""The abstract machine: runs a lowered function on a map of variable -> tokens of its last definitions.
 
 A program (made by `lowering`) is a list of steps. The step n >= 0 is a use of the identifier at token n; the step ~n is
-a use of another named leaf (a literal, a type), which reads what is known by its text but never defines it. Any other
-step is a pair: an operation of `Flow` and its argument.
+a use of another named leaf (a literal, a type), which reads definitions of its text but never adds one. Any other step
+is a pair: an operation of `Flow` and its argument.
 """
 
 from __future__ import annotations
@@ -11,39 +11,37 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-COMES, COMPUTED = "comesFrom", "computedFrom"
+COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 
 Edge = list[Any]  # [variable, token index, comesFrom | computedFrom, [parent names], [parent token indices]]
 Step = int | tuple[Callable[["Flow", Any], Any], Any]
-NONE: list[int] = []  # shared, and like every list of a state never changed
+NO_TOKENS: list[int] = []  # shared; like every list of a state, it is never changed
 State = dict[str, list[int]]  # variable -> tokens of its last definitions, ascending
 Definition = tuple[str, list[int], list[int]]  # relation, targets, sources
 
 
 class Flow:
-    """One run: branches merge their states, loops run twice, what is found twice is united."""
+    """One run: branches merge their states, loops run twice, repeated findings are merged."""
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
         self.state: State = {}
         self.uses: dict[int, list[int]] = {}  # token -> the definitions it may come from
-        self.definitions: list[tuple[str, int, list[int]]] = []  # relation, token, sources; outside loops
-        self.united: dict[tuple[str, int], set[int]] = {}  # relation, token -> sources; inside loops
+        self.definitions: list[tuple[str, int, list[int]]] = []  # outside loops: relation, token, sources
+        self.loop_definitions: dict[tuple[str, int], set[int]] = {}  # inside loops: relation, token -> sources
         self.depth = 0  # of loops
-        self.branches: list[
-            tuple[State, list[State]]
-        ] = []  # of each open one: the state before it, those after its arms
-        self.passed: dict[int, tuple[State, State]] = {}  # an inner loop's last entry and exit
+        # Of each open branch: the state before it, and the states after its arms.
+        self.branches: list[tuple[State, list[State]]] = []
+        self.visited: dict[int, tuple[State, State]] = {}  # an inner loop's last entry and exit
 
     def run(self, program: list[Step]) -> list[Edge]:
-        """The edges of the program, in canonical order; see `canonical`."""
-        frames: list[Iterator[Step]] = [
-            iter(program)
-        ]  # instead of recursion: loops may nest deeper than python's stack
+        """The edges of the program; see `edges`."""
+        # Explicit frames instead of recursion, since loops may nest deeper than python's stack.
+        frames: list[Iterator[Step]] = [iter(program)]
         tokens, uses = self.tokens, self.uses
         while frames:
             for step in frames[-1]:
-                if step.__class__ is not int:
+                if isinstance(step, tuple):
                     operation, argument = step
                     body = operation(self, argument)
                     if body is not None:
@@ -52,8 +50,8 @@ class Flow:
                     continue
                 token = step if step >= 0 else ~step
                 name = tokens[token]
-                parents = self.state.get(name, NONE)
-                if parents is NONE and step >= 0:
+                parents = self.state.get(name, NO_TOKENS)
+                if parents is NO_TOKENS and step >= 0:
                     self.state[name] = [token]
                 known = uses.get(token)
                 if known is None:
@@ -62,14 +60,14 @@ class Flow:
                     uses[token] = sorted({*known, *parents})
             else:
                 frames.pop()
-        return self.canonical()
+        return self.edges()
 
-    def jointly(self, definition: Definition) -> None:
-        """Defines every target by all sources: one edge a target, even without a source."""
+    def define_jointly(self, definition: Definition) -> None:
+        """Defines every target by all sources: one edge per target, even without a source."""
         self._define(definition, [definition[2]])
 
-    def pairwise(self, definition: Definition) -> None:
-        """Defines every target by every source: one edge a pair, none without a source."""
+    def define_pairwise(self, definition: Definition) -> None:
+        """Defines every target by every source: one edge per pair, none without a source."""
         self._define(definition, [[source] for source in definition[2]])
 
     def _define(self, definition: Definition, groups: list[list[int]]) -> None:
@@ -79,21 +77,21 @@ class Flow:
             if not self.depth:
                 self.definitions += [(relation, token, sources) for sources in groups]
             elif groups:
-                self.united.setdefault((relation, token), set()).update(*groups)
+                self.loop_definitions.setdefault((relation, token), set()).update(*groups)
 
     def fork(self, _: None) -> None:
         """Opens a branch and its first arm."""
         self.branches.append((self.state, []))
         self.state = self.state.copy()
 
-    def arm(self, _: None) -> None:
-        """Closes an arm and opens the next, which starts from the state before the branch."""
+    def next_arm(self, _: None) -> None:
+        """Closes an arm and opens the next one, which starts from the state before the branch."""
         before, after = self.branches[-1]
         after.append(self.state)
         self.state = before.copy()
 
     def join(self, exhaustive: bool) -> None:
-        """Closes a branch: definitions are those after any arm, and those before unless some arm is always taken."""
+        """Closes a branch: keeps the definitions after any arm, and those before it unless some arm is always taken."""
         before, after = self.branches.pop()
         for state in after if exhaustive else [*after, before]:
             for name, tokens in state.items():
@@ -104,46 +102,48 @@ class Flow:
                     self.state[name] = sorted({*known, *tokens})
 
     def loop(self, passes: tuple[list[Step], list[Step]]) -> Iterator[Step] | None:
-        """Runs a loop's first pass and its second.
+        """Runs the first and the second pass of a loop.
 
-        An inner loop that is met again in the state it was last met in would only repeat its edges: it is skipped,
-        without which n nested loops would take 2^n passes.
+        An inner loop that starts again from the state of its last start would only repeat its edges. It is skipped:
+        otherwise n nested loops would take 2^n passes.
         """
         first, second = passes
         entry = None
         if self.depth:
-            last_entry, last_exit = self.passed.get(id(first), (None, None))
-            if last_entry == self.state:
-                self.state = last_exit.copy()
+            last = self.visited.get(id(first))
+            if last is not None and last[0] == self.state:
+                self.state = last[1].copy()
                 return None
             entry = self.state.copy()
         self.depth += 1
-        return chain(first, second, [(Flow.end, (id(first), entry))])
+        return chain(first, second, [(Flow.end_loop, (id(first), entry))])
 
-    def end(self, visit: tuple[int, State | None]) -> None:
+    def end_loop(self, visit: tuple[int, State | None]) -> None:
         """Closes a loop."""
         key, entry = visit
         self.depth -= 1
         if entry is not None:
-            self.passed[key] = entry, self.state.copy()
+            self.visited[key] = entry, self.state.copy()
 
-    def canonical(self) -> list[Edge]:
-        """The edges sorted, without tokens that no edge links to another.
+    def edges(self) -> list[Edge]:
+        """The sorted edges, without tokens that are linked to no other token.
 
-        Outside loops a definition names each source's variable, inside each distinct one.
+        A definition names the variable of each source; inside loops, each distinct variable once.
         """
         tokens, uses = self.tokens, self.uses
-        linked = set().union(*uses.values(), *self.united.values(), *[sources for _, _, sources in self.definitions])
+        linked = set().union(
+            *uses.values(), *self.loop_definitions.values(), *[sources for _, _, sources in self.definitions]
+        )
         edges = [
-            [tokens[token], token, COMES, [tokens[token]] if parents else [], [*parents]]
+            [tokens[token], token, COMES_FROM, [tokens[token]] if parents else [], [*parents]]
             for token, parents in uses.items()
             if parents or token in linked
         ]
         for relation, token, sources in self.definitions:
             if sources or token in linked:
                 edges.append([tokens[token], token, relation, sorted([tokens[s] for s in sources]), [*sources]])
-        for (relation, token), sources in self.united.items():
-            if sources or token in linked:
-                edges.append([tokens[token], token, relation, sorted({tokens[s] for s in sources}), sorted(sources)])
+        for (relation, token), united in self.loop_definitions.items():
+            if united or token in linked:
+                edges.append([tokens[token], token, relation, sorted({tokens[s] for s in united}), sorted(united)])
         edges.sort()
         return edges

@@ -1,40 +1,42 @@
-"""Each language's table: which of its nodes means what, and how its code is wrapped to be parsed."""
+"""For each language: the rules of its node kinds, and the code to put around a function to parse it."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from tree_sitter import Language, Parser
 
-from src.dataflow.flow import COMES
+from src.dataflow.flow import COMES_FROM
 from src.dataflow.lowering import KEYWORD, NAME, OTHER, WHOLE, Leaf, Rule
 from src.dataflow.rules import (
     assignment,
     branch,
     clauses_first,
-    counted,
-    counted_clause,
     for_each,
     for_each_as,
+    for_loop,
+    for_loop_with_clause,
+    ignore,
     matched_assignment,
     matched_for_each,
-    nothing,
-    statement,
-    twice,
+    unless_docstring,
     update,
+    while_loop,
 )
 from src.utils.errors import InputError, nearest
 
-DEFINITION = assignment("name", "value", COMES)
+DEFINITION = assignment("name", "value", COMES_FROM)
 ASSIGNMENT = assignment("left", "right")
-ELSE = branch(arms={"else", "if_statement"})  # from the keyword on, which changes nothing: a branch is never exhaustive
+ELSE = branch(arms={"else", "if_statement"})  # the keyword is an arm that changes nothing: never exhaustive
+RUBY_BRANCH = branch(arms={"elsif", "else"})
 
 TABLES: dict[str, dict[str, Rule]] = {
     "python": {
-        "comment": nothing,
-        "expression_statement": statement,
+        "comment": ignore,
+        "expression_statement": unless_docstring,
         "default_parameter": DEFINITION,
         "assignment": matched_assignment,
         "augmented_assignment": matched_assignment,
@@ -45,87 +47,96 @@ TABLES: dict[str, dict[str, Rule]] = {
         "generator_expression": clauses_first("for_in_clause"),
         "if_statement": branch(arms={"elif_clause", "else_clause"}, exhaustive="else_clause"),
         "for_statement": matched_for_each("left", "right"),
-        "while_statement": twice,
+        "while_statement": while_loop,
     },
     "java": {
-        "line_comment": nothing,
-        "block_comment": nothing,
+        "line_comment": ignore,
+        "block_comment": ignore,
         "variable_declarator": DEFINITION,
         "assignment_expression": ASSIGNMENT,
         "update_expression": update,
         "if_statement": ELSE,
-        "for_statement": counted("local_variable_declaration"),
+        "for_statement": for_loop("local_variable_declaration"),
         "enhanced_for_statement": for_each("name", "value"),
-        "while_statement": twice,
+        "while_statement": while_loop,
     },
-    "javascript": {  # a plain assignment is none there, and neither is for-of a loop
-        "comment": nothing,
-        "html_comment": nothing,
-        "hash_bang_line": nothing,
+    "javascript": {  # the published extractor has no rule for a plain assignment and for-of
+        "comment": ignore,
+        "html_comment": ignore,
+        "hash_bang_line": ignore,
         "variable_declarator": DEFINITION,
         "assignment_pattern": ASSIGNMENT,
         "augmented_assignment_expression": ASSIGNMENT,
         "update_expression": update,
-        "if_statement": branch(arms={"if_statement"}),  # the else continues where the first arm ends
-        "for_statement": counted("variable_declaration"),  # with `let` there is no second pass
-        "while_statement": twice,
+        "if_statement": branch(arms={"if_statement"}),  # `else` continues after the first arm
+        "for_statement": for_loop("variable_declaration"),  # with `let` there is no second pass
+        "while_statement": while_loop,
     },
     "php": {
-        "comment": nothing,
-        "simple_parameter": assignment("name", "default_value", COMES),
+        "comment": ignore,
+        "simple_parameter": assignment("name", "default_value", COMES_FROM),
         "assignment_expression": ASSIGNMENT,
         "augmented_assignment_expression": ASSIGNMENT,
         "update_expression": update,
         "if_statement": branch(arms={"else_clause", "if_statement"}),
         "else_clause": branch(arms={"else_clause", "if_statement"}),
-        "for_statement": counted("assignment_expression"),
+        "for_statement": for_loop("assignment_expression"),
         "foreach_statement": for_each_as,
-        "while_statement": twice,
+        "while_statement": while_loop,
     },
-    "ruby": {  # `while` is no loop there
-        "comment": nothing,
+    "ruby": {  # the published extractor has no rule for `while`
+        "comment": ignore,
         "keyword_parameter": DEFINITION,
         "assignment": matched_assignment,
         "operator_assignment": matched_assignment,
-        **dict.fromkeys(("if", "unless", "elsif", "else", "when"), branch(arms={"elsif", "else"})),
+        "if": RUBY_BRANCH,
+        "unless": RUBY_BRANCH,
+        "elsif": RUBY_BRANCH,
+        "else": RUBY_BRANCH,
+        "when": RUBY_BRANCH,
         "for": matched_for_each("pattern", "value"),
-        "until": twice,
-        "while_modifier": twice,
+        "until": while_loop,
+        "while_modifier": while_loop,
     },
-    "go": {  # `:=` defines nothing but names that are new; `range` runs once
-        "comment": nothing,
+    "go": {  # no rules for `:=`, which only defines new names, and for `range`, which runs once
+        "comment": ignore,
         "var_spec": DEFINITION,
         "assignment_statement": ASSIGNMENT,
-        "inc_statement": update,  # not `i--`
+        "inc_statement": update,  # but none for `i--`
         "if_statement": ELSE,
-        "for_statement": counted_clause("for_clause", "update"),
+        "for_statement": for_loop_with_clause("for_clause", "update"),
     },
 }
 
 LANGUAGES = tuple(TABLES)
-FILES = {"php": (b"<?php", b"?>")}  # what makes code a file
+FILES = {"php": (b"<?php", b"?>")}  # opening and closing of a file
 CLASS = (b"class C { ", b"\n}")
 EXPRESSION, PROPERTY = (b"( ", b"\n)"), (b"({ ", b"\n})")
-# Tried when code is no file.
+# Tried in order for code that is no file by itself.
 CONTEXTS = {"java": [CLASS], "php": [CLASS], "javascript": [EXPRESSION, CLASS, PROPERTY]}
 
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What is known of a language.
+    """Parser and tables of a language.
 
     Attributes:
-        parser: its parser.
-        meanings: what each kind of node means, by the kind's number.
-        broken: the same for code that does not parse, whose tokens alone are wanted; other kinds mean `OTHER`.
-        file, contexts: what is written around code to parse it, first and second.
+        parser: of the language.
+        meanings: rule or leaf of each kind of node, by the kind's number.
+        broken: the same for code that does not parse, which only needs tokens; other kinds are `OTHER`.
+        file, contexts: (before, after) the code to make it a file, and in the file.
     """
 
     parser: Parser
-    meanings: list[Rule | Leaf]
-    broken: dict[int, Rule | Leaf]
+    meanings: Sequence[Rule | Leaf]
+    broken: Mapping[int, Rule | Leaf]
     file: tuple[bytes, bytes]
     contexts: list[tuple[bytes, bytes]]
+
+    def wrappings(self, source: bytes) -> list[tuple[bytes, bytes]]:
+        """(before, after): what to put around a function to parse it, in the order to try."""
+        opening, closing = (b"", b"") if source.lstrip().startswith(b"<?") else self.file
+        return [(opening, closing), *((opening + before, after + closing) for before, after in self.contexts)]
 
 
 @cache
@@ -133,7 +144,7 @@ def grammar(language: str) -> Grammar:
     """The grammar of a language, loaded on first use.
 
     Raises:
-        InputError: it is not among `LANGUAGES`.
+        InputError: another language than `LANGUAGES`.
     """
     if language not in TABLES:
         raise InputError(
@@ -141,13 +152,13 @@ def grammar(language: str) -> Grammar:
         )
     package = importlib.import_module(f"tree_sitter_{language}")
     known = Language(package.language_php() if language == "php" else package.language())
-    table = {"identifier": NAME, "string": WHOLE, **TABLES[language]}
-    meanings = []
+    table: dict[str, Rule | Leaf] = {"identifier": NAME, "string": WHOLE, **TABLES[language]}
+    meanings: list[Rule | Leaf] = []
     for kind in range(known.node_kind_count):
-        name = known.node_kind_for_id(kind)
+        name = known.node_kind_for_id(kind) or ""
         if known.node_kind_is_named(kind):
             meanings.append(table.get(name, OTHER))
         else:
             meanings.append(OTHER if " " in name else KEYWORD)  # `not in` has two children
-    broken = {kind: meaning for kind, meaning in enumerate(meanings) if meaning in (nothing, statement, WHOLE)}
+    broken = {kind: meaning for kind, meaning in enumerate(meanings) if meaning in (ignore, unless_docstring, WHOLE)}
     return Grammar(Parser(known), meanings, broken, FILES.get(language, (b"", b"")), CONTEXTS.get(language, []))

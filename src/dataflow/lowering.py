@@ -1,7 +1,7 @@
 """From a syntax tree to its tokens and a program for the abstract machine, in one walk without recursion.
 
-A rule says what a node means: it turns the node into the items to visit in its place, in source order. An item is a
-node or an action, a function of what has been lowered so far. The actions here are all that rules are made of.
+A rule replaces a node by the items to visit instead of it, in source order. An item is a node or an action: a function
+of what has been lowered so far. Rules consist of the actions in this file.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from src.dataflow.flow import Definition, Flow, Step
 
 Action = Callable[["Lowering"], None]
 Item = Node | Action
-Rule = Callable[[Node], list[Item]]
+Rule = Callable[[Node], Sequence[Item]]
 
 
 class Leaf(Enum):
-    """What a kind of node without a rule means."""
+    """The meaning of a kind of node without a rule."""
 
-    NAME = auto()  # one token; it defines a variable when it is the first to name it
-    WHOLE = auto()  # one token whatever the grammar finds inside, a string
-    KEYWORD = auto()  # one token that never stands for a value: keywords and punctuation
-    OTHER = auto()  # what its children mean; without any, a token that stands for a value
+    NAME = auto()  # one token, which defines a variable unless an earlier token has
+    WHOLE = auto()  # one token, even if the grammar divides it, such as a string
+    KEYWORD = auto()  # one token that never has a value: keywords and punctuation
+    OTHER = auto()  # its children; without children, a token that has a value
 
 
 NAME, WHOLE, KEYWORD, OTHER = Leaf
@@ -38,25 +38,25 @@ class Lowering:
     """The tokens and the program of one function.
 
     Args:
-        source: the bytes that were parsed, each as one character.
+        source: the parsed bytes, one character per byte.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.tokens: list[str] = []
-        self.variables: list[int] = []  # tokens that stand for a value: all leaves but keywords and punctuation
+        self.variables: list[int] = []  # tokens that have a value: all leaves except keywords and punctuation
         self.program: list[Step] = []
         self.marks: list[tuple[int, int]] = []  # lengths of `variables` and `program`
         self.targets: list[list[int]] = []
         self.sources: list[list[int]] = []
 
     def lower(self, roots: Iterable[Node], meanings: Meanings) -> None:
-        """Lowers trees one after the other; `meanings` are by kind of node."""
+        """Lowers trees one after the other; `meanings` has that of each kind of node."""
         source, tokens, variables, program = self.source, self.tokens, self.variables, self.program
         frames: list[Iterator[Item]] = [iter(roots)]
         while frames:
             for item in frames[-1]:
-                if item.__class__ is not Node:
+                if not isinstance(item, Node):
                     item(self)
                     continue
                 meaning = meanings[item.kind_id]
@@ -72,13 +72,13 @@ class Lowering:
                     if children := item.children:
                         frames.append(iter(children))
                         break
-                elif meaning is not WHOLE:
+                elif not isinstance(meaning, Leaf):
                     frames.append(iter(meaning(item)))
                     break
                 text = source[item.start_byte : item.end_byte]
                 if not text:  # the root of empty code
                     continue
-                if text != item.type:  # `this`, `null`: words of the language
+                if text != item.type:  # not for `this` and `null`, which are keywords
                     variables.append(len(tokens))
                     program.append(~len(tokens))
                 tokens.append(text)
@@ -87,42 +87,42 @@ class Lowering:
 
 
 def mark(lowering: Lowering) -> None:
-    """Remembers this moment for the action that closes it, one of the following."""
+    """Opens a group of items, which one of the next five actions closes."""
     lowering.marks.append((len(lowering.variables), len(lowering.program)))
 
 
-def read(lowering: Lowering) -> None:
-    """The variables since the mark are sources."""
+def end_sources(lowering: Lowering) -> None:
+    """The variables of the group are sources."""
     variables, _ = lowering.marks.pop()
     lowering.sources.append(lowering.variables[variables:])
 
 
-def written(lowering: Lowering) -> None:
-    """The variables since the mark are targets, not uses."""
+def end_targets(lowering: Lowering) -> None:
+    """The variables of the group are targets and not uses."""
     variables, program = lowering.marks.pop()
     lowering.targets.append(lowering.variables[variables:])
     del lowering.program[program:]
 
 
-def updated(lowering: Lowering) -> None:
-    """The variables since the mark are both."""
-    written(lowering)
+def end_updated(lowering: Lowering) -> None:
+    """The variables of the group are both targets and sources."""
+    end_targets(lowering)
     lowering.sources.append(lowering.targets[-1])
 
 
-def ignored(lowering: Lowering) -> None:
-    """The variables since the mark are neither."""
+def end_ignored(lowering: Lowering) -> None:
+    """The variables of the group are neither targets nor uses."""
     del lowering.program[lowering.marks.pop()[1] :]
 
 
-def unset(lowering: Lowering) -> None:
-    """There are no sources."""
+def no_sources(lowering: Lowering) -> None:
+    """The next definition has no sources."""
     lowering.sources.append([])
 
 
 @cache
-def defines(operation: Callable[[Flow, Definition], None], relation: str, count: int = 1) -> Action:
-    """The action that defines the last `count` targets by the last `count` sources, each by its own."""
+def define(operation: Callable[[Flow, Definition], None], relation: str, count: int = 1) -> Action:
+    """The action that defines each of the last `count` targets by its own of the last `count` sources."""
 
     def define_one(lowering: Lowering) -> None:
         lowering.program.append((operation, (relation, lowering.targets.pop(), lowering.sources.pop())))
@@ -135,7 +135,7 @@ def defines(operation: Callable[[Flow, Definition], None], relation: str, count:
     return define_one if count == 1 else define_all
 
 
-def emits(operation: Callable[[Flow, Any], None], argument: Any = None) -> Action:
+def emit(operation: Callable[[Flow, Any], None], argument: Any = None) -> Action:
     """The action that appends a step."""
     return partial(_append, step=(operation, argument))
 
@@ -144,16 +144,16 @@ def _append(lowering: Lowering, step: Step) -> None:
     lowering.program.append(step)
 
 
-def loops(lowering: Lowering) -> None:
-    """The steps since the last mark are repeated; those between the mark before and the last only start the loop."""
+def end_loop(lowering: Lowering) -> None:
+    """Closes two groups: a loop runs the steps of the first one once, and those of the second one again."""
     _, again = lowering.marks.pop()
     _, start = lowering.marks.pop()
     program = lowering.program
     program[start:] = [(Flow.loop, (program[start:], program[again:]))]
 
 
-def reorders(order: list[int]) -> Action:
-    """The action that sorts what was lowered since the last `len(order)` marks: piece `order[0]` comes first."""
+def reorder(order: list[int]) -> Action:
+    """The action that closes the last `len(order)` groups and sorts their steps: group `order[0]` comes first."""
 
     def action(lowering: Lowering) -> None:
         starts = [start for _, start in lowering.marks[-len(order) :]]

@@ -1,124 +1,134 @@
-"""What a node can mean to the data flow, whatever its language; `grammars` says which node of a language means what.
+"""Rules of the data flow, independent of the language; `grammars` assigns them to the nodes of each language.
 
-The meanings follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its published extractor draws it, found by
-comparing cases; where that one differs from what a reader would expect, the docstring says so.
+They follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its published extractor computes it, inferred from
+examples. Docstrings mention where the published one differs from what a reader would expect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from tree_sitter import Node
 
-from src.dataflow.flow import COMES, COMPUTED, Flow
+from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Flow
 from src.dataflow.lowering import (
     Item,
     Rule,
-    defines,
-    emits,
-    ignored,
-    loops,
+    define,
+    emit,
+    end_ignored,
+    end_loop,
+    end_sources,
+    end_targets,
+    end_updated,
     mark,
-    read,
-    reorders,
-    unset,
-    updated,
-    written,
+    no_sources,
+    reorder,
 )
 
 
-def nothing(node: Node) -> list[Item]:
-    """Comments."""
+def ignore(node: Node) -> Sequence[Item]:
+    """A comment."""
     return []
 
 
-def statement(node: Node) -> list[Item]:
-    """A statement, unless it is a string on its own (python): that is a docstring, which says nothing of the values."""
+def unless_docstring(node: Node) -> Sequence[Item]:
+    """A statement, ignored if it is just a string (python): that is a docstring, which has no effect on values."""
     children = node.children
     return [] if len(children) == 1 and children[0].type == "string" else children
 
 
-def update(node: Node) -> list[Item]:
+def update(node: Node) -> Sequence[Item]:
     """x++: every variable is computed from all."""
-    return [mark, *node.children, updated, defines(Flow.pairwise, COMPUTED)]
+    return [mark, *node.children, end_updated, define(Flow.define_pairwise, COMPUTED_FROM)]
 
 
-def assignment(target: str, source: str, relation: str = COMPUTED) -> Rule:
-    """target = source, by the names of their fields: the source is read, then every variable of the target defined.
+def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
+    """target = source, by their field names: the source is read, then every variable of the target is defined.
 
     Indices and attributes in the target are defined with it; an augmented target is not read. Without a source
     (`int x;`) the variables are defined from nothing.
     """
-    define, declare = defines(Flow.pairwise, relation), defines(Flow.jointly, COMES)
+    define_target, declare = define(Flow.define_pairwise, relation), define(Flow.define_jointly, COMES_FROM)
 
-    def rule(node: Node) -> list[Item]:
+    def rule(node: Node) -> Sequence[Item]:
         children = node.children
-        if len(children) == 3 and children[1].type.endswith("="):  # nearly all, twice as fast
+        if len(children) == 3 and children[1].type.endswith("="):  # the common case, twice as fast
             left, equals, right = children
-            return [mark, left, written, equals, mark, right, read, define]
-        left, right = node.child_by_field_name(target), node.child_by_field_name(source)
-        if right is None:
-            return _around(node, {left: [mark, left, written, unset, declare]})
-        return _around(node, {left: [mark, left, written], right: [mark, right, read, define]})
+            return [mark, left, end_targets, equals, mark, right, end_sources, define_target]
+        left = _child(node, target)
+        value = node.child_by_field_name(source)
+        if value is None:
+            return _others_ignored(node, {left: [mark, left, end_targets, no_sources, declare]})
+        return _others_ignored(
+            node, {left: [mark, left, end_targets], value: [mark, value, end_sources, define_target]}
+        )
 
     return rule
 
 
-def matched_assignment(node: Node) -> list[Item]:
-    """left = right; as many parts on the left as on the right are defined one by one: `a, b = c, d`.
+def matched_assignment(node: Node) -> Sequence[Item]:
+    """left = right; equal numbers of parts on both sides are defined one by one: `a, b = c, d`.
 
-    The parts are all children but commas, so that `a.b = c.d` defines a by c and b by d, and `a, b = f(c)` defines a by
-    f. An annotation alone (`x: int`) is nothing.
+    The parts are all children except commas, so that `a.b = c.d` defines a by c and b by d, and `a, b = f(c)` defines a
+    by f. An annotation without a value (`x: int`) defines nothing.
     """
     children = node.children
     if len(children) == 3 and children[1].type.endswith("=") and not children[0].child_count:
         left, equals, right = children
-        return [mark, left, written, equals, mark, right, read, defines(Flow.jointly, COMPUTED)]
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    return _around(node, {} if right is None else _matched(left, right))
+        define_left = define(Flow.define_jointly, COMPUTED_FROM)
+        return [mark, left, end_targets, equals, mark, right, end_sources, define_left]
+    value = node.child_by_field_name("right")
+    return _others_ignored(node, {} if value is None else _matched(_child(node, "left"), value))
 
 
 def for_each(target: str, source: str) -> Rule:
     """A loop over values: read the source, define the target, run the body; all of it twice."""
-    define = defines(Flow.pairwise, COMPUTED)
+    define_target = define(Flow.define_pairwise, COMPUTED_FROM)
 
-    def rule(node: Node) -> list[Item]:
-        left, right, body = map(node.child_by_field_name, (target, source, "body"))
-        kept = {left: [mark, left, written], right: [mark, right, read, define], body: [body]}
-        return _repeated(_around(node, kept), 0)
+    def rule(node: Node) -> Sequence[Item]:
+        left, right, body = _child(node, target), _child(node, source), _child(node, "body")
+        items_of: dict[Node, Sequence[Item]] = {
+            left: [mark, left, end_targets],
+            right: [mark, right, end_sources, define_target],
+            body: [body],
+        }
+        return _repeated(_others_ignored(node, items_of), 0)
 
     return rule
 
 
-def for_each_as(node: Node) -> list[Item]:
-    """The same for `foreach (source as target)`, whose two are told by their places."""
+def for_each_as(node: Node) -> Sequence[Item]:
+    """The same for `foreach (source as target)`, where the position shows which is which."""
     children = [child for child in node.children if not child.is_extra]
     at = [child.type for child in children].index("as")
-    source = [mark, children[at - 1], read]
-    target = [mark, children[at + 1], written, defines(Flow.pairwise, COMPUTED)]
+    source: list[Item] = [mark, children[at - 1], end_sources]
+    target: list[Item] = [mark, children[at + 1], end_targets, define(Flow.define_pairwise, COMPUTED_FROM)]
     return _repeated([*children[: at - 1], *source, children[at], *target, *children[at + 2 :]], 0)
 
 
 def matched_for_each(target: str, source: str) -> Rule:
-    """The same, with target and source matched as in an assignment. With an `else` (python) its body is nothing."""
+    """The same, with target and source matched as in an assignment. With an `else` (python) the body is ignored."""
 
-    def rule(node: Node) -> list[Item]:
-        left, right, body = map(node.child_by_field_name, (target, source, "body"))
-        kept = {} if node.child_by_field_name("alternative") else {body: [body]}
-        return _repeated(_around(node, _matched(left, right) | kept), 0)
+    def rule(node: Node) -> Sequence[Item]:
+        items_of = dict(_matched(_child(node, target), _child(node, source)))
+        if node.child_by_field_name("alternative") is None:
+            body = _child(node, "body")
+            items_of[body] = [body]
+        return _repeated(_others_ignored(node, items_of), 0)
 
     return rule
 
 
-def twice(node: Node) -> list[Item]:
-    """A loop of which everything is repeated."""
+def while_loop(node: Node) -> Sequence[Item]:
+    """A loop that repeats all its children."""
     return _repeated(node.children, 0)
 
 
-def counted(start: str) -> Rule:
-    """A loop that repeats what follows its first child of the kind `start`, and nothing if there is none."""
+def for_loop(start: str) -> Rule:
+    """A loop that repeats the children after its first one of the kind `start`; without such a child, it runs once."""
 
-    def rule(node: Node) -> list[Item]:
+    def rule(node: Node) -> Sequence[Item]:
         children = node.children
         kinds = [child.type for child in children]
         return _repeated(children, kinds.index(start) + 1 if start in kinds else len(kinds))
@@ -126,10 +136,10 @@ def counted(start: str) -> Rule:
     return rule
 
 
-def counted_clause(clause: str, update: str) -> Rule:
-    """The same, for a language that holds the head of the loop in a clause: its update and the body are repeated."""
+def for_loop_with_clause(clause: str, update: str) -> Rule:
+    """The same, for a language whose loop heads are clauses: the clause's update and the body are repeated."""
 
-    def rule(node: Node) -> list[Item]:
+    def rule(node: Node) -> Sequence[Item]:
         children = node.children
         head = next((child for child in children if child.type == clause), None)
         if head is None:
@@ -144,67 +154,76 @@ def counted_clause(clause: str, update: str) -> Rule:
 def branch(arms: Collection[str], exhaustive: str | None = None) -> Rule:
     """Arms that each start from the state before the branch.
 
-    The first arm is all children up to the first of a kind in `arms`; from there on each child is an arm of its own.
-    A branch with a child of the kind `exhaustive` cannot be passed by.
+    The first arm consists of all children before the first one of a kind in `arms`; each later child is its own arm.
+    A branch with a child of the kind `exhaustive` always takes one of its arms.
     """
-    fork, arm, join, may_join = emits(Flow.fork), emits(Flow.arm), emits(Flow.join, True), emits(Flow.join, False)
+    fork, next_arm = emit(Flow.fork), emit(Flow.next_arm)
+    join_exhaustive, join = emit(Flow.join, True), emit(Flow.join, False)
 
-    def rule(node: Node) -> list[Item]:
+    def rule(node: Node) -> Sequence[Item]:
         items: list[Item] = [fork]
         entered = always = False
         for child in node.children:
             kind = child.type
             entered = entered or kind in arms
             always = always or kind == exhaustive
-            items += (arm, child) if entered else (child,)
-        items.append(join if always else may_join)
+            items += [next_arm, child] if entered else [child]
+        items.append(join_exhaustive if always else join)
         return items
 
     return rule
 
 
 def clauses_first(clause: str) -> Rule:
-    """A comprehension: its clauses of the kind `clause` are lowered before what they are written after."""
+    """A comprehension: its clauses of the kind `clause` come before the expressions in front of them."""
 
-    def rule(node: Node) -> list[Item]:
+    def rule(node: Node) -> Sequence[Item]:
         children = node.children
         order = sorted(range(len(children)), key=lambda i: children[i].type != clause)
-        return [*(item for child in children for item in (mark, child)), reorders(order)]
+        items = [item for child in children for item in (mark, child)]
+        return [*items, reorder(order)]
 
     return rule
 
 
-def _repeated(items: list[Item], start: int) -> list[Item]:
-    return [mark, *items[:start], mark, *items[start:], loops]
+def _child(node: Node, field: str) -> Node:
+    """The child in a field that the grammar requires."""
+    child = node.child_by_field_name(field)
+    assert child is not None
+    return child
 
 
-def _around(node: Node, kept: dict[Node, list[Item]]) -> list[Item]:
-    """The items of some children, and the others as tokens that are neither read nor written."""
+def _repeated(items: Sequence[Item], start: int) -> list[Item]:
+    return [mark, *items[:start], mark, *items[start:], end_loop]
+
+
+def _others_ignored(node: Node, items_of: Mapping[Node, Sequence[Item]]) -> list[Item]:
+    """The items of some children; the others become tokens that are neither targets nor uses."""
     items: list[Item] = []
     for child in node.children:
-        if child in kept:
-            items += kept[child]
+        if child in items_of:
+            items += items_of[child]
         elif child.is_named:
-            items += [mark, child, ignored]
+            items += [mark, child, end_ignored]
         else:
             items.append(child)
     return items
 
 
-def _matched(left: Node, right: Node) -> dict[Node, list[Item]]:
+def _matched(left: Node, right: Node) -> Mapping[Node, Sequence[Item]]:
     lefts, rights = _parts(left), _parts(right)
     if not lefts or len(lefts) != len(rights):
         lefts, rights = [left], [right]
-    define = defines(Flow.jointly, COMPUTED, len(lefts))
-    targets = [left] if lefts[0] == left else left.children
-    sources = [right] if rights[0] == right else right.children
-    return {
-        left: [item for part in targets for item in ([mark, part, written] if part in lefts else [part])],
-        right: [item for part in sources for item in ([mark, part, read] if part in rights else [part])] + [define],
-    }
+    define_lefts = define(Flow.define_jointly, COMPUTED_FROM, len(lefts))
+    left_items, right_items = list[Item](), list[Item]()
+    for part in [left] if lefts[0] == left else left.children:
+        left_items += [mark, part, end_targets] if part in lefts else [part]
+    for part in [right] if rights[0] == right else right.children:
+        right_items += [mark, part, end_sources] if part in rights else [part]
+    return {left: left_items, right: [*right_items, define_lefts]}
 
 
 def _parts(node: Node) -> list[Node]:
-    """What is matched; a string has parts to the grammar but is one token."""
+    """The parts to match; a string has children in the grammar but is one token."""
     children = [] if node.type == "string" else node.children
     return [child for child in children if child.type != "," and not child.is_extra]

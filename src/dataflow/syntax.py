@@ -1,4 +1,4 @@
-"""Parsing: a function of one of six languages to its tokens and its program."""
+"""Parsing: from a function of one of six languages to its tokens and its program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.utils.errors import InputError
 
 
 class UnparsedError(ValueError):
-    """The code does not parse, neither alone nor in a class. `tokens` are its leaves."""
+    """The code does not parse, neither alone nor in any context. `tokens` are its leaves."""
 
     def __init__(self, language: str, line: int, tokens: list[str]) -> None:
         super().__init__(f"expected a function in {language}, found a syntax error at its line {line}")
@@ -23,31 +23,31 @@ def parse(code: str, language: str) -> Lowering:
     """Tokens and program of a function.
 
     Raises:
-        UnparsedError: no wrapping of it parses.
-        InputError: the language is unknown, or the code holds half of a surrogate pair.
+        UnparsedError: the code does not parse in any context.
+        InputError: the language is unknown, or the code has a lone surrogate.
     """
     known = grammar(language)
     try:
         source = code.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"expected Unicode text, found half of a surrogate pair; {error.reason}") from None
-    opening, closing = (b"", b"") if source.lstrip().startswith(b"<?") else known.file
+        raise InputError(f"expected Unicode text, found a lone surrogate; {error.reason}") from None
+    (opening, closing), *contexts = known.wrappings(source)
     alone = opening + source + closing
     root = known.parser.parse(alone).root_node
     if not root.has_error:
         return _lower(alone, [root], known.meanings)
-    for head, tail in known.contexts:
-        wrapped = opening + head + source + tail + closing
+    for before, after in contexts:
+        wrapped = before + source + after
         tree = known.parser.parse(wrapped).root_node
         if not tree.has_error:
-            start = len(opening) + len(head)
-            return _lower(wrapped, _unwrapped(tree, start, start + len(source)), known.meanings)
+            return _lower(wrapped, _unwrapped(tree, len(before), len(before) + len(source)), known.meanings)
     tokens = _lower(alone, [root], defaultdict(lambda: OTHER, known.broken)).tokens  # an error's kind is in no table
-    raise UnparsedError(language, _error_line(root), [token for token in tokens if token])  # none for a missing one
+    # A node that the parser inserted has no text.
+    raise UnparsedError(language, _error_line(root), [token for token in tokens if token])
 
 
 def _lower(source: bytes, roots: list[Node], meanings: Meanings) -> Lowering:
-    lowering = Lowering(source.decode("latin-1"))  # one character a byte: the tree counts bytes
+    lowering = Lowering(source.decode("latin-1"))  # one character per byte: the tree counts bytes
     lowering.lower(roots, meanings)
     if not source.isascii():
         lowering.tokens[:] = [token.encode("latin-1").decode() for token in lowering.tokens]
@@ -55,9 +55,10 @@ def _lower(source: bytes, roots: list[Node], meanings: Meanings) -> Lowering:
 
 
 def _unwrapped(root: Node, start: int, end: int) -> list[Node]:
-    """The nodes of the code at these bytes, and those before and after what it was wrapped in."""
-    around = root.descendant_for_byte_range(start - 1, end + 1)  # the body of the class: a byte more than the code
-    inside = [node for node in around.children if start <= node.start_byte and node.end_byte <= end]
+    """The nodes of the code at these bytes, and those before and after its context."""
+    around = root.descendant_for_byte_range(start - 1, end + 1)  # such as the body of a class: wider than the code
+    children = around.children if around is not None else []
+    inside = [node for node in children if start <= node.start_byte and node.end_byte <= end]
     before = [node for node in root.children if node.end_byte < start and node.start_byte == 0]
     after = [node for node in root.children if node.start_byte > end]
     return [*before, *inside, *after]

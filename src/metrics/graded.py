@@ -2,9 +2,9 @@
 
     DCG = sum over annotated codes of (2^relevance - 1) / log2(1 + rank),  NDCG = DCG / that of the best order
 
-in two ways: ranks *within* the annotated codes alone, or among *all* candidates (Husain et al. 2019, arXiv 1909.09436;
-relevanceeval.py of its repository: `NDCG` and `NDCG (full ranking)`). Departures: no list is cut, where the challenge
-reads the first 300 candidates; of equal scores every code has the mean of their ranks.
+computed in two ways: from ranks *within* the annotated codes only, or from ranks among *all* candidates (Husain et al.
+2019, arXiv 1909.09436; relevanceeval.py of its repository: `NDCG` and `NDCG (full ranking)`). Departures: all
+candidates are ranked, where the challenge reads the first 300; codes with equal scores share the mean of their ranks.
 """
 
 from __future__ import annotations
@@ -18,26 +18,30 @@ from src.utils.errors import InputError
 
 
 def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:
-    """Of one query: relevance (from 0) and rank (from 1) of each annotated code; None where nothing is relevant."""
-    gains, ranks = 2.0 ** np.asarray(relevance, float) - 1, np.asarray(ranks, float)
-    if gains.shape != ranks.shape or (gains < 0).any() or not (ranks >= 1).all():
+    """NDCG of one query, from the relevance (at least 0) and rank (at least 1) of each annotated code.
+
+    None where no code is relevant.
+    """
+    gains_N, ranks_N = 2.0 ** np.asarray(relevance, float) - 1, np.asarray(ranks, float)
+    if gains_N.shape != ranks_N.shape or (gains_N < 0).any() or not (ranks_N >= 1).all():
         raise InputError(
-            f"graded relevance: expected as many ranks from 1 as relevances from 0, found {len(ranks)} and {len(gains)}"
+            "graded relevance: expected as many ranks from 1 as relevances from 0, "
+            f"found {len(ranks_N)} and {len(gains_N)}"
         )
-    best = (np.sort(gains)[::-1] / np.log2(1 + np.arange(1, len(gains) + 1))).sum()
-    return float((gains / np.log2(1 + ranks)).sum() / best) if best > 0 else None
+    best = (np.sort(gains_N)[::-1] / np.log2(1 + np.arange(1, len(gains_N) + 1))).sum()
+    return float((gains_N / np.log2(1 + ranks_N)).sum() / best) if best > 0 else None
 
 
 def ranks_within(scores: Sequence[float]) -> np.ndarray:
-    """The rank of each score among these: 1 + how many are higher + half of the others that are equal."""
-    scores = np.asarray(scores, float)
-    higher = (scores[None, :] > scores[:, None]).sum(axis=1)
-    equal = (scores[None, :] == scores[:, None]).sum(axis=1) - 1
-    return 1 + higher + equal / 2
+    """The rank of each score among all of them: 1 + the number of higher scores + half of the other equal ones."""
+    scores_N = np.asarray(scores, float)
+    higher_N = np.sum(scores_N[None, :] > scores_N[:, None], axis=1)
+    equal_N = np.sum(scores_N[None, :] == scores_N[:, None], axis=1) - 1
+    return np.asarray(1 + higher_N + equal_N / 2)
 
 
 def summarize_graded(values: Sequence[float | None]) -> Mapping[str, float]:
-    """Mean NDCG of the queries that have a relevant code, its 95% interval, and how many they are.
+    """Mean NDCG of the queries that have a relevant code, its 95% interval, and the number of these queries.
 
     Raises InputError where no query has one.
     """

@@ -25,7 +25,7 @@ def bm25_ranks(
 
     Args:
         queries: N texts.
-        codes: the candidate pool, M texts.
+        codes: M texts, the candidate pool.
         positives: row of each query's code in `codes`.
 
     Raises:
@@ -33,7 +33,7 @@ def bm25_ranks(
     """
     bm25 = BM25(map(tokenizer, codes))
     query_NV = bm25.query_matrix(map(tokenizer, queries))
-    # An entry takes 8 bytes dense, and 12 more in the sparse product that it is read from.
+    # A score takes 8 bytes in the dense block, and 12 more in the sparse product from which the block is made.
     chunk = max(1, BLOCK_BYTES // (20 * len(codes)))
     ranks = [torch.empty(0, dtype=torch.float64)]
     for start in range(0, len(queries), chunk):

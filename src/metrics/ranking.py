@@ -2,7 +2,7 @@
 
     rank = 1 + candidates with a higher score + half of the candidates that tie with the positive
 
-so ranks are exact, deterministic, not cut anywhere, and 1.5 for a positive that shares the top with one other.
+so ranks are exact, deterministic and never truncated; a positive that shares the top with one other has rank 1.5.
 Shape letters: N queries, M candidate codes, D embedding size, B queries and C codes of a tile, P pairs.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from src.metrics.scores import Scores, Tile
 from src.utils.errors import InputError, NonFiniteError
 
-CROWDED = 0.03  # share of scores too close for half precision from which it loses to the embeddings' own
-BLOCK_BYTES = 64 * 2**20  # of scores held at a time; twice that gained a few percent
+MAX_AMBIGUOUS_SHARE = 0.03  # above it, half precision is slower than the embeddings' own precision
+BLOCK_BYTES = 64 * 2**20  # memory for scores at a time; twice that gained a few percent
 
 
 def rank_queries(
@@ -30,15 +30,15 @@ def rank_queries(
 ) -> Tensor:
     """Rank of each query's own code among all codes by dot product (embed with unit norm for cosine).
 
-    Scores are compared as if they were computed in float64, whatever the device and `dtype`: most are told apart by
-    quick products, those too close to the positive's are computed again (see `src.metrics.scores`). Codes with
-    identical embeddings tie exactly. Memory beyond the embeddings: a copy of the queries and one tile of scores.
+    Scores are compared as if they were computed in float64, whatever the device and `dtype`: most are
+    decided by fast products, and those too close to the positive's are computed again (see `src.metrics.scores`).
+    Codes with identical embeddings tie exactly. Memory beyond the embeddings: a copy of the queries and one tile.
 
     Args:
         query_ND, code_MD: embeddings, any floating dtype; on a GPU the ranking runs there.
         positive_N: row of each query's code in code_MD.
-        tile: most queries and codes scored at a time; changes no rank.
-        dtype: of the quick products, bfloat16 or the embeddings'; None takes what is fastest here. Changes no rank.
+        tile: largest number of queries and of codes scored at a time; changes no rank.
+        dtype: of the fast products, bfloat16 or the embeddings'; None takes the fastest. Changes no rank.
 
     Returns:
         float64 (N,) ranks, on the CPU.
@@ -48,23 +48,23 @@ def rank_queries(
         NonFiniteError: embeddings that are NaN, infinite or so large (norm over 1.8e19 in float32) that scores could
             overflow.
     """
-    query_ND, code_MD = prepared(query_ND, code_MD)
-    positive_N = _positives(positive_N, len(query_ND), len(code_MD)).numpy()
+    query_ND, code_MD = checked_embeddings(query_ND, code_MD)
+    own_code_N = _positives(positive_N, len(query_ND), len(code_MD)).numpy()
     if not len(query_ND):
         return torch.empty(0, dtype=torch.float64)
     scores = Scores(query_ND, code_MD)
     N = len(query_ND)
-    own_N = scores.exact(np.arange(N), positive_N)
+    own_N = scores.exact(np.arange(N), own_code_N)
     higher_N, tied_N = np.zeros(N, np.int64), np.zeros(N, np.int64)
-    compared, close = 0, 0
+    compared, ambiguous = 0, 0
     for part in scores.tiles(own_N, dtype, tile):
-        higher_B, row_P, column_P = _split(part)
-        compared, close = compared + part.scores_BC.numel(), close + len(row_P)
-        if part.scores_BC.dtype != query_ND.dtype and close > CROWDED * compared:
-            return rank_queries(query_ND, code_MD, positive_N, tile, query_ND.dtype)
+        higher_B, row_P, column_P = _certain_and_ambiguous(part)
+        compared, ambiguous = compared + part.scores_BC.numel(), ambiguous + len(row_P)
+        if part.scores_BC.dtype != query_ND.dtype and ambiguous > MAX_AMBIGUOUS_SHARE * compared:
+            return rank_queries(query_ND, code_MD, torch.from_numpy(own_code_N), tile, query_ND.dtype)
         higher_N[part.rows] += higher_B
         row_P, column_P = row_P + part.rows.start, column_P + part.columns.start
-        others = column_P != positive_N[row_P]
+        others = column_P != own_code_N[row_P]
         row_P, column_P = row_P[others], column_P[others]
         sign_P = scores.signs(row_P, column_P, own_N)
         higher_N += np.bincount(row_P[sign_P > 0], minlength=N)
@@ -72,8 +72,8 @@ def rank_queries(
     return torch.from_numpy(1 + higher_N + tied_N / 2)
 
 
-def prepared(query_ND: Tensor, code_MD: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one precision and on one device, after checks; raises what `rank_queries` says."""
+def checked_embeddings(query_ND: Tensor, code_MD: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one precision and on one device. Raises InputError as `rank_queries` documents."""
     if query_ND.ndim != 2 or code_MD.ndim != 2 or query_ND.shape[1] != code_MD.shape[1]:
         raise InputError(
             "ranking: expected embeddings (queries, D) and (codes, D) of one D, "
@@ -86,20 +86,20 @@ def prepared(query_ND: Tensor, code_MD: Tensor) -> tuple[Tensor, Tensor]:
     return query_ND, code_MD
 
 
-def _split(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each query, how many scores are certainly above 0; and the pairs (rows, columns) that are too close to it."""
+def _certain_and_ambiguous(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The number of scores of each query that are certainly above 0, and the pairs (rows, columns) too close to 0."""
     scores_BC, margin_B1 = tile.scores_BC, tile.margin_B[:, None]
     if scores_BC.device.type != "cpu":
         higher_B = (scores_BC > margin_B1).sum(dim=1)
         row_P, column_P = (scores_BC.abs() <= margin_B1).nonzero(as_tuple=True)
         return higher_B.cpu().numpy(), row_P.cpu().numpy(), column_P.cpu().numpy()
-    # Bit patterns of floats are ordered as whole numbers, which numpy compares several times faster than torch floats.
-    integer = {2: np.int16, 4: np.int32, 8: np.int64}[scores_BC.element_size()]
-    bits_BC, limit_B1 = (x.view(getattr(torch, integer.__name__)).numpy() for x in (scores_BC, margin_B1))
-    higher_B = np.count_nonzero(bits_BC > limit_B1, axis=1)
-    close_BC = (bits_BC & np.iinfo(integer).max) <= limit_B1  # without the sign
-    row_P, column_P = np.divmod(np.flatnonzero(close_BC), bits_BC.shape[1])
-    return higher_B, row_P, column_P
+    # The bit patterns of floats are ordered like integers, which numpy compares several times faster than torch floats.
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[scores_BC.element_size()]
+    bits_BC, limit_B1 = scores_BC.view(integer).numpy(), margin_B1.view(integer).numpy()
+    above_B = np.count_nonzero(bits_BC > limit_B1, axis=1)
+    ambiguous_BC = (bits_BC & torch.iinfo(integer).max) <= limit_B1  # without the sign
+    rows, columns = np.divmod(np.flatnonzero(ambiguous_BC), bits_BC.shape[1])
+    return above_B, rows, columns
 
 
 def ranks_of_scores(scores_BM: Tensor, positive_B: Tensor | Sequence[int]) -> Tensor:
@@ -143,7 +143,7 @@ def _positives(positive: Tensor | Sequence[int], queries: int, candidates: int) 
 
 
 def _check_finite(query_ND: Tensor, code_MD: Tensor) -> None:
-    # NaN compares false with everything, which would read as rank 1. Where all squared norms are finite, so is every
+    # NaN compares false with everything, which would give rank 1. If all squared norms are finite, so is every
     # product: |q c| <= |q| |c|.
     for side, embeddings in (("query", query_ND), ("code", code_MD)):
         finite = torch.linalg.vector_norm(embeddings, dim=1).isfinite()

@@ -10,21 +10,21 @@ from torch import Tensor
 
 from src.utils.errors import InputError
 
-BATCH_ENTRIES = 2**20  # resampled ranks held at a time: 16 MB of indices and values
+BATCH_ENTRIES = 2**20  # resampled ranks in memory at a time: 16 MB of indices and values
 
 
 def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, int] | None = None) -> dict[str, float]:
     """MRR, recall and NDCG of one relevant code per query.
 
     Args:
-        ranks: 1 is best; half ranks are ties. Nothing is cut: rank 5,000 counts 1/5,000.
-        sizes: language -> number of queries, in the order of the ranks, where there are several languages: then all
-            means are over languages, and each language's own are there as `ruby/mrr` and so on.
+        ranks: 1 is best; half ranks are ties. There is no cutoff: rank 5,000 counts 1/5,000.
+        sizes: language -> number of queries, in the order of the ranks, where there are several languages. Then all
+            means are over languages, and the result also has each language's own metrics, such as `ruby/mrr`.
 
     Returns:
         `mrr`: mean of 1/rank; `mrr_low`, `mrr_high`: its 95% interval (percentile bootstrap over queries, fixed seed);
         `recall@k`: share of ranks <= k, so a tie at the top (rank 1.5) is no hit at 1;
-        `ndcg@10`: mean of 1/log2(1 + rank) for ranks <= 10, else 0; `queries`: how many.
+        `ndcg@10`: mean of 1/log2(1 + rank) for ranks <= 10, else 0; `queries`: their number.
 
     Raises:
         InputError: no ranks, or one that is NaN or below 1.
@@ -36,7 +36,7 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
             + (f" with minimum {ranks_N.min()}" if ranks_N.size else "")
         )
     if sizes:
-        strata = split_up(ranks_N, sizes)
+        strata = split_by_language(ranks_N, sizes)
         own = {language: summarize(values) for language, values in strata.items()}
         means = {key: float(np.mean([summary[key] for summary in own.values()])) for key in own[next(iter(own))]}
         low, high = bootstrap_mean(*(1 / values for values in strata.values()))
@@ -54,8 +54,8 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
     }
 
 
-def split_up(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Language -> its own values; those of the languages follow each other."""
+def split_by_language(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Language -> its part of the values, which hold one language after the other."""
     ends = np.cumsum(list(sizes.values()))
     return dict(zip(sizes, np.split(values_N, ends[:-1])))
 
@@ -63,8 +63,8 @@ def split_up(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.nda
 def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, float]:
     """95% percentile bootstrap interval (low, high) of the mean of N values; a single value is its own interval.
 
-    Of several arrays, that of the mean of their means, each resampled on its own. 9,999 resamples (scipy's default)
-    from a fixed seed, so equal values give equal intervals.
+    For several arrays: the interval of the mean of their means, each array resampled separately. 9,999
+    resamples (scipy's default) from a fixed seed, so equal values give equal intervals.
     """
     if more:
         interval = bootstrap(

@@ -1,7 +1,7 @@
-"""Dot products of queries with codes: all of them quickly with a bound on the error, or chosen ones exactly.
+"""Dot products of queries with codes: all of them fast with a bound on the error, or selected ones exactly.
 
-A comparison of two scores is settled by the quick ones where they differ by more than the bound, and by the exact ones
-elsewhere. So no outcome depends on precision, device, tile or BLAS; half precision, where the hardware has it, only
+Two scores are compared by their fast values where these differ by more than the bound, and by their exact values
+elsewhere. So no result depends on precision, device, tile or BLAS; half precision, where the hardware has it, only
 makes most of the work cheaper.
 
 Shape letters: N queries, M codes, D embedding size, B queries and C codes of a tile, P pairs of a query and a code.
@@ -19,19 +19,19 @@ from torch import Tensor
 
 from src.utils.matmul import product
 
-# Queries and codes of a tile: on the CPU its scores stay in the caches.
+# Queries and codes of a tile. On the CPU the scores of a tile fit the caches.
 TILES = {"cpu": (512, 4096), "cuda": (4096, 65536)}
-LARGE = 2**34  # multiplications from which half precision pays for its preparation
-PAIRS = 256  # scored exactly at a time
-TINY = 1e-36  # above what is flushed to 0
-TERMS = 3  # bfloat16 numbers, of 8 bits each, that add up to a float32
+LARGE = 2**34  # multiplications above which half precision is faster in spite of its preparation
+EXACT_PAIRS = 256  # pairs scored exactly at a time
+TINY = 1e-36  # larger than any number that is flushed to 0
+TERMS = 3  # bfloat16 numbers, with 8 bits each, whose sum represents a float32
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Scores of some queries and codes, minus an offset of each query.
+    """Scores of some queries and codes, minus an offset per query.
 
-    A score outside of +- margin_B has the true difference's sign; inside, the difference is no larger than the margin.
+    A score outside of +- margin_B has the sign of the true difference.
     """
 
     rows: slice
@@ -59,63 +59,66 @@ class Scores:
         size: tuple[int, int] | None = None,
         among: slice = slice(None),
     ) -> Iterator[Tile]:
-        """All scores minus each query's offset, a tile at a time: all queries with the first codes first.
+        """All scores minus each query's offset, one tile at a time: all queries with the first codes come first.
 
-        Half precision subtracts it inside the product, as dimensions that hold -offset and 1: so a result is rounded
-        least near the offset, and what is close to it is told apart.
+        Half precision subtracts the offset inside the product, as dimensions that hold -offset and 1. So the rounding
+        error is smallest near the offset, where precision matters.
 
         Args:
             offset_N: float64.
-            dtype: of the products: bfloat16 or the embeddings' own; None takes what is fastest here.
-            size: most queries and codes of a tile.
-            among: the codes.
+            dtype: of the products: bfloat16 or the embeddings' own; None takes the fastest.
+            size: largest number of queries and of codes in a tile.
+            among: the codes to score.
         """
         query_ND, code_MD, device = self.query_ND, self.code_MD, self.query_ND.device
-        dtype = dtype or self.quick_dtype
+        dtype = dtype or self.fast_dtype
         begin, end, _ = among.indices(len(code_MD))
         rows, columns = size or TILES[device.type]
         rows, columns = min(rows, len(query_ND)), min(columns, end - begin)
-        offset_N = torch.from_numpy(offset_N).to(device)
+        shift_N = torch.from_numpy(offset_N).to(device)
         exact = dtype == query_ND.dtype
         if exact:
-            lost_N = torch.zeros_like(offset_N)
+            lost_N = torch.zeros_like(shift_N)
         else:
-            extended_ND, lost_N = _extended(query_ND, offset_N, dtype)
+            extended_ND, lost_N = _extended(query_ND, shift_N, dtype)
         eps = _rounding(query_ND.shape[1] + TERMS, torch.promote_types(dtype, torch.float32))
         for first in range(begin, end, columns):
             part = slice(first, min(first + columns, end))
-            code_CD, lost = code_MD[part], 0.0
+            code_CD = code_MD[part]
+            lost: Tensor | float = 0.0
             if not exact:
                 low_CD = code_CD.to(dtype)
                 lost = _norms(code_CD - low_CD).max()
                 extended_CD = torch.cat([low_CD, low_CD.new_ones(len(low_CD), TERMS)], dim=1)
             norm = self.code_norm_M[part].max()
             size_N = (self.query_norm_N + lost_N) * (norm + lost)
-            error_N = lost_N * norm + (self.query_norm_N + lost_N) * lost + eps * (size_N + offset_N.abs())
-            margin_N = (error_N * (1 + 2**-5) + TINY).to(dtype)  # more: scores and margin are rounded too
+            error_N = lost_N * norm + (self.query_norm_N + lost_N) * lost + eps * (size_N + shift_N.abs())
+            margin_N = (error_N * (1 + 2**-5) + TINY).to(
+                dtype
+            )  # a little more, since scores and margin are rounded too
             for start in range(0, len(query_ND), rows):
                 own = slice(start, min(start + rows, len(query_ND)))
                 with _full_precision(device.type):
                     if exact:
-                        scores_BC = product(query_ND[own], code_CD).sub_(offset_N[own, None].to(dtype))
+                        scores_BC = product(query_ND[own], code_CD).sub_(shift_N[own, None].to(dtype))
                     else:
                         scores_BC = product(extended_ND[own], extended_CD)
                 yield Tile(own, part, scores_BC, margin_N[own])
 
     def exact(self, row_P: np.ndarray, column_P: np.ndarray) -> np.ndarray:
-        """float64 (P,) scores of pairs, each in the same order of additions.
+        """float64 (P,) scores of pairs, all computed with the same order of additions.
 
-        So equal codes tie to the last bit, which BLAS does not grant: it rounds by the position in the matrix.
+        So equal codes tie to the last bit. BLAS does not guarantee that: its rounding depends on the matrix position.
         """
         scores_P = np.empty(len(row_P))
-        for start in range(0, len(row_P), PAIRS):
-            own = slice(start, start + PAIRS)
+        for start in range(0, len(row_P), EXACT_PAIRS):
+            own = slice(start, start + EXACT_PAIRS)
             products_PD = self._queries[row_P[own]].astype(np.float64) * self._codes[column_P[own]]
             scores_P[own] = products_PD.sum(axis=1)
         return scores_P
 
     def signs(self, row_P: np.ndarray, column_P: np.ndarray, offset_N: np.ndarray) -> np.ndarray:
-        """(P,) signs of the exact scores of pairs minus the query's offset. Pairs of a query follow each other."""
+        """(P,) signs of the exact scores of pairs minus the query's offset. Pairs of a query are adjacent."""
         difference_P = np.empty(len(row_P), self._queries.dtype)
         starts = np.flatnonzero(np.diff(row_P, prepend=-1))
         for start, stop in zip(starts, np.append(starts[1:], len(row_P))):
@@ -130,23 +133,23 @@ class Scores:
         return sign_P
 
     @property
-    def quick_dtype(self) -> torch.dtype:
-        """bfloat16 where there is enough to multiply and the hardware does it faster, else the embeddings' own."""
+    def fast_dtype(self) -> torch.dtype:
+        """bfloat16 where the product is large and the hardware multiplies bfloat16 faster, else the embeddings' own."""
         large = len(self.query_ND) * self.code_MD.numel() >= LARGE
         half = large and self.query_ND.dtype == torch.float32 and _multiplies_bfloat16(self.query_ND.device)
         return torch.bfloat16 if half else self.query_ND.dtype
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware does; elsewhere it is emulated and slow."""
+    """Whether the hardware multiplies bfloat16; emulation is slow."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    features = getattr(torch.cpu, "get_capabilities", dict)()  # of torch 2.10 and later
+    features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # of torch 2.10 and later
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
 def _extended(query_ND: Tensor, offset_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Queries of `dtype` followed by what adds up to -offset, and the norms of what their rounding lost."""
+    """Queries in `dtype`, extended by numbers whose sum is -offset, and the norms of their rounding errors."""
     low_ND, terms = query_ND.to(dtype), []
     for _ in range(TERMS):
         terms.append(-offset_N.to(dtype))
@@ -155,21 +158,22 @@ def _extended(query_ND: Tensor, offset_N: Tensor, dtype: torch.dtype) -> tuple[T
 
 
 def _rounding(terms: int, dtype: torch.dtype) -> float:
-    """Bound on a sum of rounded products, relative to the norms; also where a device does not round to nearest."""
+    """Error bound of a sum of rounded products, relative to the norms; holds for every rounding mode."""
     return terms * torch.finfo(dtype).eps
 
 
 def _norms(embeddings: Tensor) -> Tensor:
-    """float64 (rows,). On the CPU without a copy in float64, which would be the largest thing in memory."""
+    """float64 (rows,). On the CPU without a copy in float64, which would need the most memory of all."""
     if embeddings.device.type != "cpu":
-        return torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
+        norms: Tensor = torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
+        return norms
     values = embeddings.numpy()
     return torch.from_numpy(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)))
 
 
 @contextmanager
 def _full_precision(device_type: str) -> Iterator[None]:
-    """Products in the precision of their factors, whatever TF32 setting or autocast the caller runs under."""
+    """Products in the precision of their factors, regardless of the caller's TF32 setting and autocast."""
     precision = torch.get_float32_matmul_precision()
     reduced = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     torch.set_float32_matmul_precision("highest")

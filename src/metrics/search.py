@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.metrics.ranking import prepared
+from src.metrics.ranking import checked_embeddings
 from src.metrics.scores import Scores
 from src.utils.errors import InputError
 
-PART = 8192  # codes read at a time, at most: all of them may tie
+MAX_PART = 8192  # codes compared at a time: all of them may tie
 
 
 def top_k(
@@ -23,49 +23,49 @@ def top_k(
     tile: tuple[int, int] | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The k codes of highest dot product for each query, the best first; of equal scores the lowest index first.
+    """The k codes with the highest dot product for each query, best first; equal scores are ordered by index.
 
-    Exactly what sorting all float64 scores would give, on any device. Codes are read in parts, at most as long as all
-    before: so about k of a part beat the k best before, and only those are scored exactly.
+    The result equals a sort of all float64 scores, on any device. Codes are compared in parts, each at most as long as
+    all parts before it, so that about k codes of a part beat the current k best, and only those are scored exactly.
 
     Args:
         query_ND, code_MD: embeddings, any floating dtype; on a GPU the search runs there.
         k: codes per query; all of them where there are fewer.
-        tile: most queries and codes scored at a time; changes no result.
-        dtype: of the quick products, see `rank_queries`; changes no result.
+        tile: largest number of queries and of codes scored at a time; changes no result.
+        dtype: of the fast products, see `rank_queries`; changes no result.
 
     Returns:
         scores_NK in float64 and index_NK, rows of code_MD, both on the CPU.
 
     Raises:
-        InputError: k below 1, and what `rank_queries` says of embeddings.
+        InputError: k below 1, or embeddings that `rank_queries` refuses.
     """
     if k < 1:
         raise InputError(f"search: expected k of 1 or more, found {k}")
-    query_ND, code_MD = prepared(query_ND, code_MD)
+    query_ND, code_MD = checked_embeddings(query_ND, code_MD)
     N, M = len(query_ND), len(code_MD)
     k = min(k, M)
     if not N or not k:
         return torch.empty(N, k, dtype=torch.float64), torch.empty(N, k, dtype=torch.int64)
     scores = Scores(query_ND, code_MD)
-    dtype = dtype or scores.quick_dtype
+    dtype = dtype or scores.fast_dtype
     row_P, column_P = np.repeat(np.arange(N), k), np.tile(np.arange(k), N)
     best_NK, index_NK = _best(scores.exact(row_P, column_P), row_P, column_P, k)
-    read = k
-    while read < M:
-        among = slice(read, min(2 * read, read + PART, M))
-        row_P, column_P = _not_below(scores, best_NK[:, -1], dtype, tile, among)
+    done = k
+    while done < M:
+        among = slice(done, min(2 * done, done + MAX_PART, M))
+        row_P, column_P = _contenders(scores, best_NK[:, -1], dtype, tile, among)
         row_P = np.concatenate([np.repeat(np.arange(N), k), row_P])
         score_P = np.concatenate([best_NK.ravel(), scores.exact(row_P[N * k :], column_P)])
         best_NK, index_NK = _best(score_P, row_P, np.concatenate([index_NK.ravel(), column_P]), k)
-        read = among.stop
+        done = among.stop
     return torch.from_numpy(best_NK), torch.from_numpy(index_NK)
 
 
-def _not_below(
+def _contenders(
     scores: Scores, least_N: np.ndarray, dtype: torch.dtype, tile: tuple[int, int] | None, among: slice
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (row_P, column_P) of which the score may reach the query's least."""
+    """Pairs (row_P, column_P) whose score may reach the query's k-th best, `least_N`."""
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in scores.tiles(least_N, dtype, tile, among):
         mask_BC = (part.scores_BC >= -part.margin_B[:, None]).cpu().numpy()

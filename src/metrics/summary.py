@@ -1,4 +1,4 @@
-"""What a run ends with: its numbers beside the lexical baseline, and the table that a person reads."""
+"""The final results of a run next to the lexical baseline, and the table printed for them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from rich.table import Table
 
 from src.corpora.base import Split
 from src.metrics.lexical_baseline import bm25_ranks
-from src.metrics.retrieval import bootstrap_mean, split_up
+from src.metrics.retrieval import bootstrap_mean, split_by_language
 from src.utils.console import print_facts
 
 COLUMNS = ("recall@1", "recall@5", "recall@10", "ndcg@10")
 
 
 def lexical_baseline(split: Split) -> np.ndarray:
-    """ranks_N of BM25 on the split's own queries and candidates, each language's where there are several."""
+    """ranks_N of BM25 on the queries and candidates of the split, language by language where there are several."""
     if split.parts:
         return np.concatenate([lexical_baseline(part) for part in split.parts])
     return np.asarray(bm25_ranks([pair.query for pair in split.pairs], split.codebase.codes, split.positives))
 
 
-def difference(ranks_N: np.ndarray, others_N: np.ndarray, sizes: Mapping[str, int] | None = None) -> dict[str, float]:
+def mrr_difference(
+    ranks_N: np.ndarray, others_N: np.ndarray, sizes: Mapping[str, int] | None = None
+) -> dict[str, float]:
     """MRR of `ranks_N` minus MRR of `others_N` on the same queries, with its 95% paired bootstrap interval.
 
     `sizes` as in `summarize`.
     """
     values_N = 1 / np.asarray(ranks_N, dtype=float) - 1 / np.asarray(others_N, dtype=float)
-    strata = list(split_up(values_N, sizes).values()) if sizes else [values_N]
+    strata = list(split_by_language(values_N, sizes).values()) if sizes else [values_N]
     low, high = bootstrap_mean(*strata)
     return {"mrr": float(np.mean([values.mean() for values in strata])), "mrr_low": low, "mrr_high": high}
 
 
-def by_language(rows: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, str]:
-    """A line for each language where there are several: the MRR of every model."""
+def language_lines(rows: Mapping[str, Mapping[str, float]], split: Split) -> dict[str, str]:
+    """Language -> a line with the MRR of every model, where there are several languages."""
     return {
         language: ", ".join(f"{name} {row[f'{language}/mrr']:.3f}" for name, row in rows.items())
         + f" MRR, {len(part):,} queries, {len(part.codebase):,} candidates"
@@ -51,7 +53,7 @@ def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def pool_facts(split: Split) -> dict[str, str]:
-    """What the numbers were measured on."""
+    """The queries and candidates on which the numbers were measured."""
     codebase = split.codebase
     return {"pool": f"{len(split):,} queries, {len(codebase):,} candidates, fingerprint {codebase.fingerprint}"}
 
@@ -63,13 +65,14 @@ def print_table(
     run: Path,
     console: Console | None = None,
 ) -> None:
-    """One row per model: MRR with its 95% interval, recall, NDCG; then differences and facts, one line each."""
+    """Prints one row per model (MRR with its 95% interval, recall, NDCG), then one line per difference and fact."""
     console = console or Console()
     table = Table(
         title="test: every query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     table.add_column("", no_wrap=True)
-    for name in ("MRR", "95% interval", *(column.replace("ndcg", "NDCG").replace("recall", "R") for column in COLUMNS)):
+    headings = [column.replace("ndcg", "NDCG").replace("recall", "R") for column in COLUMNS]
+    for name in ["MRR", "95% interval", *headings]:
         table.add_column(name, justify="right")
     for name, metrics in rows.items():
         interval = f"{metrics['mrr_low']:.3f}–{metrics['mrr_high']:.3f}"

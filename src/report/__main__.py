@@ -93,10 +93,8 @@ def show(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], as_mark
         print(markdown(comparisons), end="")
         return
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    print_tables([*filter(None, map(tried_table, comparisons)), *map(results, comparisons)], console)
-    console.print()
-    for sentence in headline(comparisons, left_out):
-        console.print(escape(sentence), highlight=False)
+    tables = [*filter(None, map(tried_table, comparisons)), *map(results, comparisons)]
+    print_tables(tables, headline(comparisons, left_out), console)
     for run in left_out:
         console.print(f"left out: {escape(str(run.path))} ({escape(run.why)})", highlight=False, soft_wrap=True)
 

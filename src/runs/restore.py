@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.backbones.base import Encoder
 from src.config.checks import check_part
+from src.config.targets import with_names
 from src.runs.checkpoint_file import DamagedError, check
 from src.utils.errors import InputError, first_line
 
@@ -52,6 +53,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"checkpoint {path} was not written by src.train: expected state_dict, encoder_assets, run_config"
         )
+    checkpoint["run_config"] = with_names(checkpoint["run_config"])
     return checkpoint
 
 

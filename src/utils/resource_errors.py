@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import ResourceError, first_line
 
-PART = ".part"  # ends the name of a file that is being written, beside the one that it will replace
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How torch and the system say it where it is no OutOfMemoryError: on a CPU, in cuBLAS, in cuDNN.
 NO_MEMORY = (

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from src.backbones.tokens import encode, rebuilt, tokenizer_assets
+from src.backbones.tokens import encode, rebuild_tokenizer, tokenizer_assets
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import TEXTS
 
 
-def test_the_last_batch_is_left_in_what_is_kept_or_a_setting_is_lost(tmp_path: Path) -> None:
+def test_a_kept_tokenizer_has_every_setting_but_those_of_the_last_batch(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(checkpoints.gpt2(tmp_path / "left", truncation_side="left"))
     encode(tokenizer, TEXTS, 2)
     kept = json.loads(json.dumps(tokenizer_assets(tokenizer)))  # plain values
-    again = rebuilt(kept, model_max_length=7)
+    again = rebuild_tokenizer(kept, model_max_length=7)
     assert again.backend_tokenizer.truncation is None
     assert (again.model_max_length, again.truncation_side) == (7, "left")
     assert again.model_input_names == tokenizer.model_input_names

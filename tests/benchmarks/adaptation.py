@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from src.backbones.architecture import layers
+from src.backbones.architecture import layer_stack
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
 from src.losses.infonce import InfoNCE
@@ -76,7 +76,7 @@ def rows_of(arguments: argparse.Namespace) -> dict[str, tuple[bool, dict[str, An
     """Name of each row -> whether it trains, and the encoder's settings."""
     encoder = TransformerEncoder(arguments.folder, arguments.pooling, arguments.tokens, arguments.tokens)
     encoder.fit([])
-    half = len(layers(encoder.model) or ()) // 2
+    half = len(layer_stack(encoder.model) or ()) // 2
     return {
         "embedding only": (False, {}),
         "full": (True, {}),

@@ -17,7 +17,7 @@ from src.deploy.index.embedder import Embedder
 from src.deploy.index.fusion import DEPTH, reciprocal_ranks
 from src.deploy.index.searcher import first
 from src.metrics.retrieval import summarize
-from src.metrics.summary import difference
+from src.metrics.summary import mrr_difference
 from src.runs.restore import load_checkpoint
 from src.utils.bm25 import BM25
 from src.utils.subtokens import subtokens
@@ -45,7 +45,7 @@ def main(run: str, *overrides: str) -> None:
     print(f"{len(test.pairs):,} queries, {len(codes):,} candidates, {model.name}")
     for name, found in ranks.items():
         summary = summarize(found)
-        apart = difference(np.array(found), np.array(ranks["model"]))
+        apart = mrr_difference(np.array(found), np.array(ranks["model"]))
         print(
             f"{name:6} MRR {summary['mrr']:.3f} ({summary['mrr_low']:.3f} to {summary['mrr_high']:.3f})  "
             f"R@10 {summary['recall@10']:.3f}  "

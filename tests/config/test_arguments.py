@@ -48,7 +48,7 @@ class Other:
         pass
 
 
-def test_sentences_are_cut_or_not_inherited():
+def test_sentences_are_whole_and_inherited():
     found = arguments(Derived)
     assert list(found) == ["one", "two", "three", "four"]
     assert found["one"].sentence == "of both"
@@ -57,13 +57,13 @@ def test_sentences_are_cut_or_not_inherited():
     assert found["four"].sentence == "the fourth"
 
 
-def test_what_is_required_or_its_type_is_lost():
+def test_required_arguments_and_their_types_are_found():
     found = arguments(Base)
     assert [name for name, item in found.items() if item.required] == ["one"]
     assert (found["one"].annotation, found["three"].annotation) == (int, float)
 
 
-def test_options_that_are_kwargs_key_are_unknown():
+def test_options_that_are_passed_on_are_found():
     assert "limit_train_batches" in arguments(trainer)
     assert "grad_cache_chunk" in arguments(trainer)
     assert "grad_cache_chunk" not in arguments(L.Trainer)
@@ -74,6 +74,6 @@ def test_options_that_are_kwargs_key_are_unknown():
     assert kwargs_key(DDPStrategy) is None
 
 
-def test_a_constructor_without_arguments_has_some():
+def test_a_constructor_without_arguments_has_none():
     assert arguments(InfoNCE) == {}
     assert all(item.sentence for item in arguments(SimCSEEstimator).values())

@@ -10,10 +10,11 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from src.loggers import ForgivingWandbLogger
+from src.loggers import FaultTolerantWandbLogger
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
 from src.utils.errors import UserError
+from src.utils.files import PART
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
 from tests.support.commands import direct
@@ -56,7 +57,7 @@ def in_a_training(name: str, run: Path, given: tuple[str, ...], whole: Path) -> 
             checkpoint_file.read(run / name)
         except checkpoint_file.DamagedError as error:
             wrong.append(f"what was there is damaged: {error}")
-    if stray := [path.name for path in run.rglob(f"*{checkpoint_file.PART}")]:
+    if stray := [path.name for path in run.rglob(f"*{PART}")]:
         wrong.append(f"stray files {stray}")
     again = train(run, *given)
     if again.status or (run / "test_ranks.csv").read_bytes() != (whole / "test_ranks.csv").read_bytes():
@@ -100,7 +101,7 @@ def in_the_cache(root: Path) -> Fault:
 def in_wandb() -> Fault:
     """The dashboard goes without, the training does not."""
     said: list[str] = []
-    logger = ForgivingWandbLogger.__new__(ForgivingWandbLogger)
+    logger = FaultTolerantWandbLogger.__new__(FaultTolerantWandbLogger)
     logger._lost = False
 
     def write(*arguments: object) -> None:
@@ -116,11 +117,11 @@ def in_wandb() -> Fault:
 @contextmanager
 def full_from(path: Path, writing: int) -> Iterator[None]:
     """Inside, that writing of the file goes to a full device, and those after it too."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{checkpoint_file.PART}")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     written, seen = Path.open, []
 
     def opened(self: Path, mode: str = "r", *arguments, **options):
-        if self in (part, path) and mode in ("wb", "ab"):
+        if self in (part, path) and mode in ("wb", "ab", "w+b"):
             seen.append(mode)
             if len(seen) >= writing:
                 return written(Path(FULL_DEVICE), mode, *arguments, **options)

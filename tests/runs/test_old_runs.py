@@ -76,7 +76,7 @@ def contents(folder: Path | str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_the_files_name_their_classes_where_those_were():
+def test_the_old_files_name_their_classes_by_the_old_modules():
     """Else nothing below would show anything."""
     configurations = "".join(path.read_text() for path in sorted(RUNS.glob("*/config.yaml")))
     for name in ("batching.SimilarBatches", "build.trainer", "metrics_csv.MetricsCSV", "loggers.ForgivingWandbLogger"):
@@ -158,7 +158,7 @@ def test_an_old_index_is_searched_and_brought_up_to_date(here):
     Path("tree/garden/moss.py").unlink()
     result = run_command("index", here / "log", "out=index", "workers=0")  # with the model that the index names
     assert result.status == 0, result.errors
-    assert "0 embedded, 49 as before, 4 left" in result.output
+    assert "0 embedded, 49 unchanged, 4 removed" in result.output
 
 
 def test_old_cache_entries_are_listed_and_left_alone(here):

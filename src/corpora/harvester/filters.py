@@ -1,4 +1,4 @@
-"""GraphCodeBERT's filter of CodeSearchNet (Guo et al., 2021): which pairs are left out, and why."""
+"""GraphCodeBERT's filter of CodeSearchNet (Guo et al., 2021): which pairs are dropped, and why."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _WORD = re.compile(r"\w+")
 
 
 def query_problem(query: str, words: int | None = None) -> str:
-    """Why a query is left out, in a few words; empty for one that is kept.
+    """Why a query is dropped, in a few words; empty for a good query: 3 to 256 words, English, no image and no link.
 
-    Kept: 3 to 256 words, English, no image and no link. `words` is their number where the data has them counted, as
-    tokens; None counts them here.
+    `words` is the number of words where the data has them as tokens; None counts them here.
     """
     words = len(_WORD.findall(query)) if words is None else words
     if words < FEWEST:
@@ -29,31 +28,28 @@ def query_problem(query: str, words: int | None = None) -> str:
 
 
 def is_good_query(query: str) -> bool:
-    """Whether `query_problem` finds nothing."""
+    """Whether `query_problem` finds none."""
     return not query_problem(query)
 
 
 def is_english(text: str) -> bool:
-    """ASCII, and letters at least half of it without spaces: a test of the script, which is all it can tell.
+    """ASCII, with letters for at least half of the characters that are no spaces. This only tests the script.
 
-    How the published filter told English from other languages is not known; numbers may differ by a few in a thousand.
+    How the published filter detects English is not known; a few pairs in a thousand may differ.
     """
     if not text.isascii():
         return False
-    signs = text.encode().translate(None, _LETTERS)
-    return 2 * (len(text) - len(signs)) >= len(text) - signs.count(b" ")
+    others = text.encode().translate(None, _LETTERS)
+    return 2 * (len(text) - len(others)) >= len(text) - others.count(b" ")
 
 
 def parses(code: str, language: str) -> bool:
-    """Whether the language's grammar finds no error in a function; in java and php also in a method without its class.
+    """Whether the language's grammar accepts a function, or a method without its class.
 
     Raises:
         InputError: the language has no grammar here.
     """
     known = grammar(language)
     source = code.encode("utf-8", "replace")
-    opening, closing = (b"", b"") if source.lstrip().startswith(b"<?") else known.file
-    for head, tail in ((b"", b""), *known.contexts):
-        if not known.parser.parse(opening + head + source + tail + closing).root_node.has_error:
-            return True
-    return False
+    wrapped = (before + source + after for before, after in known.wrappings(source))
+    return any(not known.parser.parse(text).root_node.has_error for text in wrapped)
