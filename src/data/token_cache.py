@@ -21,6 +21,7 @@ from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
 from src.data.length_buckets import Unread
 from src.utils.disk_cache import SOURCE, Cache, NotWritableError, version_of
+from src.utils.processors import processors
 from src.utils.ragged import Column, Ragged
 
 log = logging.getLogger(__name__)
@@ -143,11 +144,6 @@ def _say(failed: Mapping[str, int], number: int, side: str) -> None:
     if failed:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(failed.items()))
         log.warning("of %d texts as %s these did not parse, and are read without data flow: %s", number, side, kinds)
-
-
-def processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _threaded: int | None = None  # the process that started the threads of Hugging Face's tokenizers, or whose parent did

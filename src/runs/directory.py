@@ -29,6 +29,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
+from src.utils.processors import processors
 from src.utils.resource_errors import PART, explaining_full_disk
 
 PACKAGES = (
@@ -142,7 +143,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
         "packages": {name: package_version(name) for name in PACKAGES},
         "hardware": {
             "processor": platform.machine(),
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": processors(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },

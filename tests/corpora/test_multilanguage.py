@@ -190,7 +190,7 @@ def test_one_language_is_called_several(roots, tmp_path):
 
 def test_missing_toolchain_ends_the_training_of_all(roots, tmp_path, monkeypatch, capsys):
     places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
-    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", places)
+    monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", places)
     options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
     corpus = instantiate(composed("train", options).corpus)
     assert list(corpus.corpora) == ["go", "python", "ruby"]

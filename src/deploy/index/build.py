@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections import Counter
@@ -29,6 +28,7 @@ from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import Index, Segment, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, digest_of, settled, switch, write_segment
 from src.utils.errors import InputError, ResourceError
+from src.utils.processors import processors
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +141,9 @@ class _Build:
         shards: list[Shard] = []
         for language, files in changed.files.items():
             (folder / language).mkdir(exist_ok=True)
-            shards += cut(folder / language, language, changed.trees, files, every=True)
+            shards += cut(folder / language, language, changed.trees, files, all_functions=True)
         there = sum(len(shard.files) for shard in shards if shard.about.exists())
-        workers = _processors() if self.options.workers is None else self.options.workers
+        workers = processors() if self.options.workers is None else self.options.workers
         with bars.of("harvesting", changed.number, "files", there) as advance:
             harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
         for shard in shards:
@@ -290,7 +290,3 @@ def _key(sources: Sources) -> str:
                 )
             )
     return digest.hexdigest()[:16]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
