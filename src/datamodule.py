@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
+from src.config.schema import Positives, TokenBudget, Workers
+from src.config.types import Count, check_value
 from src.corpora.base import Corpus, Pair, Split
-from src.data.collate import PairBatch, copied, numbered, text_loader
-from src.data.length_buckets import Cut, token_budget, whole_number
-from src.data.mined_negatives import Mined, read_mined
-from src.data.samplers import Batching, EpochOrder, LeadersOrder, OneLanguageOrder, RandomBatches, TrainLoader
+from src.data.collate import EvaluationBatch, TrainingBatch, TrainingCollate, copied, numbered, text_loader
+from src.data.length_buckets import LengthBucketer, token_budget
+from src.data.mined_negatives import MinedNegatives, read_mined
+from src.data.samplers import Batching, EpochSampler, OneLanguageSampler, RandomBatches, RankZeroSampler, TrainLoader
 from src.data.token_cache import tokenised
-from src.runtime.distributed import Share, is_sharded, loader_workers
-from src.runtime.signals import only_of_parent
-from src.utils.errors import InputError, nearest
+from src.runtime.distributed import RankSlice, is_sharded, loader_workers
+from src.runtime.signals import ignore_group_signals
+from src.utils.errors import InputError
 from src.utils.lazy_matrix import matrix
 from src.weights.base import Estimator
-
-POSITIVES = ("code", "query")
+from src.weights.none import NoEstimator
 
 
 class CodeSearchData(L.LightningDataModule):
@@ -42,8 +42,8 @@ class CodeSearchData(L.LightningDataModule):
         positives: what a query is paired with: its `code`, or the same `query` again (unsupervised SimCSE).
         batch_size: pairs of a training batch on all devices together; the last, short batch of an epoch is dropped.
         eval_batch_size: texts of an evaluation batch.
-        token_budget: padded tokens that are encoded at once: batches are cut into parts of about one length, and stay
-            one batch to the loss. `auto` suits the device, None encodes whole batches.
+        token_budget: padded tokens that are encoded at once: batches are split into buckets of similar lengths, and
+            stay one batch to the loss. `auto` suits the device, None encodes whole batches.
         chunk: texts of a training batch that are encoded at once, at most; None: any number.
         num_workers: loader processes; 0 prepares batches in the main process, `auto` suits the device.
         seed: order of the training pairs.
@@ -60,12 +60,12 @@ class CodeSearchData(L.LightningDataModule):
         mask_duplicates: bool = False,
         mined: str | Path | None = None,
         mined_per_query: int = 1,
-        positives: str = "code",
+        positives: Positives = "code",
         batch_size: int = 64,
         eval_batch_size: int = 256,
-        token_budget: int | str | None = "auto",
-        chunk: int | None = None,
-        num_workers: int | str = 0,
+        token_budget: TokenBudget = "auto",
+        chunk: Count | None = None,
+        num_workers: Workers = 0,
         seed: int = 0,
         cache: str | Path | None = None,
     ) -> None:
@@ -77,34 +77,32 @@ class CodeSearchData(L.LightningDataModule):
         self.estimator = estimator if weigh or self.batching.needs_similarity else None
         self.mask_duplicates = mask_duplicates
         self.mined, self.mined_per_query = mined, mined_per_query
-        if positives not in POSITIVES:
-            raise InputError(
-                f"data.positives must be one of {', '.join(POSITIVES)}, found {positives!r}"
-                + nearest(str(positives), POSITIVES)
-            )
+        check_value("data.positives", positives, Positives)
+        check_value("data.token_budget", token_budget, TokenBudget)
+        check_value("trainer.grad_cache_chunk", chunk, Count | None)
         if mined is not None and positives != "code":
-            raise InputError("negatives.mined are codes: expected data.positives=code beside them, found query")
+            raise InputError("negatives.mined are codes: expected data.positives=code with them, found query")
         self.positives_are = positives
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.token_budget = token_budget
-        self.chunk = whole_number("trainer.grad_cache_chunk", chunk, "null or a number of texts")
+        self.chunk = chunk
         self.num_workers = num_workers
         self.seed = seed
         self.cache = cache
-        self.position = (0, 0)  # where training stands: the epoch, and how many of its batches are done
-        self._order: EpochOrder | None = None
+        self.position = (0, 0)  # of the training: the epoch, and how many of its batches are done
+        self._sampler: EpochSampler | None = None
         self._fitted = False
-        self._mined: Mined | None = None
+        self._mined: MinedNegatives | None = None
 
     def state_dict(self) -> dict[str, int]:
         return dict(zip(("epoch", "batches"), self.position))
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """The training loader begins there; Lightning has made it already where the parameters are sharded."""
+        """The training loader starts there; where the parameters are sharded, Lightning has already made it."""
         self.position = state["epoch"], state["batches"]
-        if self._order is not None:
-            self._order.go_on(state["epoch"], state["batches"] * self.batch_size)
+        if self._sampler is not None:
+            self._sampler.resume_at(state["epoch"], state["batches"] * self.batch_size)
 
     def setup(self, stage: str) -> None:
         if stage != "fit" or self._fitted:
@@ -136,51 +134,51 @@ class CodeSearchData(L.LightningDataModule):
 
     @property
     def _one_language(self) -> bool:
-        return getattr(self.corpus, "batches", "mixed") == "one_language"
+        return self.corpus.batches == "one_language"
 
     @property
-    def share(self) -> Share:
+    def rank_slice(self) -> RankSlice:
         """What this device does of the trainer's work."""
-        return Share.of(self.trainer)
+        return RankSlice.of(self.trainer)
 
     def pools(self, split: str) -> list[tuple[slice, slice]]:
         """Which queries of a split are ranked among which candidates: all, or each language's among its own."""
         chosen, pools, query, code = self.corpus.split(split), [], 0, 0
         for part in chosen.parts or [chosen]:
-            pools.append((slice(query, query + len(part)), slice(code, code + len(part.codebase))))
-            query, code = query + len(part), code + len(part.codebase)
+            pools.append((slice(query, query + len(part)), slice(code, code + len(part.candidates))))
+            query, code = query + len(part), code + len(part.candidates)
         return pools
 
     def positives(self, split: str) -> torch.Tensor:
         """positive_N: row of each query's code in the split's codebase."""
         return torch.as_tensor(self.corpus.split(split).positives)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> TrainLoader:
         pairs = self.corpus.split("train").pairs
-        similarity = self.estimator.similarity if self.batching.needs_similarity else None
-        order = self.batching.order(similarity, len(pairs), self.seed)
+        estimator = self.estimator or NoEstimator()
+        sampler = self.batching.sampler(estimator.similarity, len(pairs), self.seed)
         if self._one_language:
-            order = OneLanguageOrder(order, [pair.language for pair in pairs], self.batch_size)
-        if self.share.world > 1:
-            order = LeadersOrder(order, self.share)
+            sampler = OneLanguageSampler(sampler, [pair.language for pair in pairs], self.batch_size)
+        if self.rank_slice.world_size > 1:
+            sampler = RankZeroSampler(sampler, self.rank_slice)
         if self.position != (0, 0):
-            order.go_on(self.position[0], self.position[1] * self.batch_size)
-        self._order = order
+            sampler.resume_at(self.position[0], self.position[1] * self.batch_size)
+        self._sampler = sampler
         # Every device draws the whole batch, and its collate function keeps its own rows of it.
         return TrainLoader(
-            range(len(pairs)),  # type: ignore[arg-type]
+            range(len(pairs)),  # type: ignore[arg-type]  # a sequence is a dataset
             batch_size=self.batch_size,
-            sampler=order,
+            sampler=sampler,
             drop_last=True,  # a short batch has fewer negatives, and weights whose scale depends on their number
-            collate_fn=self._pair_batch(pairs),
+            collate_fn=self._collate(pairs),
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
-            worker_init_fn=only_of_parent,
-            # Its own: workers are seeded from it, and how many there are must change neither order nor dropout.
+            worker_init_fn=ignore_group_signals,
+            # Its own: workers are seeded from it, and their number must change neither order nor dropout.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def _pair_batch(self, pairs: Sequence[Pair]) -> PairBatch:
+    def _collate(self, pairs: Sequence[Pair]) -> TrainingCollate:
         queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
         targets = queries if self.positives_are == "query" else codes
         copies = torch.stack([numbered(queries), numbered(targets)]) if self.mask_duplicates else None
@@ -188,7 +186,8 @@ class CodeSearchData(L.LightningDataModule):
         is_same = self.positives_are == "query"
         target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
         estimator = self.estimator if self.weigh else None
-        return PairBatch(query_items, target_items, self._cut(self.chunk), estimator, copies, self.share, self._mined)
+        bucketer = self._bucketer(self.chunk)
+        return TrainingCollate(query_items, target_items, bucketer, estimator, copies, self.rank_slice, self._mined)
 
     @property
     def _device(self) -> str:
@@ -198,37 +197,45 @@ class CodeSearchData(L.LightningDataModule):
     def _workers(self) -> int:
         return loader_workers(self.num_workers, self._device)
 
-    def _cut(self, most: int | None = None) -> Cut:
-        # The devices of a sharded model need each other in every forward pass: all must make equally many.
+    def _bucketer(self, most: int | None = None) -> LengthBucketer:
+        # Every forward pass of a sharded model needs all devices, so that all must make equally many.
         budget = None if is_sharded(self.trainer) else token_budget(self.token_budget, self.encoder, self._device)
-        return Cut(self.encoder, budget, most)
+        return LengthBucketer(self.encoder, budget, most)
 
     def pair_ids(self, epoch: int, batch: int) -> list[str]:
-        """The ids of the training pairs of a batch, all devices together; all devices must ask."""
-        rows = self._order.order(epoch)[batch * self.batch_size :][: self.batch_size]
+        """The ids of the training pairs of a batch on all devices together. All devices must call it."""
+        if self._sampler is None:
+            raise RuntimeError("there is no batch before the training loader is made")
+        rows = self._sampler.order(epoch)[batch * self.batch_size :][: self.batch_size]
         pairs = self.corpus.split("train").pairs
         return [pairs[row].id for row in rows]
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The estimator's arithmetic on the device; of a large batch, when the loss asks for a block of rows."""
-        if "gathered" in batch:
-            shape, gathered = batch.pop("shape"), batch.pop("gathered")
-            batch["similarity"] = matrix(partial(self.estimator.on_device, gathered), shape)
-        if "copies" in batch:
-            rows_2B, columns_2C = batch.pop("copies")
-            make = partial(copied, rows_2B, columns_2C, batch["positive"])
-            batch["excluded"] = matrix(make, (rows_2B.shape[1], columns_2C.shape[1]))
+    def on_after_batch_transfer(
+        self, batch: TrainingBatch | EvaluationBatch, dataloader_idx: int
+    ) -> TrainingBatch | EvaluationBatch:
+        """Computes the batch's matrices on the device; those of a large batch when the loss reads a block of rows."""
+        if isinstance(batch, EvaluationBatch):
+            return batch
+        shape = len(batch.positive_B), batch.columns
+        if batch.estimator_inputs is not None and self.estimator is not None:
+            compute = partial(self.estimator.similarity_on_device, batch.estimator_inputs)
+            batch.similarity_BC, batch.estimator_inputs = matrix(compute, shape), None
+        if batch.copy_inputs is not None:
+            batch.excluded_BC = matrix(partial(copied, *batch.copy_inputs, batch.positive_B), shape)
+            batch.copy_inputs = None
         return batch
 
-    def val_dataloader(self) -> list[DataLoader]:
+    def val_dataloader(self) -> list[DataLoader[int]]:
         return self._evaluation_loaders(self.corpus.split("valid"))
 
-    def test_dataloader(self) -> list[DataLoader]:
+    def test_dataloader(self) -> list[DataLoader[int]]:
         return self._evaluation_loaders(self.corpus.split("test"))
 
-    def _evaluation_loaders(self, split: Split) -> list[DataLoader]:
+    def _evaluation_loaders(self, split: Split) -> list[DataLoader[int]]:
         queries = self._text_loader([pair.query for pair in split.pairs], "query")
-        return [queries, self._text_loader(split.codebase.codes, "code")]
+        return [queries, self._text_loader(split.candidates.codes, "code")]
 
-    def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader:
-        return text_loader(texts, side, self._cut(), self.eval_batch_size, self._workers, self.cache, self.share)
+    def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader[int]:
+        return text_loader(
+            texts, side, self._bucketer(), self.eval_batch_size, self._workers, self.cache, self.rank_slice
+        )

@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     if cfg.lang.name not in source.languages:
         raise InputError(f"this corpus has {', '.join(source.languages)}, found lang={cfg.lang.name}")
     out = Path(cfg.out)
-    fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, say)
+    fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, log_and_print)
     lists = url_lists(cfg, fetcher)
     wanted = OmegaConf.to_container(cfg.source.files, resolve=True)
     files = {name: fetcher.fetch(Remote(**file)) for name, file in wanted.items()}
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
-    """The lists of corpus.url_lists: a folder's, an archive's, or with `true` those of the source's yaml, fetched."""
+    """The lists of corpus.url_lists: those of a folder or archive, or with `true` those of the source."""
     given = cfg.corpus.url_lists
     if given is None or given is False:
         return None
@@ -58,7 +58,7 @@ def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
 
 
 def write(rows: Any, folder: Path) -> Counter[str]:
-    """One JSON object a line into folder/NAME.jsonl; all files appear when all are whole. How many lines each has."""
+    """Writes rows to folder/NAME.jsonl; all files appear once all are complete. Returns the lines of each."""
     folder.mkdir(parents=True, exist_ok=True)
     lines: Counter[str] = Counter()
     streams: dict[str, Any] = {}
@@ -74,7 +74,7 @@ def write(rows: Any, folder: Path) -> Counter[str]:
 
 
 def report(out: Path, language: str, written: Mapping[str, int], counts: Mapping[str, int]) -> None:
-    """What is there, checked by reading it as a training would; and what was left out, and why."""
+    """Reads the corpus as a training would, and prints its sizes and what was left out, and why."""
     corpus = CodeSearchNetCorpus(out, language)
     sizes = {name: len(corpus.split(name)) for name in ("train", "valid", "test")}
     facts = {name: f"{number:,}" for name, number in {**sizes, **written, **counts}.items() if number}
@@ -85,8 +85,8 @@ def report(out: Path, language: str, written: Mapping[str, int], counts: Mapping
     print_facts({**facts, "corpus": f"corpus=codesearchnet corpus.root={out} lang={language}"})
 
 
-def say(message: str) -> None:
-    """To the log and to the person."""
+def log_and_print(message: str) -> None:
+    """Writes the message to the log and to the terminal."""
     log.info("%s", message)
     print_facts({"file": message})
 

@@ -74,7 +74,7 @@ def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: Run
 
 
 def reproduction(cfg: DictConfig, path: Path, test: Split, ranks: np.ndarray) -> dict[str, str]:
-    """Whether the run's own test_ranks.csv says the same, where it ranked the same queries."""
+    """Compares the ranks with the run's own test_ranks.csv, where that has the same queries."""
     run = Path(cfg.run) if cfg.run is not None else path.parent.parent
     if not (run / "test_ranks.csv").is_file():
         return {}

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_
 from transformers import get_linear_schedule_with_warmup
 
-from src.backbones.base import Encoder, Features
-from src.data.length_buckets import Side, embed_parts
+from src.backbones.base import Encoder
+from src.config.schema import LossBlock, Similarity
+from src.config.types import check_value
+from src.corpora.base import Corpus
+from src.data.collate import EvaluationBatch, TrainingBatch
+from src.data.length_buckets import BatchSide, embed_buckets
 from src.losses.base import Loss
-from src.losses.blocks import AUTO, check_block, mean_loss, scores
+from src.losses.blocks import AUTO, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
-from src.runtime.distributed import Share, all_columns, all_rows, own_randomness, shard
-from src.utils.errors import InputError, nearest
+from src.runtime.distributed import RankSlice, all_gather_rows, all_gather_with_grad, seed_per_rank, shard
 from src.utils.lazy_matrix import some_rows
-from src.utils.matmul import LinearLayers
+from src.utils.torch_internals import leave_unscaling_to_lightning
 
-SIMILARITIES = ("dot", "cosine")
-QUERIES, CODES = 0, 1  # the two evaluation loaders
+
+class RankingData(Protocol):
+    """What the module asks of its datamodule in order to rank a split."""
+
+    corpus: Corpus
+
+    def positives(self, split: str) -> torch.Tensor: ...
+
+    def pools(self, split: str) -> list[tuple[slice, slice]]: ...
+
+
+Embedded = list[tuple[torch.Tensor, torch.Tensor]]  # of each batch: rows of the split, and their embeddings
 
 
 class CodeSearchModule(L.LightningModule):
@@ -39,66 +53,61 @@ class CodeSearchModule(L.LightningModule):
         learning_rate: peak of AdamW's linear warm-up and decay.
         weight_decay: on matrices only.
         warmup: fraction of all steps.
-        replay: embeds the parts of a training batch again in the backward pass instead of keeping what it needs.
+        gradient_caching: whether the buckets of a training batch are embedded again in the backward pass, instead of
+            keeping their activations.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         loss: Loss,
-        similarity: str = "dot",
+        similarity: Similarity = "dot",
         score_scale: float = 1.0,
-        loss_block: int | str | None = AUTO,
+        loss_block: LossBlock = AUTO,
         learning_rate: float = 2e-5,
         weight_decay: float = 0.0,
         warmup: float = 0.0,
-        replay: bool = False,
+        gradient_caching: bool = False,
     ) -> None:
         super().__init__()
-        if similarity not in SIMILARITIES:
-            raise InputError(
-                f"model.similarity must be one of {', '.join(SIMILARITIES)}, found {similarity!r}"
-                + nearest(similarity, SIMILARITIES)
-            )
+        check_value("model.similarity", similarity, Similarity)
+        check_value("model.loss_block", loss_block, LossBlock)
         self.encoder = encoder
         self.loss = loss
         self.similarity = similarity
         self.score_scale = score_scale
-        self.loss_block = check_block(loss_block)
+        self.loss_block = loss_block
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
-        self.replay = replay
-        self.run_config: dict[str, Any] = {}  # plain values; travels in every checkpoint
+        self.gradient_caching = gradient_caching
+        self.run_config: dict[str, Any] = {}  # plain values, saved in every checkpoint
         self.gradient_norm: torch.Tensor | None = None  # of this step, until it is clipped
         self.test_ranks: torch.Tensor | None = None  # ranks_N of the last test, in the order of the split
         # Called with ranks_N, queries_ND and codes_MD of a test: embeddings are not kept.
         self.on_tested: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None
-        self._embedded: tuple[list, list] = ([], [])
+        self._embedded: tuple[Embedded, Embedded] = ([], [])  # of queries and of codes, of an evaluation
 
     # Scores
 
-    def embed(self, side: Side) -> torch.Tensor:
+    def embed(self, side: BatchSide) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = embed_parts(side, self._encode, self.replay and self.training).float()
+        embeddings_BD = embed_buckets(side, self.encoder, self.gradient_caching and self.training).float()
         return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
-
-    def _encode(self, features: Features) -> torch.Tensor:
-        # What is compiled has linear layers of its own; those run again in the backward pass would be others there.
-        runs_again = any(getattr(module, "gradient_checkpointing", False) for module in self.encoder.modules())
-        if runs_again or self.encoder._compiled_call_impl is not None:
-            return self.encoder(features)
-        with LinearLayers():
-            return self.encoder(features)
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
         """scores_BC in float32 under any autocast."""
         return scores(queries_BD, codes_CD, self.score_scale)
 
-    def mean_loss(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
+    def mean_loss(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor, batch: TrainingBatch) -> torch.Tensor:
         """The loss of a batch's rows against these columns, in blocks of rows where that pays."""
         return mean_loss(
-            *(self.loss, queries_BD, codes_CD, batch["positive"], batch.get("similarity"), batch.get("excluded")),
+            self.loss,
+            queries_BD,
+            codes_CD,
+            batch.positive_B,
+            batch.similarity_BC,
+            batch.excluded_BC,
             score_scale=self.score_scale,
             block=self.loss_block,
         )
@@ -106,38 +115,43 @@ class CodeSearchModule(L.LightningModule):
     # Training
 
     @property
-    def share(self) -> Share:
-        """What this device does of the trainer's work."""
-        return Share.of(self._trainer)
+    def rank_slice(self) -> RankSlice:
+        """The part of this rank in the trainer's work; all of it outside of one."""
+        try:
+            return RankSlice.of(self.trainer)
+        except RuntimeError:  # Lightning's, where no trainer is attached
+            return RankSlice()
 
     def configure_model(self) -> None:
         if self.device_mesh is not None:  # trainer=fsdp
             shard(self.encoder, self.device_mesh["data_parallel"])
 
     def on_train_start(self) -> None:
-        own_randomness(self.share)
+        seed_per_rank(self.rank_slice)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        queries_BD, codes_BD = self.embed(batch["queries"]), self.embed(batch["codes"])
-        loss = self.mean_loss(queries_BD, all_columns(codes_BD, self.share), batch)
-        if "excluded" in batch:
-            excluded_BC = some_rows(batch["excluded"])
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> torch.Tensor:
+        queries_BD, codes_BD = self.embed(batch.queries), self.embed(batch.codes)
+        loss = self.mean_loss(queries_BD, all_gather_with_grad(codes_BD, self.rank_slice), batch)
+        if batch.excluded_BC is not None:
+            excluded_BC = some_rows(batch.excluded_BC)
             self.log("negatives/excluded", excluded_BC.sum(dim=1).float().mean(), sync_dist=True)  # of a row
         self.log("train/loss", loss, prog_bar=True, batch_size=len(queries_BD), sync_dist=True)
-        self.log("train/learning_rate", self.lr_schedulers().get_last_lr()[0])
+        schedule: Any = self.lr_schedulers()  # the one of `configure_optimizers`
+        self.log("train/learning_rate", schedule.get_last_lr()[0])
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, fused=True)  # on a CPU, 6 times as fast or more
-        # Lightning takes this attribute for "unscales gradients itself", and then refuses to clip them.
-        optimizer._step_supports_amp_scaling = False
+        leave_unscaling_to_lightning(optimizer)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, round(self.warmup * steps), steps)
+        schedule = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]  # transformers declares no types
+            optimizer, round(self.warmup * steps), steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(
@@ -155,40 +169,44 @@ class CodeSearchModule(L.LightningModule):
 
     # Evaluation: embed both loaders, then rank every query against the whole codebase
 
-    def forget(self) -> None:
-        """Lets go of what a step or an evaluation that failed has left."""
+    def reset_after_failure(self) -> None:
+        """Drops the gradients and embeddings of a step or an evaluation that failed."""
         self.gradient_norm = None
         self.zero_grad(set_to_none=True)
         self.train()
         for batches in self._embedded:
             batches.clear()
 
-    def _embed_batch(self, batch: dict[str, Any], loader: int) -> None:
-        self._embedded[loader].append((batch["row"], self.embed(batch["features"])[batch["place"]]))
+    def _embed_batch(self, batch: EvaluationBatch, loader: int) -> None:
+        self._embedded[loader].append((batch.row_R, self.embed(batch.features)[batch.place_R]))
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int) -> None:
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
         self._embed_batch(batch, dataloader_idx)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int) -> None:
+    def test_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
         self._embed_batch(batch, dataloader_idx)
+
+    @property
+    def _data(self) -> RankingData:
+        return cast(RankingData, self.trainer.datamodule)  # type: ignore[attr-defined]  # Lightning sets it at run time
 
     def _rank(self, split: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        queries_ND, codes_MD = (_in_order(batches, self.share) for batches in self._embedded)
+        queries_ND, codes_MD = (_in_order(batches, self.rank_slice) for batches in self._embedded)
         for batches in self._embedded:
             batches.clear()
-        positive_N = self.trainer.datamodule.positives(split).to(queries_ND.device)
+        positive_N = self._data.positives(split).to(queries_ND.device)
         ranks = []
-        for queries, among in self.trainer.datamodule.pools(split):
+        for queries, among in self._data.pools(split):
             query_ND, own_N = queries_ND[queries], positive_N[queries] - among.start
-            share = self.share.rows(len(query_ND))
-            ranked = rank_queries(query_ND[share], codes_MD[among], own_N[share])
-            ranks.append(all_rows(ranked, self.share, self.device))
+            own_rows = self.rank_slice.rows(len(query_ND))
+            ranked = rank_queries(query_ND[own_rows], codes_MD[among], own_N[own_rows])
+            ranks.append(all_gather_rows(ranked, self.rank_slice, self.device))
         return ranks[0] if len(ranks) == 1 else torch.cat(ranks), queries_ND, codes_MD
 
     def on_validation_epoch_end(self) -> None:
         ranks_N, queries_ND, codes_MD = self._rank("valid")
-        positives_ND = codes_MD[self.trainer.datamodule.positives("valid").to(codes_MD.device)]
-        means = [(1 / ranks_N[own]).mean().float() for own, _ in self.trainer.datamodule.pools("valid")]
+        positives_ND = codes_MD[self._data.positives("valid").to(codes_MD.device)]
+        means = [(1 / ranks_N[own]).mean().float() for own, _ in self._data.pools("valid")]
         self.log("val/mrr", means[0] if len(means) == 1 else torch.stack(means).mean(), prog_bar=True)
         self.log("val/alignment", alignment(queries_ND, positives_ND))
         self.log("val/uniformity", uniformity(torch.cat([queries_ND, positives_ND])))
@@ -197,18 +215,18 @@ class CodeSearchModule(L.LightningModule):
         self.test_ranks, queries_ND, codes_MD = self._rank("test")
         if self.on_tested:
             self.on_tested(self.test_ranks, queries_ND, codes_MD)
-        sizes = self.trainer.datamodule.corpus.split("test").sizes
+        sizes = self._data.corpus.split("test").sizes
         self.log_dict({f"test/{name}": float(value) for name, value in summarize(self.test_ranks, sizes).items()})
 
-    # What a checkpoint needs beside the weights
+    # What a checkpoint needs in addition to the weights
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["encoder_assets"] = self.encoder.assets()
         checkpoint["run_config"] = self.run_config
 
 
-def _in_order(batches: list[tuple[torch.Tensor, torch.Tensor]], share: Share) -> torch.Tensor:
+def _in_order(batches: Embedded, rank_slice: RankSlice) -> torch.Tensor:
     """Embeddings of all devices in the order of the split: loaders sort texts by length."""
-    rows = all_rows(torch.cat([rows for rows, _ in batches]), share)
-    embeddings = all_rows(torch.cat([embeddings for _, embeddings in batches]), share)
+    rows = all_gather_rows(torch.cat([rows for rows, _ in batches]), rank_slice)
+    embeddings = all_gather_rows(torch.cat([embeddings for _, embeddings in batches]), rank_slice)
     return embeddings[rows.argsort()]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from src.config.indexes import Search
     from src.deploy.index.searcher import Hit, Searcher
 
 
-def main(cfg: DictConfig) -> None:
-    """Answers the query, or one after the other where none is given."""
+def main(cfg: Search) -> None:
+    """Answers the query, or asks for queries where none is given."""
     check(cfg)
     from src.deploy.index.searcher import Searcher
 
@@ -23,25 +22,23 @@ def main(cfg: DictConfig) -> None:
     if cfg.query is not None:
         answer(searcher, cfg, cfg.query)
     else:
-        converse(searcher, cfg)
+        ask_for_queries(searcher, cfg)
 
 
-def check(cfg: DictConfig) -> None:
+def check(cfg: Search) -> None:
     """Raises InputError for what cannot work, before anything is loaded."""
-    from src.config import checks
     from src.deploy.index.query_options import checked_query
 
-    checks.check(cfg, "search")
     if cfg.index is None:
         raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
     if cfg.query is not None:
         checked_query(cfg.query)
     elif cfg.json:
-        raise InputError("expected a query beside --json, found none")
+        raise InputError("expected a query with json=true, found none")
 
 
-def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
-    """Prints the answers to one query."""
+def answer(searcher: Searcher, cfg: Search, query: str) -> None:
+    """Prints the results of one query."""
     from src.deploy.index.query_options import unread_words
     from src.deploy.index.terminal import show
     from src.utils.console import texts
@@ -56,13 +53,13 @@ def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
 
 
 def as_json(searcher: Searcher, query: str, hits: list[Hit]) -> str:
-    """One document with the query, the model and the answers."""
+    """One document with the query, the model and the results."""
     model = {key: searcher.index.model[key] for key in ("name", "identity")}
     return json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2)
 
 
-def converse(searcher: Searcher, cfg: DictConfig) -> None:
-    """Asks for queries until the input ends; a mistake costs one query."""
+def ask_for_queries(searcher: Searcher, cfg: Search) -> None:
+    """Asks for queries until the input ends; an error ends only its own query."""
     if sys.stdin.isatty():
         import readline  # noqa: F401 - arrows and history in input()
 
@@ -82,4 +79,4 @@ def converse(searcher: Searcher, cfg: DictConfig) -> None:
 if __name__ == "__main__":
     from src.config import direct_cli
 
-    direct_cli.run(main, "search", words="query")
+    direct_cli.run(main, "search")

@@ -1,19 +1,19 @@
-"""The main job: python -m src.train loss=soft_infonce weights=bm25 lang=python"""
+"""Train a model, test it, and compare it with InfoNCE and BM25: python -m src.train weights=bm25 lang=python"""
 
 from __future__ import annotations
 
-from src.training.setup import complete, dashboards, start_loggers
+from src.training.setup import dashboards, start_loggers, validate_config
 
 if __name__ == "__main__":
     import sys
 
-    from src.runtime.signals import WATCH
+    from src.runtime.signals import SIGNALS
 
-    with WATCH.heard(until_exit=True):
+    with SIGNALS.installed(until_exit=True):
         from src import cli
 
         # What follows takes seconds to import, and a sweep may have nothing to run.
-        cli.run(cli.imported("src.train"), "train")
+        cli.run(cli.load_main("src.train"), "train")
     sys.exit()
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,27 +31,29 @@ from omegaconf import DictConfig, open_dict
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
-from src.loggers import ask_ahead
+from src.loggers import start_server_probe
 from src.loggers.tables import Examples, results
 from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
-from src.runs.directory import RunDirectory, environment, relative, run_name
-from src.runs.resume import Attempt, claimed
+from src.runs.directory import RunDirectory, environment, relative
+from src.runs.labels import INFONCE, reads_similarity, run_name
+from src.runs.lock import claimed
+from src.runs.resume import Attempt
 from src.runtime import launch
-from src.runtime.signals import WATCH
+from src.runtime.signals import SIGNALS
 from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
-from src.training.fit import fit, prepare
-from src.training.guide_models import attach
+from src.training.fit import build_model_and_data, fit
+from src.training.guide_models import attach_guide_models
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What remains of one training: ranks of the test queries and the numbers beside them."""
+class TrainingResult:
+    """Ranks of the test queries, and the metrics of a training."""
 
     ranks: np.ndarray
     metrics: Mapping[str, float]  # test/..., val/mrr, train/...
@@ -60,45 +62,48 @@ class Trained:
 def main(cfg: DictConfig) -> float:
     """Trains, tests, compares, records; returns val/mrr so that a sweeper can maximise it."""
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
-    with WATCH.heard(), model_card.kept(run), taking_up(cfg, run) as attempt:
-        complete(cfg)
-        devices = launch.settle(cfg)
+    with SIGNALS.installed(), model_card.kept(run), start_or_resume(cfg, run) as attempt:
+        validate_config(cfg)
+        devices = launch.resolve_devices(cfg)
         run.write_config(cfg)
-        if launch.is_first() and "wandb" in cfg.logger:
-            ask_ahead(**cfg.logger.wandb)
+        if launch.is_rank_zero() and "wandb" in cfg.logger:
+            start_server_probe(**cfg.logger.wandb)
         corpus = instantiate(cfg.corpus)
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
-        announce(cfg, corpus, devices)
+        print_plan(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
-        attach(estimator, cfg)
-        module, data = prepare(cfg, corpus, estimator)
-        loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_first() else []
+        attach_guide_models(estimator, cfg)
+        module, data = build_model_and_data(cfg, corpus, estimator)
+        loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_rank_zero() else []
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
-        lexical = lexical_baseline(corpus.split("test")) if launch.is_first() else None
-        plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
-        if not launch.is_first():
+        lexical = lexical_baseline(corpus.split("test")) if launch.is_rank_zero() else None
+        plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
+        if not launch.is_rank_zero():
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
-        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
+        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison is never resumed
         for logger in dashboards(loggers):
-            logger.tables["results"] = results(metrics, run_name(cfg.choices))
+            logger.tables["results"] = results(metrics, run_name(cfg))
             logger.finish(metrics)
     return metrics["val/mrr"]
 
 
 @contextmanager
-def taking_up(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
-    """Whether the run begins or goes on; its directory is this process's, and status.json tells how it went."""
-    if not launch.is_first():
+def start_or_resume(cfg: DictConfig, run: RunDirectory) -> Iterator[Attempt]:
+    """Starts a run, or resumes an unfinished one; claims its directory, and records in status.json how it ends."""
+    if not launch.is_rank_zero():
         yield Attempt()  # the checkpoint comes from the first
         return
     swept = HydraConfig.get().mode == RunMode.MULTIRUN  # a sweep claims the directories of its jobs
     with nullcontext() if swept else claimed(run.path):
         attempt = resume.attempt(cfg, run.path, swept)
-        with run.recording(identity=resume.identity(cfg), attempts=attempt.number), WATCH.told(run.interrupted):
+        with (
+            run.recording(identity=resume.identity(cfg), attempts=attempt.number),
+            SIGNALS.call_on_forced_exit(run.interrupted),
+        ):
             yield attempt
 
 
@@ -108,10 +113,10 @@ def fit_and_test(
     data: CodeSearchData,
     run: RunDirectory,
     loggers: Sequence[Logger] = (),
-    go_on_from: Path | None = None,
-) -> Trained:
-    """One training and its test: the epoch that is kept is tested, once."""
-    fitted = fit(cfg, module, data, run.path, loggers, go_on_from=go_on_from)
+    resume_from: Path | None = None,
+) -> TrainingResult:
+    """One training, and the test of the epoch that is kept."""
+    fitted = fit(cfg, module, data, run.path, loggers, resume_from=resume_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
     run_test(fitted.trainer, module, data)
@@ -126,16 +131,17 @@ def fit_and_test(
         "train/pairs_per_second": fitted.pairs_per_second,
     }
     run.write_metrics(metrics)  # what follows, a comparison above all, can be interrupted
-    return Trained(ranks, metrics)
+    return TrainingResult(ranks, metrics)
 
 
-def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
-    """What is about to run, before minutes are spent on it."""
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+    """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
-    dropped = getattr(corpus, "dropped", {})
+    dropped = corpus.dropped
+    weights = f"weights {names.weights}, " if reads_similarity(cfg) else ""
     print_facts(
         {
-            "loss": f"{names.loss}, weights {names.weights}, {names.batching} batches, seed {cfg.seed}",
+            "loss": f"{names.loss}, {weights}{names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
@@ -146,17 +152,19 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
     )
 
 
-def train_plain(
+def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
-) -> Trained:
-    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
+) -> TrainingResult:
+    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
-        plain.loss = {"_target_": "src.losses.infonce.InfoNCE"}
+        plain.loss = {"_target_": INFONCE}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
     child = run.child("infonce")
-    return fit_and_test(plain, *prepare(plain, corpus, estimator), child, go_on_from=attempt.of(child.path))
+    return fit_and_test(
+        plain, *build_model_and_data(plain, corpus, estimator), child, resume_from=attempt.of(child.path)
+    )
 
 
 def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
@@ -177,10 +185,15 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
 
 
 def report(
-    cfg: DictConfig, run: RunDirectory, test: Split, trained: Trained, lexical: np.ndarray, plain: Trained | None
+    cfg: DictConfig,
+    run: RunDirectory,
+    test: Split,
+    trained: TrainingResult,
+    lexical: np.ndarray,
+    plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """metrics.json and the table at the end of a run."""
-    name = run_name(cfg.choices)
+    """Writes metrics.json and prints the table at the end of a run."""
+    name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
     differences = {other: mrr_difference(trained.ranks, ranks, test.sizes) for other, ranks in others.items()}

@@ -28,12 +28,18 @@ class Encoder(nn.Module, ABC):
     dropout: float | None = None  # None: the checkpoint's own, or the encoder has no such setting
     tokenises_in_threads = False  # True: `tokenise` uses all processors by itself
     padding_is_costly = True  # False: padding costs next to nothing, so that batches need no length buckets
+    compiled = False  # True once `compile` was called
 
     def check(self) -> None:
         """Raises InputError for every fault of the encoder that shows before weights or data are read."""
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learns what is needed from the training split before training (a vocabulary, IDF). Pretrained: nothing."""
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """torch.compile, in place."""
+        super().compile(*arguments, **options)
+        self.compiled = True
 
     @abstractmethod
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:

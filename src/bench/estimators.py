@@ -1,4 +1,4 @@
-r"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, in turns in one run.
+r"""Cost of a training step with an estimator, as a ratio to the same step with plain InfoNCE, measured in turns.
 
 python -m src.bench.estimators [--rounds 20] [--backbone tiny] [any override of src.train ...]
 python -m src.bench.estimators --backbone minilm --estimators bm25,simcse backbone.name=FOLDER \
@@ -7,7 +7,7 @@ python -m src.bench.estimators data.num_workers=1        (batches are made by an
 
 A step is everything from the data loader to updated weights, as in training: texts are looked up and similarities
 gathered, the model embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is
-the paper's way, for comparison: no features, but a forward pass of an encoder over the queries inside every step.
+the paper's way, for benchmark: no features, but a forward pass of an encoder over the queries inside every step.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -23,20 +24,19 @@ import torch
 from hydra.utils import instantiate
 from lightning.fabric.utilities import move_data_to_device
 from omegaconf import DictConfig, open_dict
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from torch.utils.data import DataLoader
 
-from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
-from src.bench.measuring import OURS, SECONDS, Contest, in_turns
+from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
+from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
 from src.bench.train_step import ListCorpus
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Corpus
+from src.data.collate import TrainingBatch
 from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data, build_estimator, build_loss, build_module
-from src.training.guide_models import attach
+from src.training.guide_models import attach_guide_models
+from src.utils.tables import Table, print_tables
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
 MODELS_OF_THEIR_OWN = ("simcse", "trained_model")
@@ -59,27 +59,30 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 
 
 def measure(
-    material: Material, notes: list[str], estimators: Sequence[str] = MODELS, batch_size: int = 32, rounds: int = 5
-) -> list[Contest]:
-    """Overhead on the material's encoder, which is the estimators' model as well; 8 batches of pairs in turn."""
+    data: BenchData, notes: list[str], estimators: Sequence[str] = MODELS, batch_size: int = 32, rounds: int = 5
+) -> list[Benchmark]:
+    """Overhead with the data's encoder, which is also the estimators' guide model; 8 batches of pairs in turn."""
     overrides = [
-        *(f"backbone.name={material.model}", f"weights.checkpoint={material.model}", f"data.batch_size={batch_size}"),
-        *(f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}"),
-        f"cache={material.model.parent / 'cache'}",
+        f"backbone.name={data.model}",
+        f"weights.checkpoint={data.model}",
+        f"data.batch_size={batch_size}",
+        f"backbone.encoder.max_query_tokens={QUERY_TOKENS}",
+        f"backbone.encoder.max_code_tokens={CODE_TOKENS}",
+        f"cache={data.model.parent / 'cache'}",
     ]
-    steps = contenders("hf", list(estimators), overrides, ListCorpus(material.pairs[: 8 * batch_size]))
-    title = f"training step with an estimator, batch of {batch_size}, relative to plain InfoNCE; {material.about}"
-    contest = Contest("estimator_overhead", title, SECONDS, batch_size)
+    steps = contenders("hf", list(estimators), overrides, ListCorpus(data.pairs[: 8 * batch_size]))
+    title = f"training step with an estimator, batch of {batch_size}, relative to plain InfoNCE; {data.about}"
+    benchmark = Benchmark("estimator_overhead", title, SECONDS, batch_size)
     names = {PLAIN: OURS, TEACHER: "teacher_in_the_loop"}
     seconds = in_turns({names.get(name, name): step for name, step in steps.items()}, rounds)
-    contest.add(batch_size, seconds)
-    return [contest]
+    benchmark.add(batch_size, seconds)
+    return [benchmark]
 
 
 def contenders(
     backbone: str, estimators: list[str], overrides: list[str], corpus: Corpus | None = None
 ) -> dict[str, Callable[[], None]]:
-    """name -> the next training step. All share one model and one optimiser; each has its loader and workers."""
+    """name -> the next training step. All share one model and one optimiser; each has its own loader and workers."""
     cfg = configured(PLAIN, "none", backbone, overrides)
     corpus = corpus or instantiate(cfg.corpus)
     encoder = instantiate(cfg.backbone.encoder)
@@ -91,21 +94,21 @@ def contenders(
         cfg = configured(name, weights, backbone, overrides)
         loss = build_loss(cfg)
         estimator = build_estimator(cfg, loss)
-        attach(estimator, cfg)
+        attach_guide_models(estimator, cfg)
         data = build_data(cfg, corpus, encoder, estimator)
         data.setup("fit")
         data.trainer = L.Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
-        device = data.trainer.strategy.root_device  # where it trains
+        device = data.trainer.strategy.root_device
         module.to(device)
         batches = endless(data)
 
         def step() -> None:
             batch = data.on_after_batch_transfer(move_data_to_device(next(batches), device), 0)
-            queries_BD, codes_BD = module.embed(batch["queries"]), module.embed(batch["codes"])
+            queries_BD, codes_BD = module.embed(batch.queries), module.embed(batch.codes)
             if with_teacher:
                 with torch.no_grad():
-                    embeddings_BD = module.embed(batch["queries"])
-                    batch["similarity"] = embeddings_BD @ embeddings_BD.T
+                    embeddings_BD = module.embed(batch.queries)
+                    batch.similarity_BC = embeddings_BD @ embeddings_BD.T
             module.loss = loss
             module.mean_loss(queries_BD, codes_BD, batch).backward()
             optimizer.step()
@@ -118,32 +121,40 @@ def contenders(
     return {**steps, TEACHER: step_of("soft_infonce", "bm25", with_teacher=True)}
 
 
-def endless(data: CodeSearchData) -> Iterator[dict]:
+def endless(data: CodeSearchData) -> Iterator[TrainingBatch]:
     """The loader's batches, without the pause between epochs."""
-    loader = data.train_dataloader()
+    loader: Any = data.train_dataloader()
     number = len(loader.dataset)
     order = [i for epoch in range(1000) for i in loader.sampler.order(epoch)[: number - number % data.batch_size]]
-    workers = {"num_workers": loader.num_workers, "generator": torch.Generator()}
-    return iter(DataLoader(loader.dataset, data.batch_size, sampler=order, collate_fn=loader.collate_fn, **workers))
+    return iter(
+        DataLoader(
+            loader.dataset,
+            data.batch_size,
+            sampler=order,
+            collate_fn=loader.collate_fn,
+            num_workers=loader.num_workers,
+            generator=torch.Generator(),
+        )
+    )
 
 
 def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> DictConfig:
-    # Where the models are whose keys overrides of weights are about.
+    # The configuration's places of the guide models to which overrides of weights apply.
     models = {"mixture": [f"weights.parts.{name}." for name in MODELS_OF_THEIR_OWN]}
     models |= {name: ["weights."] for name in MODELS_OF_THEIR_OWN}
     kept = []
     for override in overrides:
         about = override.removeprefix("weights.")
         kept += [override] if about == override else [f"{model}{about}" for model in models.get(weights, [])]
-    cfg = composed("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
+    cfg = compose_config("train", [f"loss={loss}", f"weights={weights}", f"backbone={backbone}", *kept])
     with open_dict(cfg):
-        cfg.choices = {"backbone": backbone, "corpus": "the given", "lang": cfg.lang.name}
+        cfg.choices = {"backbone": backbone, "corpus": "as given", "lang": cfg.lang.name}
         cfg.trainer.logger = False
     return cfg
 
 
-def turns(steps: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of a step, (rounds,): of each kind in turn a few steps, the first of which have their batches ready."""
+def turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of a step, (rounds,): each kind takes a few steps in turn, after steps that use up prefetched batches."""
     names = list(steps)
     seconds = {name: np.empty(rounds) for name in names}
     for round_ in range(-1, rounds):  # one round to warm up
@@ -166,15 +177,13 @@ def ratio(seconds: dict[str, np.ndarray], name: str) -> float:
 def show(seconds: dict[str, np.ndarray], backbone: str) -> None:
     rounds = len(seconds[PLAIN])
     title = f"{backbone}, median of {rounds} rounds, {torch.get_num_threads()} threads"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("step", "ms", "ratio", "middle half of rounds"):
-        table.add_column(name, justify="left" if name == "step" else "right")
+    rows = []
     for name, values in seconds.items():
         low, high = np.quantile(values / seconds[PLAIN], (0.25, 0.75))
         label = name if name in (PLAIN, TEACHER) else f"soft_infonce {name}"
-        row = (f"{1000 * np.median(values):.1f}", f"{ratio(seconds, name):.3f}", f"{low:.3f} to {high:.3f}")
-        table.add_row(label, *row)
-    Console().print(table)
+        milliseconds = f"{1000 * np.median(values):.1f}"
+        rows.append([label, milliseconds, f"{ratio(seconds, name):.3f}", f"{low:.3f} to {high:.3f}"])
+    print_tables([Table(title, ("step", "ms", "ratio", "middle half of rounds"), rows)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The keys of the commands that make an index, search it and serve it; read before torch is, which takes a second."""
+"""The keys of the commands that make an index, search it and serve it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Annotated
 from annotated_types import Ge, Le, Lt
 
 from src.config.choices import MOST, Fusion, Host, Language, Skipped
-from src.config.types import Count, Whole
+from src.config.types import Count, FreeWords, Whole
 
 
 @dataclass
 class Index:
-    """Index your own code with the model of a finished run; the same command again embeds only what changed.
+    """Index your own code with the model of a finished run.
 
     Args:
-        run: directory of a finished run; null is the model that made the index.
-        checkpoint: checkpoint file, in place of the run's best one.
-        roots: folders (repositories, packages) or .zip archives of sources; [] is those of the index.
-        out: the index's folder.
-        skip: files that are left out.
-        workers: processes that parse; null is one per core, 0 this process alone.
-        batch_size: functions that are encoded together.
-        exact_below: distinct functions up to which every query is compared with all; more are searched approximately.
-        rebuild: whether it is made anew, with another model for instance; the old one answers until then.
+        run: directory of a finished run; null takes the model that made the index.
+        checkpoint: checkpoint file that is read instead of the run's best one.
+        roots: folders or .zip archives of source files; [] takes those of the index.
+        out: folder of the index.
+        skip: kinds of files that are left out.
+        workers: number of processes that parse; null takes one per core, 0 parses in this process.
+        batch_size: number of functions that are encoded together.
+        exact_below: number of distinct functions above which the search is approximate.
+        rebuild: whether the index is made again from nothing, such as with another model.
     """
 
     run: str | None
@@ -41,24 +41,24 @@ class Index:
 
 @dataclass
 class Search:
-    """Search an index in the terminal; without a query it asks for one.
+    """Search an index in the terminal.
 
     Args:
         index: folder that python -m src.index wrote.
-        query: what the function does; or the words on the command line.
-        top: answers.
-        lang: languages of the answers; null is all.
-        path: files such as src/*.py, or a list of such patterns, in which * stands for any signs; null is all.
-        fusion: none asks the model alone, rrf the model and BM25 together.
-        exact: whether the search is never approximate, however large the index.
-        lines: of each answer's code; 0 is all of them.
-        run: where the model is now, if not where it was.
-        checkpoint: the same, as a file.
-        json: whether one JSON document is printed in place of the answers.
+        query: what the function does, in words; null asks for queries until the input ends.
+        top: number of results.
+        lang: languages of the results; null is all of them.
+        path: paths of the results' files, such as src/*.py, where * matches any characters; null is all of them.
+        fusion: whether the model ranks alone, or its ranking is fused with that of BM25 (reciprocal rank fusion).
+        exact: whether the search is exact however large the index is.
+        lines: number of lines that are shown of each result; 0 shows all of them.
+        run: directory of the run whose model made the index, where that has been moved.
+        checkpoint: checkpoint file of the model that made the index, where that has been moved.
+        json: whether one JSON document is printed instead of text.
     """
 
     index: str | None
-    query: str | None
+    query: Annotated[str | None, FreeWords()]
     top: Annotated[int, Ge(1), Le(MOST)]
     lang: Language | Sequence[Language] | None
     path: str | Sequence[str] | None
@@ -76,11 +76,11 @@ class Serve:
 
     Args:
         index: folder that python -m src.index wrote.
-        index2: another one, whose answers are shown beside the first's.
-        port: of the page; 0 is any that is free.
-        host: name of this machine; nothing else is served.
-        run: where the model of index is now, if not where it was.
-        run2: the same of index2.
+        index2: folder of a second index, whose results are shown side by side with those of the first.
+        port: port of the page; 0 is any free one.
+        host: name of this machine; other machines are not served.
+        run: directory of the run whose model made index, where that has been moved.
+        run2: directory of the run whose model made index2, where that has been moved.
     """
 
     index: str | None

@@ -1,7 +1,7 @@
-"""The keys of a training that are not arguments of a `_target_`: their types, and a sentence about each.
+"""The keys of a training that are not arguments of a `_target_`: the type of each, and a sentence about it.
 
-Defaults are in conf/ alone. A field with a default here may be left out there. A new key needs its line in the yaml, a
-field here, and a sentence under `Args:`; an option of a group needs nothing here: see src/config/arguments.py.
+Defaults are in conf/ alone; a field that has a default here may be missing there. A new key needs its line in the yaml,
+a field here, and a sentence under `Args:`. An option of a group needs nothing here: see src/config/arguments.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from src.config.types import Count, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
 Batch = Annotated[int, Ge(2)]
+Similarity = Literal["dot", "cosine"]
+LossBlock = Count | Literal["auto"] | None
+TokenBudget = Count | Literal["auto"] | None
+Workers = Whole | Literal["auto"]
+Positives = Literal["code", "query"]
 
 
 @dataclass
 class Recipe:
-    """What suits a backbone; the keys that follow it can be set one by one.
+    """Hyper-parameters that suit a backbone; the keys that take them as default can be set one by one.
 
     Args:
         similarity: default of model.similarity.
@@ -34,7 +39,7 @@ class Recipe:
         compare_infonce: default of compare_infonce.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
     learning_rate: NotNegative
     weight_decay: NotNegative
@@ -49,13 +54,13 @@ class Backbone:
     """An option of conf/backbone.
 
     Args:
-        encoder: what embeds queries and codes.
-        recipe: what suits it.
-        name: hub name, or folder written by save_pretrained.
-        pooling: how the embedding of a text is made from those of its tokens.
-        lora: small matrices that train beside frozen weights.
-        query: the tower of the queries.
-        code: the tower of the codes.
+        encoder: the model that embeds queries and codes.
+        recipe: hyper-parameters that suit the encoder.
+        name: name of a model on the Hugging Face hub, or a folder written by save_pretrained.
+        pooling: how the embeddings of a text's tokens become one.
+        lora: low-rank matrices that are trained while the weights are frozen.
+        query: the encoder of the queries.
+        code: the encoder of the codes.
     """
 
     encoder: Node
@@ -77,7 +82,7 @@ class Lang:
 
     Args:
         name: the language's folder in CodeSearchNet's layout.
-        display: what a page calls it.
+        display: name of the language on pages.
     """
 
     name: str
@@ -86,27 +91,27 @@ class Lang:
 
 @dataclass
 class Model:
-    """Scores and their loss.
+    """How scores are computed from embeddings.
 
     Args:
-        similarity: of the embeddings of a query and a code.
-        score_scale: 1 / temperature of the scores.
-        loss_block: rows of scores that the loss takes at a time; null is all of them in one matrix.
+        similarity: similarity of the embeddings of a query and a code.
+        score_scale: factor of the similarities, 1 / temperature.
+        loss_block: number of rows of scores that the loss reads at a time; null reads all of them in one matrix.
     """
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     score_scale: Positive
-    loss_block: Count | Literal["auto"] | None
+    loss_block: LossBlock
 
 
 @dataclass
 class Optimizer:
-    """AdamW.
+    """AdamW and its schedule.
 
     Args:
-        learning_rate: peak of the linear warm-up and decay.
-        weight_decay: of matrices only.
-        warmup: fraction of all steps.
+        learning_rate: peak of the learning rate, between linear warm-up and linear decay.
+        weight_decay: weight decay of matrices; biases, norms and other vectors are not decayed.
+        warmup: fraction of all steps in which the learning rate rises.
     """
 
     learning_rate: NotNegative
@@ -116,21 +121,21 @@ class Optimizer:
 
 @dataclass
 class Data:
-    """Batches.
+    """Size and preparation of batches.
 
     Args:
-        batch_size: pairs of a step on all devices together; each query has one negative less.
-        eval_batch_size: texts of an evaluation batch.
-        token_budget: padded tokens that are encoded at once; null is whole batches.
+        batch_size: number of pairs in a step, on all devices together; a query has batch_size - 1 in-batch negatives.
+        eval_batch_size: number of texts in an evaluation batch.
+        token_budget: number of padded tokens that are encoded at once; null encodes whole batches.
         positives: what a query is paired with, its code or itself.
-        num_workers: processes that tokenise and compute similarities while the model trains.
+        num_workers: number of processes that prepare batches while the model trains.
     """
 
     batch_size: Batch
     eval_batch_size: Count
-    token_budget: Count | Literal["auto"] | None
-    positives: Literal["code", "query"]
-    num_workers: Whole | Literal["auto"]
+    token_budget: TokenBudget
+    positives: Positives
+    num_workers: Workers
 
 
 @dataclass
@@ -138,9 +143,9 @@ class Negatives:
     """What counts as a negative.
 
     Args:
-        mask_duplicates: whether copies of a row's own query or code are no negatives of it.
-        mined: file of python -m src.mine, whose hard negatives are further columns of every batch.
-        mined_per_query: how many of them each query of a batch brings.
+        mask_duplicates: whether copies of a row's own query or code are excluded from its negatives.
+        mined: file written by python -m src.mine, whose hard negatives are further columns of every batch.
+        mined_per_query: number of mined negatives that each query adds to its batch.
     """
 
     mask_duplicates: bool
@@ -150,11 +155,11 @@ class Negatives:
 
 @dataclass
 class Sweep:
-    """Of -m alone.
+    """A grid of runs, which needs -m.
 
     Args:
-        grid: values by key, as on the command line.
-        rerun: which cells run when the sweep is typed again.
+        grid: values of each key, as they are typed on the command line.
+        rerun: which cells run when the same sweep is started again.
     """
 
     grid: Node
@@ -163,34 +168,34 @@ class Sweep:
 
 @dataclass
 class Train:
-    """Train a model, test it, and compare it with plain InfoNCE and BM25.
+    """Train a model, test it, and compare it with InfoNCE and BM25.
 
     Args:
-        seed: of weights, batches and dropout.
-        cache: folder of harvests, tokens, and models of estimators; null keeps nothing.
-        resume: auto goes on with the latest unfinished run of the same command, never begins a new one; or which run
-            directory or checkpoint to go on with.
+        seed: seed of weights, batches and dropout.
+        cache: folder of harvests, tokens, and models of estimators; null caches nothing.
+        resume: auto resumes the latest unfinished run of the same command, never starts a new run, and the path of a
+            run directory or a checkpoint resumes that one.
         checkpoint: checkpoint file whose weights the training starts from.
-        compare_infonce: whether plain InfoNCE is trained too, and printed beside the result.
-        keep: the epoch that is tested and kept as best.ckpt.
-        loss: the row loss.
-        weights: what estimates how alike a query and a negative are.
-        lang: the language.
-        backbone: the encoder and its recipe.
-        corpus: the data.
-        batching: which pairs meet in a batch.
-        trainer: devices, precision and epochs.
-        logger: where curves go.
-        sweep: a grid of runs, with -m.
-        model: scores and their loss.
-        optimizer: AdamW.
-        data: batches.
-        negatives: what counts as one.
+        compare_infonce: whether plain InfoNCE is also trained, for comparison.
+        keep: which epoch is tested and kept as best.ckpt, the best one on valid or the last one.
+        loss: the loss of a query and its candidates.
+        weights: the estimator of the similarity between a query and its negatives.
+        lang: the programming language.
+        backbone: the encoder and the hyper-parameters that suit it.
+        corpus: the pairs of queries and codes.
+        batching: how the pairs of a batch are chosen.
+        trainer: devices, precision and number of epochs.
+        logger: where learning curves are logged.
+        sweep: a grid of runs, which needs -m.
+        model: how scores are computed from embeddings.
+        optimizer: AdamW and its schedule.
+        data: size and preparation of batches.
+        negatives: what counts as a negative.
     """
 
     seed: Seed
     cache: str | None
-    resume: str
+    resume: Literal["auto", "never"] | str
     checkpoint: str | None
     compare_infonce: bool
     keep: Literal["best", "last"]

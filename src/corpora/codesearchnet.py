@@ -16,20 +16,23 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
-from src.config.types import Whole
-from src.corpora.base import Codebase, Pair, Split
+from src.config.types import Whole, check_value
+from src.corpora.base import SPLITS, Codebase, Corpus, MissingLanguage, Pair, Split
 from src.corpora.jsonl import BadLines, Row, find_jsonl, read_rows
-from src.corpora.multilanguage import MissingLanguage
 from src.utils.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "valid", "test")
 FILES = (*SPLITS, "codebase")
+Text = Literal["tokens", "source"]
 # Fields in order of preference.
-CODE = {"tokens": ("code_tokens", "code"), "source": ("code", "code_tokens")}
-QUERY = {"tokens": ("docstring_tokens", "docstring"), "source": ("docstring", "docstring_tokens")}
+CODE: dict[Text, tuple[str, str]] = {"tokens": ("code_tokens", "code"), "source": ("code", "code_tokens")}
+QUERY: dict[Text, tuple[str, str]] = {
+    "tokens": ("docstring_tokens", "docstring"),
+    "source": ("docstring", "docstring_tokens"),
+}
 
 
 def ways_to_get_a_corpus(language: str) -> str:
@@ -42,41 +45,30 @@ def ways_to_get_a_corpus(language: str) -> str:
     )
 
 
-class CodeSearchNetCorpus:
+class CodeSearchNetCorpus(Corpus):
     """One language under `root`; a split is read on first use, so a corpus may hold a test split only.
-
-    Every InputError comes from `split` or `check`, never from the constructor.
 
     Args:
         root: folder with a folder of each language.
         language: name of that folder.
         text: which fields come first: `tokens` (code_tokens, docstring_tokens) or `source` (code, docstring), which
             keeps the lines of the code.
-        max_bad_lines: lines of a file that are left out because they cannot be used, said in the log as file:line; one
-            more is an error.
+        max_bad_lines: lines of a file that are left out because they cannot be used, logged as file:line; one more is
+            an error.
     """
 
     def __init__(
         self,
         root: str | Path | None = None,
         language: str = "python",
-        text: str = "tokens",
+        text: Text = "tokens",
         max_bad_lines: Whole = 0,
     ) -> None:
         self.root = root
         self.language = language
         self.text = text
         self.max_bad_lines = max_bad_lines
-        self._splits: dict[str, Split] = {}
         self._codebases: dict[Path, tuple[Codebase, dict[str, int]]] = {}  # file -> codes, and url -> row
-
-    def split(self, name: str) -> Split:
-        """Raises InputError, one line, for everything that is wrong with the root, the files or their lines."""
-        if name not in SPLITS:
-            raise InputError(f"a split is one of {', '.join(SPLITS)}, found {name!r}{nearest(name, SPLITS)}")
-        if name not in self._splits:
-            self._splits[name] = self._read(name)
-        return self._splits[name]
 
     def check(self) -> None:
         """Raises InputError for what is wrong with the root, the language and the names of the files."""
@@ -95,7 +87,8 @@ class CodeSearchNetCorpus:
             raise MissingLanguage("no folder in corpus.root")
         return CodeSearchNetCorpus(root, language, self.text, self.max_bad_lines)
 
-    def _read(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
+        """Raises InputError, one line, for everything that is wrong with the root, the files or their lines."""
         folder = self._folder()
         path = find_jsonl(folder, name, known=FILES)
         codebase, rows = (None, {}) if name == "train" else self._candidates(folder, name)
@@ -117,8 +110,7 @@ class CodeSearchNetCorpus:
         return find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
 
     def _folder(self) -> Path:
-        if self.text not in CODE:
-            raise InputError(f"corpus.text is one of {', '.join(CODE)}, found {self.text!r}{nearest(self.text, CODE)}")
+        check_value("corpus.text", self.text, Text)
         ways = ways_to_get_a_corpus(self.language)
         if self.root is None:
             raise InputError(f"corpus=codesearchnet expects corpus.root=DIR, found corpus.root=null; {ways}")

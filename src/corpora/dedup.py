@@ -9,32 +9,33 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
-from src.config.types import Jaccard
-from src.corpora.base import Corpus, Pair, Split, fingerprint
+from src.config.types import Jaccard, check_value
+from src.corpora.base import Batches, Corpus, Pair, Split, fingerprint
 from src.corpora.multilanguage import MultiLanguageCorpus
-from src.utils.errors import InputError, nearest
-from src.utils.near_duplicates import alike_pairs, near_duplicates
+from src.utils.errors import InputError
+from src.utils.near_duplicates import near_duplicate_pairs, near_duplicates
 
 log = logging.getLogger(__name__)
 
-WAYS = ("none", "exact", "near")
-AGAINST = ("codebase", "answers")
+Dedup = Literal["none", "exact", "near"]
+Against = Literal["codebase", "answers"]
+AGAINST: tuple[Against, ...] = get_args(Against)
 Keeping = tuple[list[int], dict[str, int]]  # positions that stay, and how many were dropped by reason
 
-_known: dict[tuple[Any, ...], Keeping] = {}  # of this process: estimators and a second training read the corpus again
+_known: dict[tuple[Any, ...], Keeping] = {}  # of this process: estimators and a second training read the corpus too
 
 
 def deduplicated(
     of: Callable[..., Corpus],
-    dedup: str = "none",
+    dedup: Dedup = "none",
     near: Jaccard = 0.8,
-    against: str = "codebase",
-    batches: str = "mixed",
+    against: Against = "codebase",
+    batches: Batches = "mixed",
     **options: Annotated[Any, "of"],
 ) -> Corpus:
-    """The corpus `of(**options)`, as it is where `dedup` is none; what conf/corpus/*.yaml build.
+    """The corpus `of(**options)`, deduplicated unless `dedup` is none, and of every language with language=all.
 
     Args:
         of: makes the corpus.
@@ -44,18 +45,13 @@ def deduplicated(
         batches: with lang=all, what a training batch holds: `mixed` languages or `one_language`.
         options: arguments of `of`.
 
-    With language=all, one such corpus for each language that the corpus has, as one: `of_language` of the corpus gives
-    it, and raises MissingLanguage where there is none.
+    With language=all, the corpora of all languages for which `of_language` gives one are joined.
 
-    Raises:
-        InputError: there is no such way, or `near` is outside (0, 1].
+    Raises InputError where an option is none of its choices, or `near` is outside (0, 1].
     """
-    for key, value, valid in (("dedup", dedup, WAYS), ("against", against, AGAINST)):
-        if value not in valid:
-            hint = nearest(str(value), valid)
-            raise InputError(f"corpus.{key} is one of {', '.join(valid)}, found {value!r}{hint}")
-    if isinstance(near, bool) or not isinstance(near, int | float) or not 0 < near <= 1:
-        raise InputError(f"expected a number 0 < corpus.near <= 1, found {near!r}")
+    check_value("corpus.dedup", dedup, Dedup)
+    check_value("corpus.near", near, Jaccard)
+    check_value("corpus.against", against, Against)
 
     def cleaned(corpus: Corpus) -> Corpus:
         return corpus if dedup == "none" else Deduplicated(corpus, near if dedup == "near" else None, against)
@@ -66,10 +62,10 @@ def deduplicated(
     return cleaned(corpus)
 
 
-class Deduplicated:
-    """A corpus whose training pairs have no code like a held-out one, nor like an earlier one.
+class Deduplicated(Corpus):
+    """A corpus without the training pairs whose code equals a held-out code, or that of an earlier pair.
 
-    Two codes are alike if they have one identity (the url of CodeSearchNet's layout) or the same tokens, and with
+    Two codes are equal if they have one identity (the url of CodeSearchNet's layout) or the same tokens, and with
     `near` also if their sub-token sets have a Jaccard index of `near` or more.
 
     Args:
@@ -78,26 +74,23 @@ class Deduplicated:
             its training codes too, as CoSQA does.
     """
 
-    def __init__(self, corpus: Corpus, near: float | None, against: str = "codebase") -> None:
+    def __init__(self, corpus: Corpus, near: float | None, against: Against = "codebase") -> None:
         self.corpus = corpus
         self.language = corpus.language
         self.near = near
         self.against = against
-        self._train: Split | None = None
-        self.dropped: dict[str, int] = {}  # by reason, once train was read
 
     def check(self) -> None:
-        """Raises InputError for what the corpus can know before it is read."""
-        if hasattr(self.corpus, "check"):
-            self.corpus.check()
+        """Raises what the corpus raises."""
+        self.corpus.check()
 
-    def split(self, name: str) -> Split:
-        """Raises InputError: what the corpus raises, or no training pair is left."""
-        if name != "train":
-            return self.corpus.split(name)
-        if self._train is None:
-            self._train = self._cleaned(self.corpus.split("train"))
-        return self._train
+    def counts(self) -> dict[str, int]:
+        return self.corpus.counts()
+
+    def read(self, name: str) -> Split:
+        """Raises InputError: what the corpus raises, or no training pair remains."""
+        split = self.corpus.split(name)
+        return self._cleaned(split) if name == "train" else split
 
     def _cleaned(self, train: Split) -> Split:
         held_out = held_out_codes([self.corpus.split(name) for name in ("valid", "test")], self.against)
@@ -120,37 +113,37 @@ def named(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {reason}" for reason, number in dropped.items())
 
 
-def held_out_codes(splits: Sequence[Split], against: str) -> list[tuple[str, str]]:
+def held_out_codes(splits: Sequence[Split], against: Against) -> list[tuple[str, str]]:
     """(identity, code) of every held-out code, each once."""
     if against == "answers":
         codes = {pair.code_id: pair.code for split in splits for pair in split.pairs}
         return list(codes.items())
-    bases = {id(split.codebase): split.codebase for split in splits}.values()  # often one and the same
+    bases = {id(split.candidates): split.candidates for split in splits}.values()  # often one and the same
     return [item for base in bases for item in zip(base.ids, base.codes)]
 
 
 def keep(train: Sequence[Pair], held_out: Sequence[tuple[str, str]], near: float | None) -> Keeping:
-    """Positions of the training pairs that are alike none held out and none before them that stays."""
+    """Positions of the training pairs that resemble no held-out code and no earlier training pair that stays."""
     pool = [code for _, code in held_out]
     ids, known = {id for id, _ in held_out}, set(map(code_tokens, pool))
     tokens = [code_tokens(pair.code) for pair in train]
     leaks = {i for i, pair in enumerate(train) if pair.code_id in ids or tokens[i] in known}
-    left, first_of = [], set()
+    kept: list[int] = []
+    first_of: set[Any] = set()
     for i, pair in enumerate(train):
         if i not in leaks and first_of.isdisjoint(keys := (("id", pair.code_id), tokens[i])):
             first_of.update(keys)
-            left.append(i)
-    dropped = {"as a held-out one": len(leaks), "as an earlier one": len(train) - len(leaks) - len(left)}
+            kept.append(i)
+    dropped = {"as a held-out one": len(leaks), "as an earlier one": len(train) - len(leaks) - len(kept)}
     if near is not None:
-        alike = set(alike_pairs([train[i].code for i in left], near, pool)[0].tolist())
-        clean = [i for place, i in enumerate(left) if place not in alike]
+        alike = set(near_duplicate_pairs([train[i].code for i in kept], near, pool)[0].tolist())
+        clean = [i for place, i in enumerate(kept) if place not in alike]
         copies = set(near_duplicates([train[i].code for i in clean], near))
         kept = [i for place, i in enumerate(clean) if place not in copies]
         dropped |= {"nearly as a held-out one": len(alike), "nearly as an earlier one": len(copies)}
-        left = kept
-    return left, dropped
+    return kept, dropped
 
 
 def code_tokens(code: str) -> tuple[str, ...]:
-    """Words and other characters; how they are spaced makes no difference."""
+    """Words and other characters, without the spaces between them."""
     return tuple(re.findall(r"\w+|[^\w\s]", code))

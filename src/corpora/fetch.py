@@ -26,6 +26,7 @@ from huggingface_hub import hf_hub_url
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from src.utils.errors import InputError, first_line
+from src.utils.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +189,7 @@ class Fetcher:
             sums = _read_json(self.folder / SUMS)
             about = {"sha256": found, "bytes": path.stat().st_size, "from": origin}
             sums.setdefault(file.name, about)
-            written = self.folder / f"{SUMS}.new"
-            written.write_text(json.dumps(sums, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            os.replace(written, self.folder / SUMS)
+            write_atomically(self.folder / SUMS, json.dumps(sums, indent=2, sort_keys=True) + "\n")
 
     def _aside(self, path: Path, name: str | None = None) -> Path:
         wrong = self.folder / f"{name or path.name}.wrong"

@@ -6,63 +6,53 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from src.corpora.base import Codebase, Corpus, Pair, Split
+from src.config.types import check_value
+from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Pair, Split
 from src.utils.console import print_facts
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
 LANGUAGES = ("go", "java", "javascript", "php", "python", "ruby")
-BATCHES = ("mixed", "one_language")
 
 
-class MissingLanguage(InputError):
-    """A language that a corpus does not have here, which costs lang=all that language only; the message says why."""
-
-
-class MultiLanguageCorpus:
+class MultiLanguageCorpus(Corpus):
     """The languages that a corpus has, in alphabetical order.
 
     Ids are prefixed by the language, so that they stay unique. Splits hold all languages one after the other, and each
     language's own split as a part.
 
     Args:
-        read: gives the corpus of one language; raises MissingLanguage where there is none.
+        corpus_of: the corpus of one language; raises MissingLanguage where there is none.
         batches: what a training batch holds: pairs of all languages (`mixed`) or of `one_language`.
     """
 
     language = "all"
 
-    def __init__(self, read: Callable[[str], Corpus], batches: str = "mixed") -> None:
-        self.read = read
+    def __init__(self, corpus_of: Callable[[str], Corpus], batches: Batches = "mixed") -> None:
+        self._corpus_of = corpus_of
         self.batches = batches
-        self.quiet = False  # True: which languages there are was said before
+        self.quiet = False  # True: does not print which languages there are
         self._corpora: dict[str, Corpus] = {}
-        self._splits: dict[str, Split] = {}
 
     def check(self) -> None:
         """Raises InputError: there is no such kind of batches."""
-        if self.batches not in BATCHES:
-            hint = nearest(str(self.batches), BATCHES)
-            raise InputError(f"corpus.batches is one of {', '.join(BATCHES)}, found {self.batches!r}{hint}")
+        check_value("corpus.batches", self.batches, Batches)
 
-    def split(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
         """Raises InputError: there are fewer than two languages, or what the corpus of a language raises."""
-        if name not in self._splits:
-            self.check()
-            parts = [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()]
-            self._splits[name] = joined(name, parts)
-        return self._splits[name]
+        self.check()
+        return joined(name, [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()])
 
     @property
     def corpora(self) -> Mapping[str, Corpus]:
-        """Language -> its own corpus; says which are left out. Raises InputError: there are fewer than two."""
+        """Language -> its own corpus; prints which are left out. Raises InputError: there are fewer than two."""
         if not self._corpora:
             found: dict[str, Corpus] = {}
             missing: dict[str, list[str]] = {}  # reason -> languages
             for language in LANGUAGES:
                 try:
-                    found[language] = self.read(language)
+                    found[language] = self._corpus_of(language)
                 except MissingLanguage as reason:
                     missing.setdefault(str(reason), []).append(language)
             reasons = [f"{', '.join(languages)} ({reason})" for reason, languages in missing.items()]
@@ -92,13 +82,13 @@ def joined(name: str, parts: Sequence[Split]) -> Split:
     if name == "train":
         return Split(name, pairs, parts=tuple(parts))
     codebase = Codebase(
-        tuple(id for part in parts for id in part.codebase.ids),
-        tuple(code for part in parts for code in part.codebase.codes),
+        tuple(id for part in parts for id in part.candidates.ids),
+        tuple(code for part in parts for code in part.candidates.codes),
     )
     positives, offset = [], 0
     for part in parts:
         positives += [offset + position for position in part.positives]
-        offset += len(part.codebase)
+        offset += len(part.candidates)
     return Split(name, pairs, codebase, tuple(positives), tuple(parts))
 
 

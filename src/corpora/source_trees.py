@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from src.config.types import Whole
-from src.corpora.base import Split
-from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.corpora.base import Corpus, MissingLanguage, Split
+from src.corpora.codesearchnet import CodeSearchNetCorpus, Text
 from src.corpora.harvester.languages import language_of
 from src.corpora.harvester.pipeline import Work, harvest_to, harvester_version, plan, read_about
 from src.corpora.harvester.source_trees import find_trees, with_sources
-from src.corpora.multilanguage import MissingLanguage
 from src.utils.console import print_facts
 from src.utils.disk_cache import DEFAULT_ROOT, Cache
 from src.utils.errors import InputError
@@ -24,11 +23,10 @@ log = logging.getLogger(__name__)
 KIND = "harvest"  # of the cache's entries
 
 
-class HarvestCorpus:
+class HarvestCorpus(Corpus):
     """Documented functions of one language below `roots` (folders or .zip archives; one path means a list of one).
 
-    Found in the cache by the content of the files, wherever they lie, and by the harvester itself. Every InputError
-    comes from `split` or `check`, never from the constructor.
+    Found in the cache by the content of the files, wherever they are, and by the harvester's version.
 
     Args:
         roots: folders or .zip archives of sources.
@@ -42,7 +40,7 @@ class HarvestCorpus:
         self,
         roots: Sequence[str | Path] | str | None = None,
         language: str = "python",
-        text: str = "source",
+        text: Text = "source",
         cache: str | Path | None = DEFAULT_ROOT,
         workers: Whole | None = None,
     ) -> None:
@@ -52,7 +50,7 @@ class HarvestCorpus:
         self.cache = cache
         self.workers = workers
 
-    def split(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
         """Raises InputError: roots that are missing or hold no function of the language, and what the layout asks."""
         return self._corpus.split(name)
 
@@ -77,7 +75,7 @@ class HarvestCorpus:
         return HarvestCorpus(roots, language, self.text, self.cache, self.workers).harvested()
 
     def harvested(self) -> HarvestCorpus:
-        """Itself, once it is sure to be there. Raises MissingLanguage."""
+        """Itself, with the harvest made. Raises MissingLanguage where that is impossible."""
         try:
             self._folder  # noqa: B018 - makes it
         except InputError as error:

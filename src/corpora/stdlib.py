@@ -18,17 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.config.types import Jaccard
-from src.corpora.base import Codebase, Pair, Split
+from src.config.types import Jaccard, check_value
+from src.corpora.base import Corpus, MissingLanguage, Pair, Split
 from src.corpora.harvester.filters import is_good_query
 from src.corpora.harvester.group_split import split_groups
 from src.corpora.harvester.languages import language_of
 from src.corpora.harvester.toolchains import PACKAGES, installed, library_roots
-from src.corpora.multilanguage import MissingLanguage
 from src.corpora.python_source import documented_functions
 from src.corpora.source_trees import HarvestCorpus
 from src.utils.disk_cache import DEFAULT_ROOT
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 from src.utils.near_duplicates import near_duplicates
 from src.utils.subtokens import subtokens
 
@@ -52,12 +51,11 @@ class Library:
     counts: dict[str, int]
 
 
-class StdlibCorpus:
+class StdlibCorpus(Corpus):
     """Documented functions and methods of the running interpreter's standard library, or of another toolchain's.
 
     Builds of one python version hold the same pairs unless their maker patched the library; the fingerprints of the
-    splits tell. Valid and test rank the codes of their own pairs. Every InputError comes from `split` or `check`, never
-    from the constructor.
+    splits tell. Valid and test rank the codes of their own pairs.
 
     Args:
         language: whose library.
@@ -79,14 +77,9 @@ class StdlibCorpus:
         self.near_duplicate = near_duplicate
         self.cache = cache
 
-    def split(self, name: str) -> Split:
+    def read(self, name: str) -> Split:
         """Raises InputError: no library on this machine, a root without it, a threshold outside (0, 1]."""
-        if self.language != "python":
-            return self._harvested.split(name)
-        splits = self._library().splits
-        if name not in splits:
-            raise InputError(f"a split is one of {', '.join(splits)}, found {name!r}{nearest(name, splits)}")
-        return splits[name]
+        return self._library().splits[name] if self.language == "python" else self._harvested.split(name)
 
     def check(self) -> None:
         """Raises InputError: no library on this machine, no folder, or a threshold outside (0, 1]."""
@@ -119,8 +112,7 @@ class StdlibCorpus:
         return HarvestCorpus(library_roots(self.language, self.root), self.language, cache=self.cache)
 
     def _library(self) -> Library:
-        if not isinstance(self.near_duplicate, int | float) or not 0 < self.near_duplicate <= 1:
-            raise InputError(f"expected a number 0 < corpus.near_duplicate <= 1, found {self.near_duplicate!r}")
+        check_value("corpus.near_duplicate", self.near_duplicate, Jaccard)
         return read_library(self._root, self.near_duplicate)
 
     @property
@@ -152,7 +144,7 @@ def read_library(root: Path, near_duplicate: float) -> Library:
         if not members:
             raise InputError(f"split {name!r} of corpus.root={root} is empty: {len(pairs)} pairs are too few to split")
     log.info("standard library in %s: %s", root, ", ".join(f"{key} {number}" for key, number in counts.items()))
-    return Library({name: _split(name, members) for name, members in by_split.items()}, dict(counts))
+    return Library({name: Split.of(name, members) for name, members in by_split.items()}, dict(counts))
 
 
 def _pairs(root: Path, counts: Counter[str]) -> Iterator[Pair]:
@@ -208,10 +200,3 @@ def _first_of(
         first.setdefault(key(pair), pair)
     counts[reason] = len(pairs) - len(first)
     return list(first.values())
-
-
-def _split(name: str, pairs: Sequence[Pair]) -> Split:
-    if name == "train":
-        return Split(name, tuple(pairs))
-    codebase = Codebase(tuple(pair.code_id for pair in pairs), tuple(pair.code for pair in pairs))
-    return Split(name, tuple(pairs), codebase, tuple(range(len(pairs))))

@@ -1,35 +1,45 @@
-"""A batch's texts in parts of about one length, so that hardly any padding is computed; the batch stays one batch.
-
-A side of a batch is the features of all its texts or, where it was cut, {"parts": features of each part, "place": of
-each text, its row among the parts' rows}: negatives are those of the whole batch in either case.
-"""
+"""Encoding a batch in buckets of similar text lengths, so that little padding is computed; the loss sees one batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from src.backbones.base import Encoder, Features
-from src.utils.errors import InputError
+from src.config.schema import TokenBudget
+from src.utils.matmul import fast_linear_layers
 from src.utils.ragged import Ragged
 
-Side = Features | dict[str, Any]
 # Padded tokens that are encoded at once. cpu: of 256 to 8,192 the best, or within 5% of it, for MiniLM-L6 in float32
-# and in bfloat16 (tests/benchmarks/parts.py). Others: not measured; a GPU wants more work at once, and 16,384 is what a
+# and in bfloat16 (tests/benchmarks/parts.py). Others: not measured; a GPU needs more work at once, and 16,384 is what a
 # batch of 64 texts of 256 tokens is anyway.
 BUDGETS = {"cpu": 1024}
 LARGE = 16384
 
 
+@dataclass
+class Buckets:
+    """The texts of one side of a batch, in several buckets.
+
+    Attributes:
+        features: the features of each bucket, the longest texts first.
+        place_B: for each text of the batch, its row among the rows of all buckets.
+    """
+
+    features: list[Features]
+    place_B: torch.Tensor
+
+
+BatchSide = Features | Buckets  # the queries or the codes of a batch
+
+
 @dataclass(frozen=True)
-class Unread:
-    """Texts that are tokenised when they are asked for."""
+class UntokenizedTexts:
+    """Texts that are tokenized when they are indexed."""
 
     encoder: Encoder
     texts: Sequence[str]
@@ -38,59 +48,69 @@ class Unread:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitem__(self, rows: Sequence[int]) -> Ragged:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> Ragged:
         return self.encoder.tokenise([self.texts[row] for row in rows], self.side)
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Items -> a side of a batch, in parts of at most `budget` padded tokens and at most `most` texts (None: any)."""
+class LengthBucketer:
+    """Items -> one side of a batch, in buckets of at most `budget` padded tokens and `most` texts (None: no limit)."""
 
     encoder: Encoder
     budget: int | None = None
     most: int | None = None
 
-    def __call__(self, items: Ragged) -> Side:
-        lengths_N = self.encoder.lengths(items)
-        most, longest = self.most or len(items), max(1, lengths_N.max())
+    def __call__(self, items: Ragged) -> BatchSide:
+        lengths_B = self.encoder.lengths(items)
+        most, longest = self.most or len(items), max(1, lengths_B.max())
         if len(items) <= most and (self.budget is None or len(items) * longest <= self.budget):
             return self.encoder.features(items)
-        order_N = np.argsort(-lengths_N, kind="stable")  # the longest first: what does not fit in memory fails at once
-        parts, start = [], 0
+        order_B = np.argsort(-lengths_B, kind="stable")  # longest first: what does not fit into memory fails at once
+        buckets, start = [], 0
         while start < len(items):
-            longest = max(1, lengths_N[order_N[start]])
+            longest = max(1, lengths_B[order_B[start]])
             end = start + (most if self.budget is None else min(most, max(1, self.budget // longest)))
-            parts.append(self.encoder.features(items[order_N[start:end]]))
+            buckets.append(self.encoder.features(items[order_B[start:end]]))
             start = end
-        return {"parts": parts, "place": torch.from_numpy(np.argsort(order_N))}
+        return Buckets(buckets, torch.from_numpy(np.argsort(order_B)))
 
 
-def embed_parts(side: Side, embed: Callable[[Features], torch.Tensor], replay: bool = False) -> torch.Tensor:
+def embed_buckets(side: BatchSide, encoder: Encoder, gradient_caching: bool = False) -> torch.Tensor:
     """embeddings_BD in the order of the batch.
 
-    Where `replay`, nothing of a part is kept for the backward pass but its features and the state of the random
-    numbers: it is embedded once more there, with the same dropout, and so the memory is that of one part (gradient
-    caching: Gao et al. 2021, arXiv 2101.06983).
+    With `gradient_caching`, only the features of a bucket and the state of the random numbers are kept for the backward
+    pass. The bucket is embedded again there, with the same dropout, so that the memory is that of one bucket (Gao et
+    al. 2021, arXiv 2101.06983).
     """
-    if "parts" not in side:
+
+    def embed(features: Features) -> torch.Tensor:
+        with fast_linear_layers(encoder, encoder.compiled):
+            embeddings_BD: torch.Tensor = encoder(features)
+        return embeddings_BD
+
+    def embed_twice(features: Features) -> torch.Tensor:
+        embeddings_BD: torch.Tensor = checkpoint(embed, features, use_reentrant=False, preserve_rng_state=True)
+        return embeddings_BD
+
+    if not isinstance(side, Buckets):
         return embed(side)
-    if replay and torch.is_grad_enabled():
-        embed = partial(checkpoint, embed, use_reentrant=False, preserve_rng_state=True)
-    return torch.cat([embed(features) for features in side["parts"]]).index_select(0, side["place"])
+    of_bucket = embed_twice if gradient_caching and torch.is_grad_enabled() else embed
+    return torch.cat([of_bucket(features) for features in side.features]).index_select(0, side.place_B)
 
 
-def token_budget(asked: int | str | None, encoder: Encoder, device: str) -> int | None:
-    """What `data.token_budget` asks for, on a device of this type; None: batches are not cut.
+def to_device(side: BatchSide, device: torch.device) -> BatchSide:
+    """A copy on the device; Lightning moves the batches of a trainer by itself."""
+    if isinstance(side, Buckets):
+        return Buckets([_moved(features, device) for features in side.features], side.place_B.to(device))
+    return _moved(side, device)
 
-    Raises InputError where it is neither auto, nor null, nor a whole number from 1.
-    """
+
+def _moved(features: Features, device: torch.device) -> Features:
+    return {name: tensor.to(device) for name, tensor in features.items()}
+
+
+def token_budget(asked: TokenBudget, encoder: Encoder, device: str) -> int | None:
+    """Padded tokens of a bucket for `data.token_budget` on a device of this type; None: batches are not split."""
     if asked == "auto":
         return BUDGETS.get(device, LARGE) if encoder.padding_is_costly else None
-    return whole_number("data.token_budget", asked, "auto, null (whole batches at once) or a number of padded tokens")
-
-
-def whole_number(key: str, value: Any, expected: str) -> int | None:
-    """The value, where it is null or a whole number from 1; raises InputError where it is not."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{key} must be {expected} from 1, found {value!r}")
-    return value
+    return asked

@@ -19,13 +19,14 @@ import numpy as np
 
 from src.corpora.base import Split
 from src.corpora.jsonl import Row, read_rows
-from src.runtime.distributed import Share
+from src.runtime.distributed import RankSlice
 from src.utils.errors import InputError, nearest
+from src.utils.files import replacing
 from src.utils.ragged import Ragged
 
 
 @dataclass(frozen=True)
-class Mined:
+class MinedNegatives:
     """Hard negatives of training pairs, by index: any estimator gives their similarity as that of any other pair.
 
     Args:
@@ -40,7 +41,7 @@ class Mined:
     seed: int
     language_N: np.ndarray | None = None
 
-    def columns(self, items_B: np.ndarray, share: Share) -> tuple[np.ndarray, slice]:
+    def columns(self, items_B: np.ndarray, rank_slice: RankSlice) -> tuple[np.ndarray, slice]:
         """items_C, and which of them are this device's: those of its rows, followed by what its rows bring.
 
         All C items differ, so that no row meets its own code twice. A row brings a random choice of its negatives that
@@ -62,9 +63,9 @@ class Mined:
                 spare_N = self.language_N == self.language_N[items_B[0]]
             spare_N[list(taken)] = False
             chosen_BK[empty_BK] = rng.choice(np.flatnonzero(spare_N), int(empty_BK.sum()), replace=False)
-        rows = [share_of(rank, share, len(items_B)) for rank in range(share.world)]
+        rows = [share_of(rank, rank_slice, len(items_B)) for rank in range(rank_slice.world_size)]
         width = 1 + self.per_query
-        own = share.rows(len(items_B))
+        own = rank_slice.rows(len(items_B))
         columns = [part for own_rows in rows for part in (items_B[own_rows], chosen_BK[own_rows].ravel())]
         return np.concatenate(columns).astype(np.int64), slice(own.start * width, own.stop * width)
 
@@ -80,9 +81,9 @@ class Mined:
             )
 
 
-def share_of(rank: int, share: Share, total: int) -> slice:
+def share_of(rank: int, rank_slice: RankSlice, total: int) -> slice:
     """The rows of another device of the same world."""
-    return Share(rank, share.world).rows(total)
+    return RankSlice(rank, rank_slice.world_size).rows(total)
 
 
 def check_mined(path: str | Path) -> Path:
@@ -101,7 +102,7 @@ def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
-def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> Mined:
+def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> MinedNegatives:
     """The negatives of a file that src.mine wrote for this training split.
 
     Raises InputError, naming file and line: no such file, no such pair, a query twice, or another training split.
@@ -128,19 +129,17 @@ def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_la
             raise row.error("expected a list of ids in 'negatives'")
         items[query] = [found for id in negatives if (found := _place(row, place, id)) != query]
     languages = np.unique([pair.language for pair in train.pairs], return_inverse=True)[1] if one_language else None
-    return Mined(Ragged.of({"items": items}), per_query, seed, languages)
+    return MinedNegatives(Ragged.of({"items": items}), per_query, seed, languages)
 
 
 def write_mined(path: Path, train: Split, negatives: Iterable[tuple[int, Sequence[int]]]) -> None:
     """Lines of (query, its negatives) by index; the file appears whole or not at all."""
     split, ids = train.fingerprint, [pair.id for pair in train.pairs]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         for query, items in negatives:
             line = {"query": ids[query], "negatives": [ids[item] for item in items], "train": split}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    temporary.replace(path)
 
 
 def _place(row: Row, place: dict[str, int], id: str) -> int:

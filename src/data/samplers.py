@@ -1,27 +1,31 @@
-"""The order of training items that puts alike ones into the same batch.
+"""Samplers: which training items meet in a batch, and the `Batching` options of conf/batching that make them.
 
 Shape letters: P items of a pool, K neighbours of an item, B rows of a block.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Sampler
 
 from src.config.types import Count
-from src.runtime.distributed import Share
 from src.utils.errors import InputError, NonFiniteError
+
+if TYPE_CHECKING:
+    from src.runtime.distributed import RankSlice  # imports Lightning, which a label of a run does not need
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of items as rows and columns, float32 (B, C)
 
-BLOCK = 2**22  # similarities held at a time, 16 MB; selecting from them takes as much again
+BLOCK = 2**22  # similarities in memory at a time, 16 MB; selecting from them takes as much again
 
 
-class EpochOrder(Sampler[int]):
-    """All item indices, in an order that seed and epoch alone decide: not how often or how far it was read before."""
+class EpochSampler(Sampler[int]):
+    """All item indices, in an order that depends on seed and epoch alone, however often it was iterated before."""
 
     def __init__(self, number: int, seed: int) -> None:
         super().__init__()
@@ -29,33 +33,33 @@ class EpochOrder(Sampler[int]):
         self.seed = seed
         self._epoch: int | None = None
         self._passes = 0
-        self._begun = (-1, 0)
+        self._resumed = (-1, 0)
 
     def __len__(self) -> int:
         return self.number
 
     def set_epoch(self, epoch: int) -> None:
-        """Fixes the epoch of the iterations to come; Lightning calls it. Without it each iteration is the next one."""
+        """Sets the epoch of later iterations; Lightning calls it. Otherwise each iteration is the next epoch."""
         self._epoch = epoch
 
-    def go_on(self, epoch: int, items: int) -> None:
-        """Iterations begin with that epoch, of which this many items are left out."""
-        self._epoch, self._begun = epoch, (epoch, items)
+    def resume_at(self, epoch: int, items: int) -> None:
+        """Starts at that epoch, without its first `items` items."""
+        self._epoch, self._resumed = epoch, (epoch, items)
 
     def __iter__(self) -> Iterator[int]:
         epoch = self._passes if self._epoch is None else self._epoch
         self._passes += 1
-        # However often: Lightning, and workers that read ahead, iterate more than once.
-        begun, done = self._begun
-        return iter(self.order(epoch)[done if epoch == begun else 0 :].tolist())
+        # However often it is iterated: Lightning and prefetching workers do so more than once.
+        resumed, done = self._resumed
+        return iter(self.order(epoch)[done if epoch == resumed else 0 :].tolist())
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
         return np.random.default_rng([self.seed, epoch]).permutation(self.number)
 
 
-class TrainLoader(DataLoader):
-    """Tells Lightning that it begins where a training broke off: its order does, and the datamodule says where."""
+class TrainLoader(DataLoader[Any]):
+    """A stateful loader to Lightning, which then does not skip batches: the datamodule calls `resume_at` instead."""
 
     def state_dict(self) -> dict[str, int]:
         return {}
@@ -64,18 +68,18 @@ class TrainLoader(DataLoader):
         pass
 
 
-class OneLanguageOrder(EpochOrder):
-    """Another order's items in batches of one language each, in random order.
+class OneLanguageSampler(EpochSampler):
+    """Another sampler's items in batches of one language each, in random order.
 
-    What fills no batch of its language is left out of that epoch.
+    Items that fill no batch of their language are left out of that epoch.
 
     Args:
-        inner: the order that decides which items of a language meet.
+        inner: the sampler that decides which items of a language meet.
         languages: of each item.
         batch_size: items of a batch.
     """
 
-    def __init__(self, inner: EpochOrder, languages: Sequence[str], batch_size: int) -> None:
+    def __init__(self, inner: EpochSampler, languages: Sequence[str], batch_size: int) -> None:
         self.inner = inner
         self.number_N = np.unique(languages, return_inverse=True)[1]  # of each item's language
         self.batch_size = batch_size
@@ -93,27 +97,27 @@ class OneLanguageOrder(EpochOrder):
         for language in range(self.number_N.max() + 1):
             own = items[self.number_N[items] == language]
             batches += list(own[: len(own) - len(own) % self.batch_size].reshape(-1, self.batch_size))
-        rng = np.random.default_rng([self.seed, epoch, 1])  # 1: not the numbers that made the inner order
+        rng = np.random.default_rng([self.seed, epoch, 1])  # 1: not the random numbers of the inner sampler
         return np.concatenate([batches[i] for i in rng.permutation(len(batches))])
 
 
-class SimilarOrder(EpochOrder):
+class NearestNeighbourSampler(EpochSampler):
     """Item indices in an order whose consecutive runs of `group` items are nearest neighbours.
 
     Every epoch shuffles the items into pools and cuts each pool greedily: an item not yet taken, in random order,
     opens a group with its nearest items not yet taken. An item whose neighbours are all taken waits for the next pass
-    over those that are left. Groups come in random order; the few items that fill no group (at most `group` - 1 per
+    over the remaining items. Groups come in random order; the few items that fill no group (at most `group` - 1 per
     pool) come last, so that a batch size divisible by `group` splits no group.
 
     Args:
-        similarity: an estimator's: float32 (B, C) for item indices of rows and columns; higher = more alike. May be
+        similarity: an estimator's: float32 (B, C) for item indices of rows and columns; higher = more similar. May be
             asymmetric (the row opens the group); an item's similarity to itself is ignored.
         number: of items.
         group: items of a group; 1 is a plain shuffle.
         pool: most items compared with each other; bounds time to number x pool and memory to pool x `neighbours`.
             Exact where `number` <= `pool`: then the neighbours are computed once, for all epochs.
         neighbours: candidates kept per item in the first pass; each later pass keeps twice as many, so that a few
-            items near to everything cannot make it a long row of passes.
+            items that are near to everything cannot cause many passes.
         seed: with the epoch, determines the order.
 
     Raises:
@@ -123,7 +127,7 @@ class SimilarOrder(EpochOrder):
 
     def __init__(
         self,
-        similarity: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        similarity: Similarity,
         number: int,
         group: int = 4,
         pool: int = 16384,
@@ -132,11 +136,11 @@ class SimilarOrder(EpochOrder):
     ) -> None:
         super().__init__(number, seed)
         if group < 1:
-            raise InputError(f"the group of alike items must be 1 or more, found {group}; 1 is a plain shuffle")
+            raise InputError(f"batching.group: expected 1 or more, found {group}; 1 is a plain shuffle")
         if group > number:
             raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
         if pool < group:
-            raise InputError(f"the pool must hold a group of {group} items, found pool={pool}; raise it or lower group")
+            raise InputError(f"batching.pool: expected at least the {group} items of batching.group, found {pool}")
         self.similarity = similarity
         self.group = group
         self.pool = pool
@@ -181,11 +185,11 @@ class SimilarOrder(EpochOrder):
         return self._nearest_PK
 
 
-def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P: np.ndarray, wanted: int) -> np.ndarray:
+def nearest(similarity: Similarity, items_P: np.ndarray, wanted: int) -> np.ndarray:
     """int32 (P, K), K = min(wanted, P - 1): positions of each item's K most similar others, the nearest first.
 
-    Of equal ones at the boundary, those that follow the item in a circle are taken: in a pool where nothing resembles
-    anything, all items would otherwise want the same few. The values alone decide, not the way of selecting.
+    Of equal ones at the boundary, those that follow the item cyclically are taken: in a pool where nothing is similar,
+    all items would otherwise choose the same few. The result depends on the values alone.
 
     Raises:
         NonFiniteError: a similarity is NaN.
@@ -214,30 +218,35 @@ def nearest(similarity: Callable[[np.ndarray, np.ndarray], np.ndarray], items_P:
     return nearest_PK
 
 
-class Batching:
-    """Which training pairs meet in a batch: an option of conf/batching."""
+class Batching(ABC):
+    """Which training pairs meet in a batch: an option of conf/batching. A new one implements `sampler`.
 
-    needs_similarity = False
+    Attributes:
+        needs_similarity: whether `sampler` reads the estimator's similarities. Where it is False, no estimator is
+            fitted for the batching, and no table or label names one.
+    """
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
-        """The sampler of `number` items."""
-        raise NotImplementedError
+    needs_similarity: bool = False
+
+    @abstractmethod
+    def sampler(self, similarity: Similarity, number: int, seed: int) -> EpochSampler:
+        """The sampler of `number` items; `similarity` raises InputError where `needs_similarity` is False."""
 
 
 class RandomBatches(Batching):
     """A new random order every epoch."""
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
-        return EpochOrder(number, seed)
+    def sampler(self, similarity: Similarity, number: int, seed: int) -> EpochSampler:
+        return EpochSampler(number, seed)
 
 
 class SimilarBatches(Batching):
-    """Groups of nearest neighbours under the estimator; see `SimilarOrder`.
+    """Groups of nearest neighbours under the estimator; see `NearestNeighbourSampler`.
 
     Args:
-        group: an item and its nearest neighbours, so many together.
-        pool: random items among which neighbours are looked for.
-        neighbours: kept for each item; when all are taken, the item waits for the next pass.
+        group: items of a group: one and its nearest neighbours.
+        pool: number of random items among which neighbours are searched.
+        neighbours: number kept for each item; when all are taken, the item waits for the next pass.
     """
 
     needs_similarity = True
@@ -245,22 +254,22 @@ class SimilarBatches(Batching):
     def __init__(self, group: Count = 4, pool: Count = 16384, neighbours: Count = 32) -> None:
         self.group, self.pool, self.neighbours = group, pool, neighbours
 
-    def order(self, similarity: Similarity | None, number: int, seed: int) -> EpochOrder:
-        return SimilarOrder(similarity, number, self.group, self.pool, self.neighbours, seed)
+    def sampler(self, similarity: Similarity, number: int, seed: int) -> EpochSampler:
+        return NearestNeighbourSampler(similarity, number, self.group, self.pool, self.neighbours, seed)
 
 
-class LeadersOrder(EpochOrder):
-    """Another order, as the first device works it out: neighbours found on other hardware could be others.
+class RankZeroSampler(EpochSampler):
+    """Another sampler, evaluated on rank 0 only: other hardware could find other nearest neighbours.
 
-    All devices must ask for the same epochs in the same order.
+    All ranks must ask for the same epochs in the same order.
     """
 
-    def __init__(self, inner: EpochOrder, share: Share) -> None:
+    def __init__(self, inner: EpochSampler, rank_slice: RankSlice) -> None:
         super().__init__(inner.number, inner.seed)
-        self.inner, self.share = inner, share
+        self.inner, self.rank_slice = inner, rank_slice
 
     def order(self, epoch: int) -> np.ndarray:
         """The item indices of an epoch, int64 (number,)."""
-        made = [self.inner.order(epoch) if self.share.rank == 0 else None]
-        dist.broadcast_object_list(made)
-        return made[0]
+        orders = [self.inner.order(epoch) if self.rank_slice.rank == 0 else np.empty(0, np.int64)]
+        dist.broadcast_object_list(orders)
+        return orders[0]

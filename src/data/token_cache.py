@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,15 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
-from src.data.length_buckets import Unread
-from src.utils.disk_cache import SOURCE, Cache, NotWritableError, version_of
+from src.data.length_buckets import UntokenizedTexts
+from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.processors import processors
 from src.utils.ragged import Column, Ragged
 
 log = logging.getLogger(__name__)
 
+# To be raised with every change of code that gives a text other tokens: then they are not taken from the cache.
+TOKENS_VERSION = 1
 FEW = 1000  # texts that are not worth a file: they are tokenised in a moment, and held in memory
 CHUNK = 1024  # texts that are tokenised together; a backend keeps a hundred times their ids' memory until they are flat
 POOL_SECONDS = 5.0  # of work that is left, from which on processes share it: starting them takes one
@@ -55,7 +56,7 @@ class Mapped(Ragged):
         return {**self.__dict__, "_mapped": {}}
 
 
-def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | Unread:
+def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Path | None) -> Ragged | UntokenizedTexts:
     """The items of all texts: few in memory, many in the cache below `root`.
 
     Many texts without a cache, or of an encoder that does not say what decides its items, are tokenised when they are
@@ -67,8 +68,8 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         return items
     decides = encoder.tokenization_settings(side)
     if decides is None or root is None:
-        return Unread(encoder, texts, side)
-    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version of the code": _code_version()}
+        return UntokenizedTexts(encoder, texts, side)
+    made_from = {"text": fingerprint(texts), "side": side, "encoder": decides, "version": TOKENS_VERSION}
     try:
         entry = Cache(root).get(
             "tokens",
@@ -79,7 +80,7 @@ def tokenised(encoder: Encoder, texts: Sequence[str], side: str, root: str | Pat
         )
     except (NotWritableError, OSError) as error:
         log.warning("texts are tokenised in every epoch, since their tokens cannot be kept: %s", error)
-        return Unread(encoder, texts, side)
+        return UntokenizedTexts(encoder, texts, side)
     if not entry.why:
         log.info("tokens of %d texts as %s reused, made %s", len(texts), side, entry.made)
         encoder.parse_failures(side).update(entry.facts["failed"])
@@ -163,10 +164,3 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         os.environ["TOKENIZERS_PARALLELISM"] = before or "false"
-
-
-@lru_cache(maxsize=1)
-def _code_version() -> str:
-    """12 hex digits over the source files that decide what the items of a text are."""
-    names = ("utils/subtokens", "utils/ragged", "data/token_cache")
-    return version_of([*(SOURCE / f"{name}.py" for name in names), *sorted((SOURCE / "backbones").rglob("*.py"))])

@@ -1,5 +1,5 @@
-"""Who is told what a run measures: W&B, without a say in whether the run goes on."""
+"""Loggers of a run: W&B, whose failures never end the run."""
 
-from src.loggers.wandb import ForgivingWandbLogger, ask_ahead
+from src.loggers.wandb import FaultTolerantWandbLogger, start_server_probe
 
-__all__ = ["ForgivingWandbLogger", "ask_ahead"]
+__all__ = ["FaultTolerantWandbLogger", "start_server_probe"]

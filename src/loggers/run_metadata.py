@@ -1,4 +1,4 @@
-"""What a dashboard is told of a run before it begins: where it belongs, and what tells it from the others."""
+"""A run's metadata on a dashboard: its group and tags, and the configuration that distinguishes it from other runs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,19 @@ from omegaconf import DictConfig
 
 from src.config.targets import CONF
 from src.runs.identity import decisive
+from src.runs.labels import is_infonce, reads_similarity
 
 TAG = 64  # characters that W&B takes
-# Of the configuration, what tells no run from another: Hydra's own keys, where data lies, what suits a machine.
-NOISE = {"_target_", "_partial_", "recipe", "of", "root", "roots", "url_lists", "language"}
-NOISE |= {
-    "accelerator",
-    "num_nodes",
-    "strategy",
-    "log_every_n_steps",
-    "num_sanity_val_steps",
-    "check_val_every_n_epoch",
-}
-NOISE |= {"eval_batch_size", "token_budget", "loss_block", "deterministic", "max_steps"}
+# Keys that distinguish no run from another.
+HYDRA_KEYS = {"_target_", "_partial_"}
+DATA_KEYS = {"recipe", "of", "root", "roots", "url_lists", "language"}
+DEVICE_KEYS = {"accelerator", "num_nodes", "strategy", "deterministic"}
+MEMORY_KEYS = {"eval_batch_size", "token_budget", "loss_block"}
+SCHEDULE_KEYS = {"log_every_n_steps", "num_sanity_val_steps", "check_val_every_n_epoch", "max_steps"}
+NOISE = HYDRA_KEYS | DATA_KEYS | DEVICE_KEYS | MEMORY_KEYS | SCHEDULE_KEYS
 
 
-def about(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Arguments of `wandb.init`: name, group, job_type, tags and config.
 
     Args:
@@ -35,37 +32,44 @@ def about(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) 
         folder: the run directory.
         data: sizes and fingerprints of the splits.
     """
-    choices = {str(group): str(option) for group, option in cfg.choices.items()}
+    choices = _choices(cfg)
     hydra = HydraConfig.get()
     swept = hydra.mode == RunMode.MULTIRUN
     tags = [f"{group}={option}" for group, option in choices.items()] + [f"seed={cfg.seed}"]
     return {
         "name": folder.name,
         "group": folder.parent.name if swept else "-".join(choices[key] for key in ("corpus", "lang", "backbone")),
-        "job_type": job_type(choices["loss"], hydra.runtime.choices.get("experiment")),
+        "job_type": job_type(cfg, hydra.runtime.choices.get("experiment")),
         "tags": [tag[:TAG] for tag in tags],
         "config": config(cfg, data),
     }
 
 
-def job_type(loss: str, experiment: str | None) -> str:
-    """`estimator`: trains the model of one; `baseline`: what every loss is compared with; `train`: all others."""
+def job_type(cfg: DictConfig, experiment: str | None) -> str:
+    """`estimator`: trains an estimator's model; `baseline`: what every loss is compared with; `train`: all others."""
     if experiment and (CONF / "weights" / f"{experiment}.yaml").is_file():
         return "estimator"
-    return "baseline" if loss == "infonce" else "train"
+    return "baseline" if is_infonce(cfg) else "train"
 
 
 def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What decides the run's result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
+    """What determines the result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
     plain = decisive(cfg)
-    found = {str(group): str(option) for group, option in plain.pop("choices", {}).items()}
-    plain.pop("lang", None)  # the option says it all
+    found = _choices(cfg)
+    plain.pop("choices", None)
+    plain.pop("lang", None)  # the chosen option has all of it
     backbone = plain.get("backbone")
     if isinstance(backbone, Mapping) and "encoder" in backbone:
         plain["backbone"] = backbone["encoder"]
     for key, value in {**plain, "data": {**plain.get("data", {}), **(data or {})}}.items():
         found.update(_flat(key, value))
     return found
+
+
+def _choices(cfg: DictConfig) -> dict[str, str]:
+    """The option of each group; no estimator where one was chosen and not used."""
+    choices = {str(group): str(option) for group, option in cfg.get("choices", {}).items()}
+    return choices if reads_similarity(cfg) else {**choices, "weights": "none"}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

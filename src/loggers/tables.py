@@ -1,4 +1,4 @@
-"""The tables of a finished run: its results beside those that it is compared with, and queries with their best codes.
+"""The tables of a finished run: its results with those of its baselines, and queries with their best codes.
 
 Shape letters: N queries, M codes, D embedding size, E example queries, K = codes of each.
 """

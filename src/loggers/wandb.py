@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,37 +16,35 @@ import numpy as np
 import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.config.types import Positive
-from src.loggers.server_probe import Question, has_key
+from src.loggers.server_probe import ServerProbe, has_key
 from src.runs.directory import relative
-from src.utils.errors import InputError, first_line, nearest
+from src.utils.errors import first_line
 
-MODES = ("auto", "online", "offline")
-ARTIFACTS = ("checkpoint", "pages")
 ID = "wandb_id.txt"  # of the W&B run, in the run directory
-FRESH = 60.0  # seconds that an answer of the server is believed
-# Shares of `timeout`: for a server to say anything at all, when a run starts and when it ends, and for the last upload.
-FIRST, AGAIN, LAST = 0.5, 0.2, 0.5
-UPLOAD = 600  # seconds that an artifact, asked for and begun, may take
+FRESH = 60.0  # seconds for which an answer of the server counts
+# Shares of `timeout`: for the server to answer at all, when a run starts and when it ends, and for the last upload.
+AT_START, AT_END, LAST_UPLOAD = 0.5, 0.2, 0.5
+ARTIFACT_SECONDS = 600  # for the upload of an artifact that has begun
 STEP = "trainer/global_step"
-# What of a metric's history stands in the table of runs; of all others the last value.
-SUMMARIES = {"val/mrr": "max", "train/loss": "min", "test/*": "last"}
+# How a metric's history is summarised in the table of runs; all others by their last value.
+SUMMARIES: dict[str, Literal["max", "min", "last"]] = {"val/mrr": "max", "train/loss": "min", "test/*": "last"}
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, rows
 
 
-class ForgivingWandbLogger(WandbLogger):
+class FaultTolerantWandbLogger(WandbLogger):
     """A WandbLogger whose failures cost the dashboard, not the run, and nothing that a later `wandb sync` cannot bring.
 
     Args:
-        save_dir: the run directory; W&B's own files go below it, and the id of its run: what goes on in the same
-            directory is the same run there.
+        save_dir: the run directory, for W&B's own files and the id of its run, which a resumed run continues.
         mode: `auto` is online where a key is found and offline elsewhere; WANDB_MODE overrides it.
-        timeout: patience with a server that hangs, in seconds; see FIRST, AGAIN and LAST.
-        artifacts: what is uploaded at the end beside numbers and tables: `checkpoint`, the best one; `pages`, the HTML
-            pages in the run directory.
+        timeout: patience with a server that hangs, in seconds; see AT_START, AT_END and LAST_UPLOAD.
+        artifacts: what is uploaded at the end in addition to numbers and tables: `checkpoint`, the best one; `pages`,
+            the HTML pages in the run directory.
         project, entity, name, group, job_type, tags, config: as in `wandb.init`.
     """
 
@@ -59,22 +56,25 @@ class ForgivingWandbLogger(WandbLogger):
         artifacts: Sequence[Literal["checkpoint", "pages"]] = (),
         **init: Annotated[Any, wandb.init],
     ) -> None:
-        artifacts = (artifacts,) if isinstance(artifacts, str) else tuple(artifacts)
-        for key, value, valid in (("mode", mode, MODES), *(("artifacts", name, ARTIFACTS) for name in artifacts)):
-            if value not in valid:
-                raise InputError(
-                    f"logger.wandb.{key}: expected {', '.join(valid)}, found {value!r}{nearest(str(value), valid)}"
-                )
-        if not timeout > 0:
-            raise InputError(f"logger.wandb.timeout: expected seconds, more than 0, found {timeout!r}")
+        super().__init__(save_dir=str(save_dir))
         self.tables: dict[str, Table] = {}  # written at the end, each row once
-        self._folder, self._timeout, self._asked = Path(save_dir), float(timeout), artifacts
+        self._folder, self._timeout, self._artifacts = Path(save_dir), timeout, artifacts
         self._init = {**init, "id": _run_id(self._folder)}
         self._lost = False
-        self._seen = 0.0  # when the server last answered
-        self._looking: threading.Thread | None = None
-        run, self._mode = self._start(os.environ.get("WANDB_MODE") or mode)
-        super().__init__(save_dir=str(save_dir), experiment=run)
+        self._last_answer = 0.0  # of the server, by the monotonic clock
+        self._checking: threading.Thread | None = None
+        self._run, self._mode = self._start(os.environ.get("WANDB_MODE") or mode)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run."""
+        return self._run
+
+    @property
+    def version(self) -> str:
+        """The id of W&B's run."""
+        return self._run.id
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -92,65 +92,67 @@ class ForgivingWandbLogger(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Lightning's, where a training or a test ends: beside what follows, whether the server is still there."""
+        """Called by Lightning when a training or a test ends: checks the server while the run goes on to its test."""
         super().finalize(status)
-        if status == "success" and self._mode == "online" and self._looking is None:
-            self._looking = threading.Thread(target=self._look, args=(Question(AGAIN * self._timeout),), daemon=True)
-            self._looking.start()
+        if status == "success" and self._mode == "online" and self._checking is None:
+            self._checking = threading.Thread(target=self._check_server, daemon=True)
+            self._checking.start()
 
     @rank_zero_only
     def finish(self, metrics: Mapping[str, float]) -> None:
-        """Writes the final numbers, the tables and what artifacts were asked for, and closes the run.
+        """Writes the final numbers, the tables and the artifacts, and closes the run.
 
-        Where the server has gone in the meantime, all that goes into an offline part of the same run.
+        If the server has gone in the meantime, all that goes into an offline part of the same run.
         """
         online = self._mode == "online"
-        if self._looking is not None:
-            self._looking.join()
-        if online and not self._lost and time.monotonic() - self._seen > FRESH:
-            self._look(Question(AGAIN * self._timeout))
-        self._try(self._conclude, metrics)
+        if self._checking is not None:
+            self._checking.join()
+        if online and not self._lost and time.monotonic() - self._last_answer > FRESH:
+            self._check_server()
+        self._try(self._write_results, metrics)
         complete = self._close()
         if self._lost and online:
-            run, self._mode = self._start("offline", tell=False)
-            self._experiment, self._lost = run, False
-            self._try(self._conclude, metrics)
+            self._run, self._mode = self._start("offline", announce=False)
+            self._lost = False
+            self._try(self._write_results, metrics)
             complete = self._close() and complete
         if online and (self._mode != "online" or not complete):
             _say(f"not all was uploaded; for the rest: {self._sync('--include-online ', '*run-*')}")
 
-    def _look(self, asked: Question) -> None:
-        """Closes the run where the server has gone, which takes as long as W&B's client is patient."""
-        if why := asked.absence():
-            self._lose(why)
+    def _check_server(self) -> None:
+        """Closes the run if the server has gone, which takes as long as W&B's client is patient."""
+        if reason := ServerProbe(AT_END * self._timeout).unavailable_reason():
+            self._lose(reason)
             self._close()
         else:
-            self._seen = time.monotonic()
+            self._last_answer = time.monotonic()
 
-    def _conclude(self, metrics: Mapping[str, float]) -> None:
+    def _write_results(self, metrics: Mapping[str, float]) -> None:
         run = self.experiment
         for name, (columns, rows) in self.tables.items():
             run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
-        # A metric with a summary of its own has it from its history.
+        # The summaries of the others come from their histories.
         run.summary.update({key: value for key, value in metrics.items() if key not in SUMMARIES})
-        best = self._folder / "checkpoints" / "best.ckpt"
-        pages = sorted(self._folder.glob("*.html"))
-        for kind, name, files in (("checkpoint", "model", [best]), ("pages", "pages", pages)):
-            if kind in self._asked and (there := [file for file in files if file.is_file()]):
-                self._upload(wandb.Artifact(f"{name}-{run.id}", type=name, metadata=dict(metrics)), there)
+        if "checkpoint" in self._artifacts:
+            self._upload("model", "checkpoints/best.ckpt", metrics)
+        if "pages" in self._artifacts:
+            self._upload("pages", "*.html", metrics)
 
-    def _upload(self, artifact: wandb.Artifact, files: Sequence[Path]) -> None:
+    def _upload(self, kind: str, pattern: str, metrics: Mapping[str, float]) -> None:
+        artifact = wandb.Artifact(f"{kind}-{self.experiment.id}", type=kind, metadata=dict(metrics))
+        files = sorted(self._folder.glob(pattern))
         for file in files:
-            artifact.add_file(str(file), policy="immutable", skip_cache=True)  # no copy: the run directory is one
-        logged = self.experiment.log_artifact(artifact)
-        if self._mode == "online":
-            logged.wait(timeout=UPLOAD)
+            artifact.add_file(str(file), policy="immutable", skip_cache=True)  # the run directory is copy enough
+        if files:
+            logged = self.experiment.log_artifact(artifact)
+            if self._mode == "online":
+                logged.wait(timeout=ARTIFACT_SECONDS)
 
     def _close(self) -> bool:
-        """Whether all that was logged is where it belongs."""
+        """Closes the run; whether all that was logged has arrived."""
         try:
             self.experiment.finish()
-        except Exception:  # above all, that the upload takes too long: it is on disk
+        except Exception:  # such as an upload that takes too long: its data is on disk
             return False
         return not self._lost
 
@@ -159,51 +161,53 @@ class ForgivingWandbLogger(WandbLogger):
             return
         try:
             call(*args)
-        except Exception as error:  # whatever the network or the client does, the run goes on
+        except Exception as error:  # whatever the network or the client does, the training continues
             self._lose(first_line(error))
 
-    def _lose(self, why: str) -> None:
-        if self._lost:
-            return
-        self._lost = True
-        _say(f"logging stopped ({why}); the run goes on, metrics.csv is complete")
+    def _lose(self, reason: str) -> None:
+        if not self._lost:
+            self._lost = True
+            _say(f"logging stopped ({reason}); the run continues, metrics.csv is complete")
 
-    def _start(self, mode: str, tell: bool = True) -> tuple[Any, str]:
-        """A wandb run and its mode: online, else offline, else disabled."""
-        _quieten()
+    def _start(self, mode: str, announce: bool = True) -> tuple[Any, str]:
+        """A W&B run and its mode: online, else offline, else disabled."""
+        _silence_client()
         _stage_in(self._folder)
         if mode == "auto":
             mode = "online" if has_key() else "offline"
-        asked, _ahead[0] = _ahead[0], None
-        if mode == "online" and (why := (asked or Question(FIRST * self._timeout)).absence()):
-            _say(f"online logging did not start ({why})")
-            mode = "offline"
+        early, _early_probe[0] = _early_probe[0], None
+        if mode == "online":
+            probe = early or ServerProbe(AT_START * self._timeout)
+            if reason := probe.unavailable_reason():
+                _say(f"online logging did not start ({reason})")
+                mode = "offline"
         for attempt in dict.fromkeys((mode, "offline", "disabled")):
             try:
-                run = self._begun(attempt)
+                run = self._init_run(attempt)
             except Exception as error:  # unauthorised, a full disk: all cost the dashboard only
                 _say(f"{attempt} logging did not start ({first_line(error)})")
                 with suppress(Exception):
-                    wandb.teardown()  # whose process would say that the run's id is in use
+                    wandb.teardown()  # its process would say that the run's id is in use
                 continue
             if attempt == "online":
                 _say(f"logging to {run.url}")
-            elif attempt == "offline" and tell:
+            elif attempt == "offline" and announce:
                 _say(f"logging offline; to upload: {self._sync('', 'offline-run-*')}")
             return run, attempt
         raise RuntimeError("wandb.init(mode='disabled') failed: the wandb package is broken")
 
-    def _begun(self, mode: str) -> Any:
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            disable_git=True,
-            finish_timeout_raises=True,
-            # What is offline waits for this machine alone, however busy it is.
-            **({"init_timeout": self._timeout, "finish_timeout": LAST * self._timeout} if mode == "online" else {}),
+    def _init_run(self, mode: str) -> Any:
+        settings = wandb.Settings(silent=True, console="off", disable_git=True, finish_timeout_raises=True)
+        if mode == "online":  # an offline run waits for this machine alone, however busy it is
+            settings.init_timeout, settings.finish_timeout = self._timeout, LAST_UPLOAD * self._timeout
+        run: Any = wandb.init(
+            dir=str(self._folder),
+            mode=mode,
+            settings=settings,
+            reinit="finish_previous",
+            resume="allow",
+            **self._init,
         )
-        start = partial(wandb.init, dir=str(self._folder), mode=mode, settings=settings, reinit="finish_previous")
-        run = start(resume="allow", **self._init)
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP, step_sync=True)
         for name, summary in SUMMARIES.items():
@@ -214,19 +218,19 @@ class ForgivingWandbLogger(WandbLogger):
         return f"wandb sync {option}{relative(self._folder)}/wandb/{parts}"
 
 
-_ahead: list[Question | None] = [None]
+_early_probe: list[ServerProbe | None] = [None]
 
 
-def ask_ahead(mode: str = "auto", timeout: float = 10.0, **other: Any) -> None:
-    """Asks the server whether it is there, for the next logger of these arguments, while its run is prepared."""
-    _quieten()
+def start_server_probe(mode: str = "auto", timeout: float = 10.0, **other: Any) -> None:
+    """Probes the server for the next logger of these arguments, while its run is prepared."""
+    _silence_client()
     mode = os.environ.get("WANDB_MODE") or mode
     if mode == "online" or (mode == "auto" and has_key()):
-        _ahead[0] = Question(FIRST * timeout)
+        _early_probe[0] = ServerProbe(AT_START * timeout)
 
 
 def _run_id(folder: Path) -> str:
-    """The id in the run directory; a new one, which is left there, where none is."""
+    """The id in the run directory; a new one is made and stored there where it has none."""
     path = folder / ID
     try:
         found = path.read_text(encoding="utf-8").strip()
@@ -247,18 +251,18 @@ _staged: list[str | None] = [None]
 
 
 def _stage_in(folder: Path) -> None:
-    """What tables and artifacts are uploaded from lies in the run directory, unless WANDB_DATA_DIR says where.
+    """Stages tables and artifacts for upload in the run directory, unless WANDB_DATA_DIR names another folder.
 
-    W&B keeps it below the home directory, where a later sync from another machine looks in vain.
+    W&B's default is below the home directory, where a later sync from another machine would not find them.
     """
     if os.environ.get("WANDB_DATA_DIR") == _staged[0]:
         _staged[0] = os.environ["WANDB_DATA_DIR"] = str(folder.absolute() / "wandb" / "staged")
 
 
-def _quieten() -> None:
-    """What matters is said here, in one line; and W&B's client does not report on itself.
+def _silence_client() -> None:
+    """This module prints what matters, in one line; and W&B's client sends no reports about itself.
 
-    Its reports go to the same server, for ten seconds at the end of the process where that hangs.
+    Those go to the same server, for ten seconds at the end of the process if that hangs.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")

@@ -6,27 +6,37 @@ sigma_ij = softmax over the row's negatives of similarity_ij / t (t = `weight_te
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 
 from src.utils.errors import InputError
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """`loss(scores_BC, positive_B, similarity_BC=None, excluded_BC=None) -> loss_B`; the module averages.
 
     Args of `forward`:
         scores_BC: score of every query (row) and candidate (column), any float dtype, computed in float32 or better.
         positive_B: column of each row's own code. Rows may be any subset of a larger batch.
-        similarity_BC: how alike query and candidate are by the estimator; higher = less negative. No gradient flows
+        similarity_BC: how similar query and candidate are by the estimator; higher = less negative. No gradient flows
             into it. Ignored where `needs_similarity` is False.
         excluded_BC: bool, True where the column is no negative of the row, such as a copy of its positive. The row's
             value is that of the row without those columns, and they get no gradient. Ignored on the positive.
 
     Finite, with finite gradients, for any finite scores. Raises InputError for a shape or type that does not fit.
+
+    A new loss implements `row_losses`; everything else has a default.
+
+    Attributes:
+        needs_similarity: whether the loss reads the estimator's similarities. Where it is False, no estimator is fitted
+            for the loss, and no table or label names one.
+        min_weight: floor of the weights that `negative_weights` gives.
     """
 
     needs_similarity: bool = False
+    min_weight: float = 0.0
 
     def forward(
         self,
@@ -53,37 +63,42 @@ class Loss(nn.Module):
                     f"found {tuple(similarity_BC.shape)}"
                 )
             similarity_BC = similarity_BC.detach().to(scores_BC.dtype)
+        else:
+            similarity_BC = scores_BC.new_empty(0)
         if excluded_BC is not None:
-            scores_BC = without(scores_BC, excluded_BC, positive_B)
+            scores_BC = mask_excluded(scores_BC, excluded_BC, positive_B)
             if self.needs_similarity:
-                similarity_BC = without(similarity_BC, excluded_BC, positive_B)
+                similarity_BC = mask_excluded(similarity_BC, excluded_BC, positive_B)
         # Autocast would run some of these operations in half precision.
         with torch.autocast(scores_BC.device.type, enabled=False):
-            return self.rows(scores_BC, positive_B, similarity_BC)
+            return self.row_losses(scores_BC, positive_B, similarity_BC)
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    @abstractmethod
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
-        """The row losses; inputs are checked, in float32 or better, and `similarity_BC` needs no gradient.
+        """loss_B. The inputs are checked, in float32 or better, and `similarity_BC` needs no gradient.
 
-        An excluded column holds the lowest finite number in both: every softmax passes it over by itself, and what
-        counts columns asks `count_negatives`.
+        `similarity_BC` is empty where `needs_similarity` is False. An excluded column holds the lowest finite number in
+        both matrices, so that every softmax ignores it; code that counts columns calls `count_negatives`.
         """
-        raise NotImplementedError
 
     def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor | None:
         """weights_BC that multiply e^{s_ij} of the negatives, a new tensor; None where the loss has no such weights.
 
-        The positive weighs 1. What a column that `without` took out weighs means nothing: its score counts for nothing.
+        The positive weighs 1. The weight of a column that `mask_excluded` removed has no effect and no meaning.
         """
         return None
 
     def check_negatives(self, negatives: int) -> None:
-        """Raises InputError when the loss has no meaning with this many negatives per row."""
+        """Raises InputError when the loss has no meaning with this many negatives per row.
+
+        Where exclusion leaves a row so few negatives, the value of that row is InfoNCE's.
+        """
 
 
-def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
-    """Scores or similarities whose excluded columns, the positive's apart, are marked as absent."""
+def mask_excluded(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+    """Scores or similarities with the lowest finite number in the excluded columns, but never in the positive's."""
     if excluded_BC.shape != values_BC.shape or excluded_BC.dtype != torch.bool:
         raise InputError(
             f"excluded_BC must be bool of the shape of scores_BC: expected {tuple(values_BC.shape)}, "
@@ -94,14 +109,14 @@ def without(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torc
 
 
 def negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
-    """bool (B, C): the columns that are neither the row's positive nor absent (see `without`)."""
+    """bool (B, C): the columns that are neither the row's positive nor excluded (see `mask_excluded`)."""
     return (values_BC > _lowest(values_BC)).scatter_(1, positive_B[:, None], False)
 
 
 def count_negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
     """n (B, 1), of the values' dtype: how many `negatives` each row has."""
     B, C = values_BC.shape
-    # Counting costs as much as a softmax. Looking whether anything is absent does not, where no device is waited for.
+    # Counting costs as much as a softmax; checking that no column is excluded does not. On a GPU it would be a sync.
     if values_BC.device.type == "cpu" and values_BC.numel() and values_BC.amin() > _lowest(values_BC):
         return values_BC.new_full((B, 1), C - 1)
     return negatives(values_BC, positive_B).sum(dim=1, keepdim=True, dtype=values_BC.dtype)
@@ -117,15 +132,15 @@ def weighted_infonce_rows(
     """
     logits_BC = scores_BC if log_weights_BC is None else scores_BC + log_weights_BC
     # log_softmax, not logsumexp: its gradient keeps full precision where the sum itself is large.
-    return -at(positive_B, logits_BC.log_softmax(dim=1))
+    return -gather_column(logits_BC.log_softmax(dim=1), positive_B)
 
 
-def at(column_B: torch.Tensor, values_BC: torch.Tensor) -> torch.Tensor:
+def gather_column(values_BC: torch.Tensor, column_B: torch.Tensor) -> torch.Tensor:
     """Each row's entry in its column, (B,)."""
     return values_BC.gather(1, column_B[:, None]).squeeze(1)
 
 
-def put(column_B: torch.Tensor, value: float, values_BC: torch.Tensor) -> torch.Tensor:
+def fill_column(values_BC: torch.Tensor, column_B: torch.Tensor, value: float) -> torch.Tensor:
     """A copy with `value` in each row's column. Many times faster than a mask on a CPU."""
     return values_BC.scatter(1, column_B[:, None], value)
 
@@ -136,10 +151,10 @@ def negative_softmax(similarity_BC: torch.Tensor, positive_B: torch.Tensor, temp
     The row's extreme is subtracted before the division, so that a tiny temperature cannot overflow.
     """
     lowest = _lowest(similarity_BC)
-    logits_BC = put(positive_B, lowest, similarity_BC)
-    if temperature < 0:  # the least similar comes first, the absent still last
-        is_absent_BC = logits_BC == lowest
-        logits_BC = logits_BC.neg_().masked_fill_(is_absent_BC, lowest)
+    logits_BC = fill_column(similarity_BC, positive_B, lowest)
+    if temperature < 0:  # the least similar comes first, the excluded still last
+        is_excluded_BC = logits_BC == lowest
+        logits_BC = logits_BC.neg_().masked_fill_(is_excluded_BC, lowest)
     pivot_B1 = logits_BC.amax(dim=1, keepdim=True)
     logits_BC.sub_(pivot_B1).div_(abs(temperature)).scatter_(1, positive_B[:, None], lowest)
     return logits_BC.softmax(dim=1).mul_(pivot_B1 > lowest)  # a row without negatives: 0 everywhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, at, check_temperature, count_negatives, negative_softmax, put
+from src.losses.base import Loss, check_temperature, count_negatives, fill_column, gather_column, negative_softmax
 
 
 class BCE(Loss):
@@ -23,8 +23,8 @@ class BCE(Loss):
         super().__init__()
         self.weight_temperature = check_temperature(weight_temperature)
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
         # 1 - y is 0 on the positive: also where its log(1 - p) is -inf, in a row without negatives.
@@ -33,7 +33,7 @@ class BCE(Loss):
         log_p_BC = scores_BC.log_softmax(dim=1)
         largest_B, log_one_minus_B, log_one_minus_BC = _log_one_minus_softmax(scores_BC)
         total_B = (target_BC * log_p_BC + complement_BC * log_one_minus_BC).sum(dim=1)
-        total_B = total_B + at(largest_B, complement_BC) * log_one_minus_B
+        total_B = total_B + gather_column(complement_BC, largest_B) * log_one_minus_B
         return -total_B / (1 + count_negatives(scores_BC, positive_B).squeeze(1))
 
 
@@ -47,6 +47,6 @@ def _log_one_minus_softmax(scores_BC: torch.Tensor) -> tuple[torch.Tensor, torch
     """
     lowest = torch.finfo(scores_BC.dtype).min
     largest_B = scores_BC.argmax(dim=1)
-    of_others_B = put(largest_B, lowest, scores_BC).logsumexp(dim=1)
-    rest_BC = torch.log1p(-put(largest_B, 0.0, scores_BC.softmax(dim=1)))
+    of_others_B = fill_column(scores_BC, largest_B, lowest).logsumexp(dim=1)
+    rest_BC = torch.log1p(-fill_column(scores_BC.softmax(dim=1), largest_B, 0.0))
     return largest_B, (of_others_B - scores_BC.logsumexp(dim=1)).clamp_min(lowest), rest_BC

@@ -5,7 +5,7 @@ Shape letters: B queries (rows), C codes (columns), D embedding size, R rows of 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -15,11 +15,12 @@ from src.utils.errors import InputError
 from src.utils.lazy_matrix import Matrix
 from src.utils.matmul import product
 
-AUTO = "auto"
-# What `auto` does, measured on a CPU with D = 256: up to 256 x 256 scores the whole matrix through autograd is as fast;
-# from there blocks that stay in the cache are, of at least 128 rows, since fewer waste the products.
+AUTO: Literal["auto"] = "auto"
+Block = int | Literal["auto"] | None
+# `auto`, measured on a CPU with D = 256: up to 256 x 256 scores, the whole matrix is as fast through autograd.
+# Above that, blocks that fit into the cache are faster, with at least 128 rows, since smaller products are slow.
 WHOLE, SCORES, ROWS = 2**16, 2**19, 128
-# Other devices have memory for more and need it to be busy. A choice, not measured.
+# Other devices have more memory and need larger blocks to be busy. Chosen, not measured.
 ELSEWHERE = 2**26
 
 
@@ -37,50 +38,46 @@ def mean_loss(
     similarity: Matrix | None = None,
     excluded: Matrix | None = None,
     score_scale: float = 1.0,
-    block: int | str | None = AUTO,
+    block: Block = AUTO,
 ) -> torch.Tensor:
     """loss(score_scale * queries @ codes.T, ...).mean(), and its gradient, in blocks of rows where that pays.
 
-    A loss is a function of its own row of scores, so rows can be taken a few at a time. Their gradient is worked out
-    in the forward pass, while their scores are at hand: nothing but the gradients of the embeddings is kept, and
-    nothing computed twice.
+    The loss of a row depends on that row of scores alone, so rows can be processed a few at a time. Their gradient is
+    computed in the forward pass, while their scores exist: only the gradients of the embeddings are kept, and nothing
+    is computed twice.
 
     Args:
         queries_BD, codes_CD: any float dtype; the arithmetic is float32 or better, under any autocast.
-        positive_B, similarity, excluded: as `Loss.forward` takes them; the latter two may be a `ByRows`.
+        positive_B, similarity, excluded: as `Loss.forward` takes them; the latter two may be a `LazyMatrix`.
         block: rows of a block; `auto` chooses by size and device; None works on the whole matrix, through autograd.
 
-    Raises InputError for a `block` that is none of these. The result can be differentiated once. A loss with parameters
-    of its own cannot be taken in blocks.
+    The result can be differentiated once. A loss with parameters of its own cannot be computed in blocks: InputError.
     """
-    learns = any(parameter.requires_grad for parameter in loss.parameters())
-    if learns and block not in (AUTO, None):
+    has_parameters = any(parameter.requires_grad for parameter in loss.parameters())
+    if has_parameters and block not in (AUTO, None):
         raise InputError(
             f"{type(loss).__name__} has parameters, which get no gradient from blocks of rows: expected "
             f"model.loss_block=null or auto, found {block}"
         )
     R = rows_of_a_block(block, len(queries_BD), len(codes_CD), queries_BD.device.type)
-    if R is None or learns:
+    if R is None or has_parameters:
         whole = slice(None)
         excluded_BC = None if excluded is None else excluded[whole]
         similarity_BC = similarity[whole] if similarity is not None and loss.needs_similarity else None
-        return loss(scores(queries_BD, codes_CD, score_scale), positive_B, similarity_BC, excluded_BC).mean()
+        loss_B: torch.Tensor = loss(scores(queries_BD, codes_CD, score_scale), positive_B, similarity_BC, excluded_BC)
+        return loss_B.mean()
     queries_BD, codes_CD = at_least_float32(queries_BD), at_least_float32(codes_CD)
     if not torch.is_grad_enabled():
         queries_BD, codes_CD = queries_BD.detach(), codes_CD.detach()
-    return _Blocks.apply(queries_BD, codes_CD, loss, positive_B, similarity, excluded, score_scale, R)
+    mean: torch.Tensor = _Blocks.apply(  # type: ignore[no-untyped-call]  # torch declares no types for `apply`
+        queries_BD, codes_CD, loss, positive_B, similarity, excluded, score_scale, R
+    )
+    return mean
 
 
-def check_block(block: int | str | None) -> int | str | None:
-    """Returns it, or raises InputError where it says nothing."""
-    if block is None or block == AUTO or (isinstance(block, int) and not isinstance(block, bool) and block > 0):
-        return block
-    raise InputError(f"model.loss_block must be auto, null or a number of rows above 0, found {block!r}")
-
-
-def rows_of_a_block(block: int | str | None, B: int, C: int, device: str) -> int | None:
+def rows_of_a_block(block: Block, B: int, C: int, device: str) -> int | None:
     """How many rows are taken at a time; None: the whole matrix, through autograd."""
-    if check_block(block) != AUTO:
+    if block != AUTO:
         return block
     whole, scores = (WHOLE, SCORES) if device == "cpu" else (ELSEWHERE, ELSEWHERE)
     return None if whole >= B * C else max(ROWS, scores // C)
@@ -107,7 +104,7 @@ class _Blocks(torch.autograd.Function):
         with torch.autocast(queries_BD.device.type, enabled=False):
             for start in range(0, B, R):
                 rows = slice(start, min(start + R, B))
-                scaled_RD = score_scale * queries_BD[rows]
+                scaled_RD: torch.Tensor = score_scale * queries_BD[rows]
                 scores_RC = product(scaled_RD, codes_CD).requires_grad_(for_queries or for_codes)
                 similarity_RC = similarity[rows] if similarity is not None and loss.needs_similarity else None
                 excluded_RC = None if excluded is None else excluded[rows]
@@ -117,18 +114,18 @@ class _Blocks(torch.autograd.Function):
                 if not scores_RC.requires_grad:
                     continue
                 (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
-                if for_queries:
+                if grad_queries_BD is not None:
                     grad_queries_BD[rows] = product(grad_RC, codes_CD.T)
-                if for_codes:
+                if grad_codes_DC is not None:
                     grad_codes_DC += product(scaled_RD.T, grad_RC.T)
-        if for_queries:
+        if grad_queries_BD is not None:
             grad_queries_BD.mul_(score_scale / B)
-        grad_codes_CD = (grad_codes_DC / B).T.contiguous() if for_codes else None
+        grad_codes_CD = None if grad_codes_DC is None else (grad_codes_DC / B).T.contiguous()
         ctx.save_for_backward(grad_queries_BD, grad_codes_CD)
         return total / B
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grads = (None if saved is None else grad * saved for saved in ctx.saved_tensors)
         return (*grads, None, None, None, None, None, None)

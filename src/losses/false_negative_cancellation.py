@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, at, put, weighted_infonce_rows
+from src.losses.base import Loss, fill_column, gather_column, weighted_infonce_rows
 from src.utils.errors import InputError
 
 FEW = 16  # negatives that are found faster one by one than by sorting the row
@@ -33,18 +33,18 @@ class FalseNegativeCancellation(Loss):
             )
         if top_k is not None and top_k < 0:
             raise InputError(f"loss.top_k must be 0 or more, found {top_k}")
-        self.top_k = 1 if top_k is None and threshold is None else top_k
+        self.top_k = top_k if top_k is not None else int(threshold is None)
         self.threshold = threshold
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 
     def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
         """1 for the negatives that stay (and the positive), 0 for those left out."""
         if self.threshold is not None:
-            limit_B1 = self.threshold * at(positive_B, similarity_BC)[:, None]
+            limit_B1 = self.threshold * gather_column(similarity_BC, positive_B)[:, None]
             weights_BC = (similarity_BC < limit_B1).to(similarity_BC.dtype)
         else:
             weights_BC = torch.ones_like(similarity_BC)
@@ -54,11 +54,11 @@ class FalseNegativeCancellation(Loss):
     def _most_similar(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
         """Columns of the top_k negatives; which of several equal ones must not depend on the device: no topk."""
         lowest = torch.finfo(similarity_BC.dtype).min
-        left_BC = put(positive_B, lowest, similarity_BC)
+        remaining_BC = fill_column(similarity_BC, positive_B, lowest)
         if self.top_k > FEW:
-            return left_BC.sort(dim=1, descending=True, stable=True).indices[:, : self.top_k]
+            return remaining_BC.sort(dim=1, descending=True, stable=True).indices[:, : self.top_k]
         columns = []
         for _ in range(self.top_k):
-            columns.append(left_BC.argmax(dim=1, keepdim=True))  # the first of equal ones
-            left_BC.scatter_(1, columns[-1], lowest)
+            columns.append(remaining_BC.argmax(dim=1, keepdim=True))  # the first of equal ones
+            remaining_BC.scatter_(1, columns[-1], lowest)
         return torch.cat([positive_B[:, None], *columns], dim=1)

@@ -14,7 +14,7 @@ class InfoNCE(Loss):
     as a part. Source: van den Oord et al. 2018, arXiv 1807.03748, eq. 4.
     """
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         return weighted_infonce_rows(scores_BC, positive_B)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.losses.base import Loss, check_temperature, negative_softmax, put, weighted_infonce_rows
+from src.losses.base import Loss, check_temperature, fill_column, negative_softmax, weighted_infonce_rows
 
 
 class KLRegularized(Loss):
@@ -27,11 +27,11 @@ class KLRegularized(Loss):
         self.beta = float(beta)
         self.weight_temperature = check_temperature(weight_temperature)
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
-        negative_BC = put(positive_B, torch.finfo(scores_BC.dtype).min, scores_BC)
-        log_p_BC = put(positive_B, 0.0, negative_BC.log_softmax(dim=1))
-        divergence_B = -torch.special.entr(sigma_BC).sum(dim=1) - (sigma_BC * log_p_BC).sum(dim=1)
+        negative_BC = fill_column(scores_BC, positive_B, torch.finfo(scores_BC.dtype).min)
+        log_p_BC = fill_column(negative_BC.log_softmax(dim=1), positive_B, 0.0)
+        divergence_B: torch.Tensor = -torch.special.entr(sigma_BC).sum(dim=1) - (sigma_BC * log_p_BC).sum(dim=1)
         return self.beta * weighted_infonce_rows(scores_BC, positive_B) + self.alpha * divergence_B

@@ -46,8 +46,8 @@ class SoftInfoNCE(Loss):
         self.weight_temperature = check_temperature(weight_temperature)
         self.min_weight = float(min_weight)
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 

@@ -25,8 +25,8 @@ class WeightedInfoNCE(Loss):
         super().__init__()
         self.weight_temperature = check_temperature(weight_temperature)
 
-    def rows(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None
+    def row_losses(
+        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
     ) -> torch.Tensor:
         sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
         target_BC = sigma_BC.scatter_(1, positive_B[:, None], 1.0)

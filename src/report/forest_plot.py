@@ -1,4 +1,4 @@
-"""Differences to a baseline as a picture: one panel per setting, one line per row, its 95% interval."""
+"""Forest plot of the differences to a baseline: a panel per setting, a line with its 95% interval per row."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BETTER, WORSE, UNDECIDED = "#2f7d4f", "#b3423a", "#6b7280"
 
 
 def plot_differences(comparisons: Sequence[Comparison], path: Path, baseline: str = "infonce") -> None:
-    """Writes a forest plot: the difference of each row and its interval; a line that crosses zero decides nothing.
+    """Saves the plot; a row whose interval contains zero is undecided.
 
     Raises InputError where nothing can be compared.
     """
     panels = {comparison.title: comparison.compared for comparison in comparisons if comparison.compared}
     if not panels:
-        raise InputError(f"--plot compares with {baseline}: give runs of it and of others, same seeds")
+        raise InputError(f"plot compares with {baseline}: give runs of it and of others, same seeds")
     most = max(len(rows) for rows in panels.values())
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.4 * len(panels), 0.9 + 0.32 * most), squeeze=False, constrained_layout=True

@@ -2,25 +2,24 @@
 
 checkpoints/last.ckpt            where training stands; best.ckpt: the weights of the epoch that is kept
 checkpoints/last.previous.ckpt   the one before, until training has finished: what is used where last.ckpt is damaged
-checkpoints/.last.ckpt.part      one that is being written, or was when its process died
+checkpoints/.last.ckpt.N.part    one that process N is writing, or was when it died
 
-A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment, so that it travels
-with the file and every other tool still reads it. Plain archives, without a comment, are read as they are.
+A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment. So the sum is moved
+into place together with what it is of, which a second file could not be, and every other tool still reads the file.
+Plain archives, without a comment, are read as they are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, cast
 
 import torch
 
 from src.utils.errors import first_line
-from src.utils.resource_errors import PART, explaining_full_disk
+from src.utils.files import replacing
 
 LABEL = b"SHA-256 "
 SUM = len(LABEL) + 64  # bytes of the comment
@@ -37,24 +36,19 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     Raises ResourceError where the disk is full; what was there is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    with explaining_full_disk(path, lambda: size_of(checkpoint)), discarded(part):
-        with part.open("wb") as file:
-            summed = _Summed(file)
-            try:
-                torch.save(checkpoint, summed)
-            except RuntimeError as error:
-                if summed.failed is None:
-                    raise
-                raise summed.failed from error  # torch says no more than that a write failed
-            summed.finish()
+    whole = replacing(path, lambda: size_of(checkpoint), sync=True, previous=previous(path))
+    with whole as part, part.open("w+b") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError:
+            file.write(bytes(2**16))  # raises what torch does not say, where the disk is full
             file.flush()
-            os.fsync(file.fileno())
-        # Killed between these two, there is no `path`, and the previous one is the last that was whole.
-        if path.exists():
-            path.replace(previous(path))
-        part.replace(path)
-        sync_folder(path.parent)
+            raise
+        file.seek(-2, os.SEEK_END)  # the length of the archive's comment, 0 as torch writes it
+        file.write(SUM.to_bytes(2, "little"))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256")
+        file.write(LABEL + digest.hexdigest().encode())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -64,9 +58,10 @@ def read(path: Path) -> dict[str, Any]:
     """
     check(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle with code in it, something else altogether
         raise DamagedError(first_line(error)) from error
+    return found
 
 
 def check(path: Path) -> None:
@@ -98,41 +93,10 @@ def previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def part_of(path: Path) -> Path:
-    """Where a file is written before it is moved to `path`; the same folder, hence the same file system."""
-    return path.with_name(f".{path.name}.{os.getpid()}{PART}")
-
-
-@contextmanager
-def discarded(part: Path) -> Iterator[None]:
-    """Leaves nothing half written behind, whatever ends the block; a kill is tidied up by the run that goes on."""
-    try:
-        yield
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def tidy(folder: Path) -> None:
-    """Removes what killed processes left half written in a folder that this process has claimed."""
-    for part in folder.rglob(f".*{PART}"):
-        part.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """A move survives a power failure only when its folder was written too."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def size_of(checkpoint: dict[str, Any]) -> int:
     """Bytes of the checkpoint's file."""
     counted = _Counted()
-    torch.save(checkpoint, counted)
+    torch.save(checkpoint, cast(IO[bytes], counted))  # all that torch calls is there
     return counted.size + SUM
 
 
@@ -148,38 +112,3 @@ class _Counted:
 
     def flush(self) -> None:
         pass
-
-
-class _Summed:
-    """Passes on what is written, a little behind, so that the sum and the comment's length can be put at its end."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.digest = hashlib.sha256()
-        self.failed: OSError | None = None
-        self._held = b""  # the last two bytes: the length of the comment, 0 as torch writes it
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)  # storages of gigabytes: not copied
-        if len(view) < 2:
-            view = memoryview(self._held + bytes(view))
-        else:
-            self._pass_on(self._held)
-        self._pass_on(view[:-2])
-        self._held = bytes(view[-2:])
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def finish(self) -> None:
-        self._pass_on(SUM.to_bytes(2, "little"))
-        self.file.write(LABEL + self.digest.hexdigest().encode())
-
-    def _pass_on(self, data: bytes | memoryview) -> None:
-        try:
-            self.file.write(data)
-        except OSError as error:
-            self.failed = error
-            raise
-        self.digest.update(data)

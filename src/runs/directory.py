@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -29,8 +28,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
+from src.utils.files import write_atomically
 from src.utils.processors import processors
-from src.utils.resource_errors import PART, explaining_full_disk
 
 PACKAGES = (
     "torch",
@@ -93,16 +92,16 @@ class RunDirectory:
         self.write_json("status.json", {**told, "status": "interrupted"})
 
     def write_config(self, cfg: DictConfig) -> None:
-        replace_text(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     def write_metrics(self, metrics: Mapping[str, float]) -> None:
         self.write_json("metrics.json", dict(sorted(metrics.items())))
 
     def write_json(self, name: str, value: Any) -> None:
-        replace_text(self.path / name, json.dumps(value, indent=2) + "\n")
+        write_atomically(self.path / name, json.dumps(value, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        replace_text(self.path / name, text)
+        write_atomically(self.path / name, text)
 
     def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
@@ -110,16 +109,7 @@ class RunDirectory:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["query_id", "rank"])
         writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
-        replace_text(self.path / "test_ranks.csv", text.getvalue())
-
-
-def run_name(choices: Mapping[str, str]) -> str:
-    """What a table calls a run: the loss, its estimator where it uses one, batches that are not random."""
-    name = choices["loss"] if choices["loss"] == "infonce" else f"{choices['loss']} {choices['weights']}"
-    batching = choices.get("batching", "random")  # of a run from before there was a choice
-    if batching == "random":
-        return name
-    return f"{name}, {batching}" if choices["loss"] != "infonce" else f"{name}, {batching} by {choices['weights']}"
+        write_atomically(self.path / "test_ranks.csv", text.getvalue())
 
 
 def relative(path: Path) -> Path:
@@ -176,15 +166,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return run.stdout.strip()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file in one step. Raises ResourceError where the disk is full; what was there is untouched then."""
-    data = text.encode("utf-8")
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    with explaining_full_disk(path, lambda: len(data)):
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)

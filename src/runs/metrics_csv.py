@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.runs.directory import replace_text
+from src.utils.files import write_atomically
 from src.utils.resource_errors import explaining_full_disk
 
 STEP = "step"
@@ -80,7 +80,7 @@ class MetricsCSV(Logger):
         self.save()
 
     def _rewrite(self) -> None:
-        replace_text(self.path, ",".join(self._columns) + "\n" + self._text(self._rows))
+        write_atomically(self.path, ",".join(self._columns) + "\n" + self._text(self._rows))
         self._written = len(self._rows)
 
     def _append(self, data: bytes) -> None:

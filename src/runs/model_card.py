@@ -18,7 +18,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from src.runs import model_card_sections as sections
-from src.runs.directory import RunDirectory, run_name
+from src.runs.directory import RunDirectory
+from src.runs.labels import run_name
 from src.runtime import launch
 from src.utils.errors import InputError, UserError, first_line
 
@@ -52,7 +53,7 @@ def kept(run: RunDirectory) -> Iterator[None]:
     Goes around `run.recording()`, whose verdict the card repeats. A README.md that is no card of ours stays as it is.
     """
     path = run.path / FILE
-    write = launch.is_first() and is_ours(path)
+    write = launch.is_rank_zero() and is_ours(path)
     if write:
         path.unlink(missing_ok=True)
     try:
@@ -99,7 +100,7 @@ def card(run_directory: str | Path, load: str = LOAD, library_name: str | None =
         )
         names = cfg["choices"]
         parts = [
-            f"# {run_name(names)}: {names['backbone']} encoder, {names['lang']} code search",
+            f"# {run_name(cfg)}: {names['backbone']} encoder, {names['lang']} code search",
             sections.summary(cfg),
             *("## Results", *sections.results(cfg, metrics, environment)),
             *("## Data", *sections.data(cfg, environment)),
@@ -141,7 +142,7 @@ def _front_matter(cfg: Mapping[str, Any], metrics: Mapping[str, float], library_
         pipeline_tag="sentence-similarity",
         tags=list(dict.fromkeys([TAG, "code-search", names["loss"], names["lang"], names["backbone"]])),
         base_model=bases or None,
-        model_name=run_name(names),
+        model_name=run_name(cfg),
         eval_results=results,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from src.metrics.summary import COLUMNS
-from src.runs.directory import run_name
+from src.runs.labels import needs_similarity, reads_similarity, run_name
 
 NAMES = {"mrr": "MRR", "recall@1": "R@1", "recall@5": "R@5", "recall@10": "R@10", "ndcg@10": "NDCG@10"}
 INTENDED = (
@@ -23,7 +23,7 @@ INTENDED = (
 
 def summary(cfg: Mapping[str, Any]) -> str:
     names, similarity = cfg["choices"], cfg["model"]["similarity"]
-    by = "" if names["loss"] == "infonce" else f" with negatives judged by `{names['weights']}`"
+    by = f" with negatives judged by `{names['weights']}`" if needs_similarity(cfg["loss"]) else ""
     return (
         f"A dual encoder (`{names['backbone']}`) that ranks {_language(cfg)} for a query in words, by the {similarity} "
         f"of their embeddings. Trained with `{names['loss']}`{by} on {corpus(cfg)}; one seed."
@@ -49,7 +49,7 @@ def results(cfg: Mapping[str, Any], metrics: Mapping[str, float], environment: M
         f"{metrics['test/candidates']:,.0f} candidates (pool `{environment['corpus']['test_pool_fingerprint']}`); "
         f"{chosen}, and test was ranked once. Intervals: 95%, bootstrap over queries."
     )
-    rows = {f"**{run_name(cfg['choices'])}**": "test", "infonce, same seed and batches": "infonce", "BM25": "bm25"}
+    rows = {f"**{run_name(cfg)}**": "test", "infonce, same seed and batches": "infonce", "BM25": "bm25"}
     header = ["", "MRR", "95%", *(NAMES[column] for column in COLUMNS)]
     yield _table(
         header,
@@ -104,12 +104,11 @@ def data(cfg: Mapping[str, Any], environment: Mapping[str, Any]) -> Iterator[str
 
 def recipe(cfg: Mapping[str, Any], metrics: Mapping[str, float], environment: Mapping[str, Any]) -> str:
     names, data, optimizer = cfg["choices"], cfg["data"], cfg["optimizer"]
-    uses_estimator = names["loss"] != "infonce" or names.get("batching", "random") != "random"
     hardware = environment.get("hardware", {})
     packages = environment.get("packages", {})
     rows = {
         "loss": f"`{names['loss']}`{_parameters(cfg['loss'])}",
-        "negative weights": f"`{names['weights']}`{_parameters(cfg['weights'])}" if uses_estimator else "none",
+        "negative weights": f"`{names['weights']}`{_parameters(cfg['weights'])}" if reads_similarity(cfg) else "none",
         "batches": f"{data['batch_size']} pairs, {names.get('batching', 'random')}"
         + (", copies of a positive masked" if cfg.get("negatives", {}).get("mask_duplicates") else ""),
         "score": f"{cfg['model']['similarity']} x {cfg['model']['score_scale']:g}",

@@ -7,26 +7,25 @@
     DIR     this run directory, or nothing
     FILE    this checkpoint of a run directory, such as checkpoints/last.previous.ckpt
 
-Two configurations are the same where all that decides a result is; see `src.runs.identity.decisive`. A run directory is
-claimed by a lock, which the system releases when its process ends, however it ends.
+Two configurations are the same where all that decides a result is; see `src.runs.identity.decisive`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from src.runs.directory import relative, revision
-from src.runs.identity import LOCK, identity, recorded
+from src.runs.identity import identity, recorded
+from src.runs.lock import claim, release
 from src.utils.errors import InputError, ResourceError
+from src.utils.files import remove_parts
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -35,7 +34,6 @@ AUTO, NEVER = "auto", "never"
 DONE = ("finished", "pruned")
 OUTPUTS = Path("outputs")
 GO_ON_FROM = "SOFT_INFONCE_GO_ON_FROM"  # what the processes that Lightning starts inherit
-_claimed: dict[Path, FileLock] = {}  # as long as this process lives
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,6 @@ def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
     Raises InputError where the folder holds a finished run, or an unfinished one of another configuration, or `resume=`
     names a run that has finished.
     """
-    from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
-
     named = str(cfg.get("resume", AUTO))
     before = recorded(folder)
     if named == NEVER:
@@ -141,7 +137,7 @@ def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
         )
     if named not in (AUTO, str(folder)) and Path(named).is_file():
         checkpoint, damaged = Path(named), []
-    checkpoint_file.tidy(folder)
+    remove_parts(folder)
     for line in damaged:
         print(line, flush=True)
     print(f"resume: {relative(folder)} goes on {_where(checkpoint)}{_other_code(folder)}", flush=True)
@@ -181,36 +177,6 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
         trainer.strategy.setup_environment()
     said = trainer.strategy.broadcast(said)
     return Path(said) if said else None
-
-
-def claim(folder: Path) -> bool:
-    """Keeps every other process out of a run directory, for as long as this one lives; False where one is in it."""
-    folder = folder.resolve()
-    if folder in _claimed:
-        return True
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return False
-    _claimed[folder] = lock
-    return True
-
-
-def release(folder: Path) -> None:
-    if (lock := _claimed.pop(folder.resolve(), None)) is not None:
-        lock.release()
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Raises ResourceError where another process is at work in the directory."""
-    if not claim(folder):
-        raise ResourceError(f"another process is at work in {relative(folder)}: nothing of it was touched")
-    try:
-        yield
-    finally:
-        release(folder)
 
 
 def _keep_finished(folder: Path) -> None:

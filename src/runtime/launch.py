@@ -1,8 +1,8 @@
-"""One command as several processes: which of them this is, what the first of them does alone, and how all end.
+"""One command as several processes: the rank of this one, what rank 0 does alone, and how all of them end.
 
 Lightning's own launcher (`trainer.devices=2`) starts the others when the training starts, by the same command; torchrun
-and SLURM start all of them at once. All run the same entry point and make the same objects. The first one prints and
-writes the run directory; what the others write goes to a folder that is thrown away.
+and SLURM start all of them at once. All run the same entry point and make the same objects. Rank 0 prints and writes
+the run directory; what the others write goes to a temporary folder.
 
 torch and Lightning are imported where they are used: a sweep that has nothing to run is over before they would be.
 """
@@ -21,39 +21,43 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.runtime.signals import held
+from src.runtime.signals import blocked_signals
 from src.utils.errors import InputError, first_line, nearest
 
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 PARENT = os.getppid()
-STARTED_BY = "SOFT_INFONCE_STARTED_BY"  # the process whose command Lightning types again for the others
-ALIVE = 0.1  # seconds after which a process that is not the first looks whether its launcher is there
-GRACE = 5.0  # seconds in which a launcher ends the processes that are left; torchrun looks ten times a second
-# What tells a library that it is one of several processes.
-KEYS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK")
-PREFIXES = ("TORCHELASTIC_", "SLURM_")
+STARTED_BY = "SOFT_INFONCE_STARTED_BY"  # the process whose command Lightning repeats for the others
+POLL = 0.1  # seconds between two looks whether the launcher of a secondary process is still there
+GRACE = 5.0  # seconds in which a launcher ends the remaining processes; torchrun looks ten times a second
+# Variables by which a library takes this process for one of several.
+RANK_KEYS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK")
+LAUNCHER_PREFIXES = ("TORCHELASTIC_", "SLURM_")
+_silenced: list[TextIO] = []  # the standard output of a secondary process
 
 
-def number() -> int:
-    """Which of the processes of a command this is, from 0, as its launcher says."""
+def process_rank() -> int:
+    """The rank of this process among those of the command, as its launcher says."""
     return next((int(os.environ[key]) for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if key in os.environ), 0)
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process that prints and writes."""
-    return number() == 0
+    return process_rank() == 0
 
 
 @dataclass(frozen=True)
-class Launch:
-    """What torchrun or SLURM started."""
+class ExternalLaunch:
+    """The processes that torchrun or SLURM started."""
 
-    by: str
+    launcher: str
     per_node: int
     nodes: int
 
@@ -62,7 +66,7 @@ class Launch:
         return self.per_node * self.nodes
 
     @classmethod
-    def found(cls) -> Launch | None:
+    def detect(cls) -> ExternalLaunch | None:
         """From the environment; None where this process was started alone, or by Lightning."""
         environment = os.environ
         if "TORCHELASTIC_RUN_ID" in environment:
@@ -75,57 +79,59 @@ class Launch:
         return None
 
 
-def settle(cfg: DictConfig) -> int:
+def resolve_devices(cfg: DictConfig) -> int:
     """The number of devices; `trainer.devices` and `num_nodes` are set to what torchrun or SLURM started if left open.
 
     Raises InputError where they contradict each other, or where the devices cannot share a batch evenly.
     """
     from lightning.pytorch.strategies import ParallelStrategy
-    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
     from torch import distributed
 
-    trainer, launch = cfg.trainer, Launch.found()
+    from src.runtime.lightning_internals import forks_processes
+
+    trainer, launch = cfg.trainer, ExternalLaunch.detect()
     if launch is not None:
         if trainer.devices == "auto":
             trainer.devices = launch.per_node
         if trainer.num_nodes == 1:
             trainer.num_nodes = launch.nodes
-    probe = probed(trainer)
-    world = probe.num_devices * probe.num_nodes
-    if launch is not None and launch.processes != world:
+    probe = build_probe(trainer)
+    world_size = probe.num_devices * probe.num_nodes
+    if launch is not None and launch.processes != world_size:
         raise InputError(
-            f"{launch.by} started {launch.nodes} x {launch.per_node} processes, found trainer.num_nodes="
-            f"{trainer.num_nodes} x trainer.devices={trainer.devices}: add trainer=ddp, which takes what was started"
+            f"{launch.launcher} started {launch.nodes} x {launch.per_node} processes, found trainer.num_nodes="
+            f"{trainer.num_nodes} x trainer.devices={trainer.devices}: add trainer=ddp, which uses what was started"
         )
     if launch is None and isinstance(probe.strategy, ParallelStrategy):
         try:
             probe.strategy.cluster_environment.validate_settings(probe.num_devices, probe.num_nodes)
         except ValueError as error:
-            raise InputError(f"in a job of SLURM, start the processes with srun ({error})") from error
-    if isinstance(probe.strategy.launcher, _MultiProcessingLauncher):
+            raise InputError(f"in a SLURM job, start the processes with srun ({error})") from error
+    if forks_processes(probe.strategy):
         raise InputError(
-            f"trainer.strategy={trainer.strategy!r} forks this process, and what its copies found would be lost: "
+            f"trainer.strategy={trainer.strategy!r} forks this process, and the results of its copies would be lost: "
             "take trainer.strategy=ddp"
         )
-    if distributed.is_initialized() and world not in (1, joined := distributed.get_world_size()):
+    if distributed.is_initialized() and world_size not in (1, joined := distributed.get_world_size()):
         raise InputError(
-            f"the jobs of a sweep have the devices that its first one had: expected {joined}, found {world}; start one "
-            "sweep for each number of devices"
+            f"the jobs of a sweep have the devices that its first one had: expected {joined}, found {world_size}; "
+            "start one sweep for each number of devices"
         )
-    if cfg.data.batch_size % world:
-        below = cfg.data.batch_size - cfg.data.batch_size % world
-        near = [size for size in (below, below + world) if size]
+    batch_size = cfg.data.batch_size
+    if batch_size % world_size:
+        below = batch_size - batch_size % world_size
+        near = [str(size) for size in (below, below + world_size) if size]
         raise InputError(
-            f"data.batch_size is the pairs of a step on all devices together: expected a multiple of the {world} "
-            f"devices, found {cfg.data.batch_size}; set data.batch_size={' or '.join(map(str, near))}"
+            "data.batch_size is the number of pairs of a step on all devices together: expected a multiple of the "
+            f"{world_size} devices, found {batch_size}; set data.batch_size={' or '.join(near)}"
         )
     if "data_parallel_size" in (OmegaConf.select(trainer, "strategy") or ()):
-        trainer.strategy.data_parallel_size = world
-    return world
+        trainer.strategy.data_parallel_size = world_size
+    return world_size
 
 
-def probed(trainer: DictConfig) -> Any:
-    """The Trainer of conf/trainer, to ask what it is. Raises InputError, with the key, where Lightning refuses it."""
+def build_probe(trainer: DictConfig) -> Trainer:
+    """The Trainer of conf/trainer, to read its settings. Raises InputError, with the key, if Lightning refuses it."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.accelerators import AcceleratorRegistry
     from lightning.pytorch.strategies import StrategyRegistry
@@ -134,41 +140,43 @@ def probed(trainer: DictConfig) -> Any:
     try:
         return instantiate(trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except (InstantiationException, MisconfigurationException, TypeError, ValueError) as error:
-        while isinstance(error, InstantiationException) and error.__cause__ is not None:
-            error = error.__cause__
-        said = first_line(error).split(". ")[0].rstrip(".")
-        raise InputError(_refused(trainer, said, registries)) from error
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        message = first_line(cause).split(". ")[0].rstrip(".")
+        raise InputError(_explain_refusal(trainer, message, registries)) from cause
 
 
-def _refused(trainer: DictConfig, said: str, registries: Mapping[str, Collection[str]]) -> str:
-    """What Lightning said of conf/trainer, with the key that it is about and what to set instead."""
-    if "devices" in said and "requested" not in said and "strategy" not in said:
+def _explain_refusal(trainer: DictConfig, message: str, registries: Mapping[str, Collection[str]]) -> str:
+    """Lightning's message about conf/trainer, with the key that it is about and what to set instead."""
+    if "devices" in message and "requested" not in message and "strategy" not in message:
         return (
             f"trainer.devices={trainer.get('devices')}: expected a number of devices of 1 or more, a list of their "
-            f"numbers or auto ({said})"
+            f"numbers or auto ({message})"
         )
-    named = [key for key in trainer if re.search(rf"\b{key}\b", said)]
-    key = next(iter(named), "accelerator" if "backend" in said or "Requirement" in said else "")
-    value = trainer.get(key) if key else None
-    hint = ""
+    named = [str(key) for key in trainer if re.search(rf"\b{key}\b", message)]
+    key = next(iter(named), "accelerator" if "backend" in message or "Requirement" in message else "")
+    if not key:
+        return f"trainer: {message}"
+    value, hint = trainer.get(key), ""
     if isinstance(value, str) and key in registries:
         known = [*registries[key], "auto", "gpu"]
         hint = "; auto takes what this machine has" if value in known else nearest(value, known)
-    return f"trainer.{key}={value!r}: {said}{hint}" if key else f"trainer: {said}"
+    return f"trainer.{key}={value!r}: {message}{hint}"
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Inside, this process is nobody's part: what it trains it trains on one device, and it prints."""
+def as_single_process() -> Iterator[None]:
+    """Inside, this process is no part of the command's: what it trains it trains on one device, and it prints."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    hidden = {key: value for key, value in os.environ.items() if key in KEYS or key.startswith(PREFIXES)}
+    hidden = {key: value for key, value in os.environ.items() if key in RANK_KEYS or key.startswith(LAUNCHER_PREFIXES)}
     before = rank_zero_only.rank
     for key in hidden:
         del os.environ[key]
     rank_zero_only.rank = 0
     try:
-        with redirect_stdout(sys.__stdout__ if sys.stdout in _SILENCED else sys.stdout), warnings.catch_warnings():
+        with redirect_stdout(sys.__stdout__ if sys.stdout in _silenced else sys.stdout), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The `srun` command is available")  # and hidden from Lightning
             yield
     finally:
@@ -176,84 +184,70 @@ def alone() -> Iterator[None]:
         rank_zero_only.rank = before
 
 
-_SILENCED: list = []  # the standard output of a process that is not the first
+def silence_secondary_rank() -> list[str]:
+    """Silences a process of another rank than 0; returns the overrides that send its files to a temporary folder."""
+    folder = tempfile.mkdtemp(prefix="process-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _silenced.append(open(os.devnull, "w"))  # noqa: SIM115 (as long as the process lives)
+    sys.stdout = _silenced[-1]
+    warnings.simplefilter("ignore")  # rank 0 shows them
+    threading.Thread(target=_exit_with_launcher, args=(folder,), daemon=True, name="launcher").start()
+    return [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
 
 
-def stay_behind() -> list[str]:
-    """Silences a process that is not the first; returns the overrides that send its run directory to nowhere."""
-    nowhere = tempfile.mkdtemp(prefix="process-")
-    atexit.register(shutil.rmtree, nowhere, ignore_errors=True)
-    _SILENCED.append(open(os.devnull, "w"))  # noqa: SIM115 (as long as the process lives)
-    sys.stdout = _SILENCED[-1]
-    warnings.simplefilter("ignore")  # the first says them
-    threading.Thread(target=_end_with_launcher, args=(nowhere,), daemon=True, name="launcher").start()
-    return [f"hydra.run.dir={nowhere}", f"hydra.sweep.dir={nowhere}"]
-
-
-def is_lightnings() -> bool:
+def started_by_lightning() -> bool:
     """Whether Lightning's launcher started this process."""
-    return not is_first() and Launch.found() is None
+    return not is_rank_zero() and ExternalLaunch.detect() is None
 
 
-def status(of_command: int) -> int:
+def exit_status(of_command: int) -> int:
     """The exit status of this process where the command, stopped from outside, ends with that one.
 
-    Lightning's launcher kills the first process, which is still writing, where another ends with any but 0.
+    Lightning's launcher kills rank 0, which is still writing, where another process ends with any status but 0.
     """
-    return 0 if is_lightnings() else of_command
+    return 0 if started_by_lightning() else of_command
 
 
-def launcher() -> int:
-    """The process that started this one; it may be gone."""
-    return int(os.environ.get(STARTED_BY, PARENT)) if is_lightnings() else PARENT
+def launcher_pid() -> int:
+    """The process that started this one; it may be gone. Lightning's launcher is rank 0."""
+    return int(os.environ.get(STARTED_BY, PARENT)) if started_by_lightning() else PARENT
 
 
-def _end_with_launcher(nowhere: str) -> None:
+def _exit_with_launcher(folder: str) -> None:
     """Ends this process where its launcher was killed: it would wait for the others in C, for half an hour."""
-    expected = launcher() if is_lightnings() else os.getppid()
+    expected = launcher_pid() if started_by_lightning() else os.getppid()
     while os.getppid() == expected:
-        time.sleep(ALIVE)
-    shutil.rmtree(nowhere, ignore_errors=True)
+        time.sleep(POLL)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
-def prepare_launch(trainer: Any) -> None:
-    """The trainer starts its processes so that no signal is lost on them, and leaves signals to `src.runtime.signals`.
+def prepare_launch(trainer: Trainer) -> None:
+    """No signal is lost on the processes that the trainer starts, and `src.runtime.signals` alone handles signals."""
+    from src.runtime.lightning_internals import leave_signals_alone, start_processes_inside
 
-    Lightning's own handlers, of SIGTERM above all, exchange tensors in the middle of whatever the process does.
+    leave_signals_alone(trainer)
+    if start_processes_inside(trainer, blocked_signals) and is_rank_zero():
+        os.environ[STARTED_BY] = str(os.getpid())
+
+
+def command_is_ending() -> bool:
+    """Whether the whole command is ending, for a process that failed: then another one has said why.
+
+    Waits for the launcher, which ends the remaining processes of a command where one of them has failed.
     """
-    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-
-    trainer._signal_connector.register_signal_handlers = lambda: None
-    if isinstance(own := trainer.strategy.launcher, _SubprocessScriptLauncher):
-        start = own._call_children_scripts
-
-        def start_held() -> None:
-            with held():
-                start()
-
-        own._call_children_scripts = start_held
-        if is_first():
-            os.environ[STARTED_BY] = str(os.getpid())
-
-
-def is_over() -> bool:
-    """Whether the whole command is ending, asked by a process that failed: then another one has said why.
-
-    Waits for the launcher, which ends what is left of a command where one process has failed.
-    """
-    if is_first():
+    if is_rank_zero():
         return False
     until = time.monotonic() + GRACE
-    while os.getppid() == launcher():  # Lightning's is the first process
+    while os.getppid() == launcher_pid():
         if time.monotonic() > until:
             return False
         time.sleep(0.05)
-    return True  # asked first and last: a busy machine can take all of the time between two lines
+    return True  # checked first and last: a busy machine can take all of the time between two lines
 
 
-def lost_another(error: BaseException) -> bool:
-    """Whether the error says no more than that another process is gone."""
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether the error only says that another process is gone."""
     if not isinstance(error, RuntimeError):
         return False
     from torch import distributed

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.override_parser.types import Override
 
-from src.runs.identity import IDLE_GROUPS, IDLE_KEYS, LOCK, SET_ASIDE, recorded
+from src.runs.identity import IDLE_GROUPS, IDLE_KEYS, SET_ASIDE, recorded
+from src.runs.lock import claimed, is_claimed
+from src.utils.errors import ResourceError
+from src.utils.files import write_atomically
 
 # What a name may hold: nothing that a shell or Hydra reads otherwise when the directory is typed as run=DIR.
 UNSAFE = re.compile(r"[^\w.+-]+")
@@ -43,7 +46,7 @@ class Cell:
         found = recorded(self.path)
         if found.get("status") in ("finished", "failed", "pruned"):
             return found
-        if is_held(self.path):
+        if is_claimed(self.path):
             return {**found, "status": "running"}
         return {**found, "status": "unfinished" if found else "missing"}
 
@@ -56,18 +59,16 @@ class Cell:
         moved = self.path.rename(attempts / f"{self.name}.{number}")
         # Reports read finished runs only: two of one seed must not meet in a table.
         told = {**status, "status": SET_ASIDE, "was": status["status"]}
-        (moved / "status.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        write_atomically(moved / "status.json", json.dumps(told, indent=2) + "\n")
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process has claimed the directory."""
-    if not (path / LOCK).exists():
-        return False
-    try:
-        with FileLock(path / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
+@contextmanager
+def claimed_cell(path: Path) -> Iterator[None]:
+    """Claims a job's directory. Raises ResourceError where another process has it, or has finished it meanwhile."""
+    with claimed(path):
+        if recorded(path).get("status") == "finished":
+            raise ResourceError(f"another process has finished {path} in the meantime: nothing of it was touched")
+        yield
 
 
 def words(overrides: Iterable[Override], groups: Iterable[str]) -> list[str]:

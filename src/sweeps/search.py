@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.sweeps.sweeper import AXES, Grid, Known
-from src.sweeps.trial import METRIC, pruner
+from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
+from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
 
 CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are asked again, and do not count
@@ -69,7 +70,7 @@ class Search(Grid):
         except ImportError as error:
             raise InputError("hydra/sweeper=optuna needs optuna: pip install -e '.[optuna]'") from error
 
-        if not launch.is_first():
+        if not launch.is_rank_zero():
             raise InputError("hydra/sweeper=optuna: a trial is one process; set trainer.devices=1")
         if self.config.sweep.grid:
             raise InputError("sweep= is a grid, found with hydra/sweeper=optuna: give one of them")
@@ -81,7 +82,7 @@ class Search(Grid):
         space = {o.key_or_group: distribution(o) for o in self.swept}
         folder = self._folder(chosen, set())
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
+        with claimed(folder, PATIENCE, ADVICE):
             study = self._study(optuna, folder, space)
             self.known = Known(folder / "cells.json", self._sources())
             ran: dict[Cell, None] = {}
@@ -114,13 +115,13 @@ class Search(Grid):
 
     def _study(self, optuna: Any, folder: Path, space: Mapping[str, Any]) -> Any:
         """Made, or found again; another space is another study of the same folder."""
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-        storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
         name = identity.fingerprint({key: repr(values) for key, values in space.items()})
         study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True, pruner=pruner(self.pruning)
+            storage=journal(study_file(folder)),
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=pruner(self.pruning),
         )
         # Begun again with the seed that it began with, a sampler would draw its first trials a second time.
         study.sampler = optuna.samplers.TPESampler(
@@ -149,7 +150,7 @@ class Search(Grid):
                 cell.set_aside()
             elif state != "missing":
                 continue
-            about = {"study": f"'{folder / 'study.log'}'", "name": study.study_name, "number": trial.number}
+            about = {"study": f"'{study_file(folder)}'", "name": study.study_name, "number": trial.number}
             extra = [f"+sweep.trial.{key}={value}" for key, value in about.items()]
             options = "null" if self.pruning is None else json.dumps(self.pruning).replace('"', "")
             extra.append(f"+sweep.trial.pruning={options}")
@@ -171,9 +172,14 @@ class Search(Grid):
             elif state in ("finished", "failed"):
                 study.tell(trial.number, state=states.FAIL)
             elif state != "running":
-                study._storage.set_trial_user_attr(trial._trial_id, CUT_OFF, True)
+                open_trial(study, study_file(folder), trial.number).set_user_attr(CUT_OFF, True)
                 study.tell(trial.number, state=states.FAIL)
                 study.enqueue_trial(trial.params)
+
+
+def study_file(folder: Path) -> Path:
+    """Optuna's journal of a search."""
+    return folder / "study.log"
 
 
 def distribution(override: Override) -> Any:

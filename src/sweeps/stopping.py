@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from signal import Signals
 from typing import Any
 
-from src.runtime.signals import WATCH
+from src.runtime.signals import SIGNALS
 from src.utils.errors import is_interrupt
 
 OF_SWEEP = "SOFT_INFONCE_SWEEP"  # the process that started this one for its jobs
@@ -35,7 +35,7 @@ def jobs_elsewhere(launcher: Any) -> Iterator[None]:
         return
     os.environ[OF_SWEEP] = str(os.getpid())
     try:
-        with WATCH.passing_on(tell):
+        with SIGNALS.forwarding(tell):
             yield
     finally:
         del os.environ[OF_SWEEP]

@@ -14,28 +14,32 @@ gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers a
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
-from filelock import FileLock, Timeout
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import relative
+from src.runs.labels import reads_similarity
+from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.utils.errors import InputError, ResourceError, nearest
+from src.utils.errors import InputError, nearest
+from src.utils.files import write_atomically
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -44,21 +48,35 @@ RERUN = {
 }
 # Values of these never make another sweep: more seeds or languages join the cells that are there.
 AXES = ("seed", "lang")
+ADVICE = "wait for its end, or give this sweep another directory with hydra.sweep.dir=DIR"
 PATIENCE = 20.0  # seconds: what a killed sweep leaves behind, workers of a loader above all, ends in less
-CODE = Path(__file__).parents[1]
+# To be raised with every change of code that gives a job another directory, such as whether a loss reads a similarity:
+# then cells.json, which remembers them, is made again.
+NAMES_VERSION = 1
 
 
-class Grid(BasicSweeper):
-    """Hydra's own sweeper, which runs every combination, less those that need not run.
+class Grid(Sweeper):
+    """Runs every combination of the swept values, less those that need not run.
 
-    Args: those of Hydra's BasicSweeper, and `root`, the folder of all sweeps.
+    Args:
+        root: the folder of all sweeps.
+        max_batch_size: jobs that a launcher gets at once; None: all of them.
+        params: swept values beside the command line's, as Hydra's own sweeper takes them.
     """
 
     axes = AXES
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size, params)
         self.root = Path(root)
+        self.max_batch_size = max_batch_size
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before `sweep`."""
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Runs what is to run; SystemExit with status 2 where a cell failed, now or earlier.
@@ -73,13 +91,13 @@ class Grid(BasicSweeper):
         overrides = {o.get_key_element(): o for o in parser.parse_overrides([*grid, *arguments])}
         chosen = [o for o in overrides.values() if o.key_or_group.split(".")[0] != "sweep"]
         folder = self._folder(chosen, {o.partition("=")[0] for o in grid})
-        if not launch.is_first():  # one of several processes: the first one keeps the books
+        if not launch.is_rank_zero():  # one of several processes: the first one keeps the books
             states = (*RERUN[rerun], "running")  # by the first
             todo = [cell for cell in self._cells(chosen, folder, parser) if cell.status()["status"] in states]
             return self._launch(todo, elsewhere=True)
 
         folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(folder):
+        with claimed(folder, PATIENCE, ADVICE):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
@@ -102,13 +120,13 @@ class Grid(BasicSweeper):
         there = {hashed(path.name): path.name for path in folder.glob("*_*") if path.is_dir()}
         known = Known(folder / "cells.json", self._sources())
         found: dict[str, Cell] = {}
-        for job in self.split_arguments(list(chosen), None)[0]:
+        for job in combinations(chosen):
             if (directory := known.get(job)) is None:
                 directory = known[job] = self._directory(job, named, parser)
             # Jobs of one hash are the same run, and the name that it was first given stays.
             directory = there.get(hashed(directory), directory)
             found.setdefault(hashed(directory), Cell(tuple(job), folder / directory))
-        if launch.is_first():
+        if launch.is_rank_zero():
             known.save()
         return list(found.values())
 
@@ -121,7 +139,7 @@ class Grid(BasicSweeper):
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         self._check(cfg, job)
         told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
-        if not identity.reads_similarity(cfg):
+        if not reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
         return f"{said}_{identity.identity(cfg, 10)}"
@@ -143,7 +161,7 @@ class Grid(BasicSweeper):
     def _folder(self, chosen: Sequence[Override], axes: set[str]) -> Path:
         """The sweep's directory: hydra.sweep.dir where it was given, else named by the grid and what is fixed."""
         given = [o.partition("=")[2] for o in self.config.hydra.overrides.hydra if o.startswith("hydra.sweep.dir=")]
-        if not launch.is_first():
+        if not launch.is_rank_zero():
             given = given[:-1]  # the last one sends what this process writes to nowhere
         if given:
             return Path(given[-1].strip("'\""))
@@ -163,11 +181,11 @@ class Grid(BasicSweeper):
         return set(self.config.hydra.runtime.choices)
 
     def _sources(self) -> str:
-        """A hash of what turns overrides into configurations, and losses into those that read a similarity."""
+        """A hash of what turns overrides into the names of directories: Hydra, the yaml files, and our own version."""
         paths = [Path(source.path) for source in self.config.hydra.runtime.config_sources if source.schema == "file"]
         files = [file for path in paths for file in sorted(path.rglob("*.yaml"))]
-        files += sorted([*CODE.glob("sweeps/*.py"), *CODE.glob("losses/*.py"), CODE / "data" / "samplers.py"])
-        return identity.fingerprint([hydra.__version__, *((file.name, file.read_text("utf-8")) for file in files)])
+        versions = [hydra.__version__, NAMES_VERSION]
+        return identity.fingerprint([*versions, *((file.name, file.read_text("utf-8")) for file in files)])
 
     def _launch(self, todo: Sequence[Cell], elsewhere: bool = False) -> None:
         """Runs the cells; how they ended is in their directories, wherever the launcher ran them."""
@@ -185,26 +203,24 @@ class Grid(BasicSweeper):
                     _ = result.return_value  # raises what the job raised
 
     @staticmethod
-    @contextmanager
-    def _locked(folder: Path) -> Iterator[None]:
-        lock = FileLock(folder / identity.LOCK, timeout=PATIENCE)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise ResourceError(
-                f"another process is at work on {relative(folder)}: wait for its end, or give this sweep another "
-                "directory with hydra.sweep.dir=DIR"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @staticmethod
     def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
         number = Counter(before.values())
         states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
         print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
+
+
+def combinations(chosen: Sequence[Override]) -> Iterator[list[str]]:
+    """The overrides of every job, the last swept key running fastest. Raises InputError for a value without an end."""
+    axes = {}
+    for override in chosen:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise InputError(f"{override.input_line}: a grid needs a list of values; hydra/sweeper=optuna searches")
+    return map(list, itertools.product(*axes.values()))
 
 
 def hashed(directory: str) -> str:
@@ -233,6 +249,4 @@ class Known(dict):
             super().__setitem__(text, directory)
 
     def save(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        temporary.write_text(json.dumps({"sources": self.sources, "directories": self}, indent=1), encoding="utf-8")
-        temporary.replace(self.path)
+        write_atomically(self.path, json.dumps({"sources": self.sources, "directories": self}, indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,12 +18,26 @@ METRIC = "val/mrr"
 def study_of(cfg: DictConfig) -> Any:
     """The study of the trial that `sweep.trial` names: {study, name, number, pruning}."""
     import optuna
+
+    about = cfg.sweep.trial
+    return optuna.load_study(study_name=about.name, storage=journal(about.study), pruner=pruner(about.pruning))
+
+
+def journal(path: str | Path) -> Any:
+    """Optuna's storage in a file, which several processes may write."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    about = cfg.sweep.trial
-    storage = JournalStorage(JournalFileBackend(about.study))
-    return optuna.load_study(study_name=about.name, storage=storage, pruner=pruner(about.pruning))
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def open_trial(study: Any, path: str | Path, number: int) -> Any:
+    """The trial of this number in the study's journal, to report to; `study` itself gives a read-only copy."""
+    from optuna.trial import Trial
+
+    storage = journal(path)
+    study_id = storage.get_study_id_from_name(study.study_name)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
 
 def pruner(options: Any) -> Any:
@@ -37,10 +52,8 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
     if OmegaConf.select(cfg, "sweep.trial") is None:
         return []
     from lightning.pytorch.callbacks import Callback
-    from optuna.trial import Trial
 
-    study = study_of(cfg)
-    trial = Trial(study, study.trials[cfg.sweep.trial.number]._trial_id)
+    trial = open_trial(study_of(cfg), cfg.sweep.trial.study, cfg.sweep.trial.number)
 
     class Reporting(Callback):
         """Reports val/mrr after each epoch. Raises TrialPruned where the study says that it is no use to go on."""

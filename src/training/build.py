@@ -17,7 +17,6 @@ from src.corpora.base import Corpus
 from src.data.samplers import Batching
 from src.datamodule import CodeSearchData
 from src.losses.base import Loss
-from src.losses.blocks import AUTO, check_block
 from src.module import CodeSearchModule
 from src.runs.restore import load_checkpoint, restore_encoder
 from src.utils.errors import InputError, nearest
@@ -29,7 +28,6 @@ def build_loss(cfg: DictConfig) -> Loss:
     """The loss; raises InputError where it has no meaning with this batch size or without an estimator."""
     loss: Loss = instantiate(cfg.loss)
     loss.check_negatives(cfg.data.batch_size - 1)
-    check_block(cfg.model.get("loss_block", AUTO))
     return loss
 
 
@@ -50,7 +48,11 @@ def build_data(
     cfg: DictConfig, corpus: Corpus, encoder: Encoder, estimator: Estimator | None, weigh: bool = True
 ) -> CodeSearchData:
     return CodeSearchData(
-        *(corpus, encoder, estimator, instantiate(cfg.batching), weigh),
+        corpus,
+        encoder,
+        estimator,
+        instantiate(cfg.batching),
+        weigh,
         seed=cfg.seed,
         chunk=cfg.trainer.get("grad_cache_chunk"),
         cache=cfg.cache,
@@ -60,8 +62,8 @@ def build_data(
 
 
 def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchModule:
-    replay = cfg.trainer.get("grad_cache_chunk") is not None
-    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, replay=replay)
+    gradient_caching = cfg.trainer.get("grad_cache_chunk") is not None
+    return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, gradient_caching=gradient_caching)
 
 
 def trainer(
@@ -73,15 +75,15 @@ def trainer(
     on_nonfinite: Literal["stop", "skip"] = "stop",
     **options: Annotated[Any, L.Trainer],
 ) -> L.Trainer:
-    """lightning.Trainer, to which some keys of conf/trainer mean nothing: others read them.
+    """lightning.Trainer, without the keys of conf/trainer that other code reads.
 
     Args:
         grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
-        auto_batch: true makes a step that runs out of memory again with half that many texts, down to 1; one device.
+        auto_batch: true repeats a step that runs out of memory with half that many texts, down to 1; one device.
         compile: true compiles the encoder with torch.compile, a name says with which backend.
         save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
         save_every_n_steps: the same, in steps.
-        on_nonfinite: whether a loss or gradient that is no number ends the run, or that step is skipped.
+        on_nonfinite: whether a NaN or inf loss or gradient ends the run, or that step is skipped.
         options: as `lightning.Trainer`.
     """
     return L.Trainer(**options)
@@ -104,7 +106,7 @@ def compile_encoder(encoder: Encoder, asked: bool | str) -> None:
 
 
 def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Path) -> CodeSearchModule:
-    """The model of a checkpoint; raises InputError where it and `cfg` are not of one kind."""
+    """The model of a checkpoint; raises InputError where `cfg` describes another kind of model."""
     encoder: Encoder = instantiate(cfg.backbone.encoder)
     restore_encoder(encoder, checkpoint, cfg, source)
     module = build_module(cfg, encoder, build_loss(cfg))
@@ -113,7 +115,7 @@ def restore_module(cfg: DictConfig, checkpoint: dict[str, Any], source: str | Pa
 
 
 def load_weights(module: CodeSearchModule, checkpoint: dict[str, Any], source: str | Path) -> None:
-    """Raises InputError where the checkpoint's tensors are not those of the model that it says it is."""
+    """Raises InputError where the checkpoint's tensors do not fit the model that its configuration describes."""
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

@@ -10,71 +10,115 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 from rich.progress import track
 
 from src.data.collate import text_loader
-from src.data.length_buckets import Cut, Side, token_budget
+from src.data.length_buckets import BatchSide, LengthBucketer, token_budget
+from src.utils.errors import NonFiniteError
 
 if TYPE_CHECKING:
     from src.module import CodeSearchModule  # an index is made without
 
 
-def embed_batches(
-    embed: Callable[[Side], torch.Tensor],
+def embed_in_order(
+    embed: Callable[[BatchSide], torch.Tensor],
     texts: Sequence[str],
     side: str,
-    cut: Cut,
+    cut: LengthBucketer,
     batch_size: int,
+    *,
+    model: str,
+    allocate: Callable[[tuple[int, int]], np.ndarray],
     num_workers: int = 0,
     cache: str | Path | None = None,
-    what: str | None = None,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """int64 (R,) rows of the texts and their embeddings (R, D) on the CPU, batch by batch; each row comes once.
+    progress: str | None = None,
+) -> np.ndarray:
+    """embeddings_ND in the order of the texts, written into what `allocate((N, D))` returns.
 
     Args:
         embed: features on the encoder's device -> embeddings_BD, without gradient.
         side: `query` or `code`.
         cut: how a batch is cut; its encoder is where and how the model wants it.
         batch_size: distinct texts of a batch, the longest first.
+        model: its name in the error.
         cache: keeps the tokens, where given.
-        what: is said beside a progress bar, where a person looks; None shows none.
+        progress: label of a progress bar in a terminal; None shows none.
+
+    Raises NonFiniteError for an embedding that holds inf or NaN.
     """
+    embeddings_ND: np.ndarray | None = None
+    for rows_R, embeddings_RD in embed_batches(embed, texts, side, cut, batch_size, num_workers, cache, progress):
+        if not (finite_R := embeddings_RD.isfinite().all(dim=1)).all():
+            bad = int(rows_R[~finite_R][0])
+            raise NonFiniteError(
+                f"{model} gives an embedding that is not finite (inf or NaN) for {side} {bad} ({texts[bad][:60]!r}): "
+                "take another model"
+            )
+        if embeddings_ND is None:
+            embeddings_ND = allocate((len(texts), embeddings_RD.shape[1]))
+        embeddings_ND[rows_R.numpy()] = embeddings_RD.numpy()
+    return allocate((0, cut.encoder.embedding_size)) if embeddings_ND is None else embeddings_ND
+
+
+def embed_batches(
+    embed: Callable[[BatchSide], torch.Tensor],
+    texts: Sequence[str],
+    side: str,
+    cut: LengthBucketer,
+    batch_size: int,
+    num_workers: int = 0,
+    cache: str | Path | None = None,
+    progress: str | None = None,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """int64 (R,) rows of the texts and their embeddings (R, D) on the CPU, batch by batch; each row comes once."""
     device = next(cut.encoder.parameters()).device
     loader = text_loader(texts, side, cut, batch_size, num_workers, cache)
-    for batch in track(loader, f" {what}", transient=True, disable=what is None or not sys.stdout.isatty()):
+    hidden = progress is None or not sys.stdout.isatty()
+    for batch in track(loader, f" {progress}", transient=True, disable=hidden):
         with torch.inference_mode():  # not around the yield: whoever takes the rows would be inside it too
-            embeddings_BD = embed(move_data_to_device(batch["features"], device)).cpu()
-            embeddings_RD = embeddings_BD[batch["place"]]
-        yield batch["row"], embeddings_RD
+            embeddings_BD = embed(move_data_to_device(batch.features, device)).cpu()
+            embeddings_RD = embeddings_BD[batch.place_R]
+        yield batch.row_R, embeddings_RD
 
 
-def embed_texts(module: CodeSearchModule, texts: Sequence[str], side: str, cfg: DictConfig, what: str) -> torch.Tensor:
+def embed_texts(
+    module: CodeSearchModule, texts: Sequence[str], side: str, cfg: DictConfig, progress: str
+) -> torch.Tensor:
     """float32 (N, D) on the CPU, in the order of the texts, as `module.embed` gives them; `side` is query or code.
 
     Args:
         cfg: a run's configuration: `trainer.accelerator` and `data` say where, and how many texts at once.
-        what: is said beside the progress bar, where a person looks.
+        progress: label of the progress bar.
     """
-    cut = placed(module, cfg)
-    embeddings_ND = torch.empty(len(texts), module.encoder.embedding_size)
-    batches = embed_batches(module.embed, texts, side, cut, cfg.data.eval_batch_size, cache=cfg.cache, what=what)
-    for rows_R, embeddings_RD in batches:
-        embeddings_ND[rows_R] = embeddings_RD
-    return embeddings_ND
+    cut, at_once = prepare_encoder(module, cfg), cfg.data.eval_batch_size
+    return torch.from_numpy(
+        embed_in_order(
+            module.embed,
+            texts,
+            side,
+            cut,
+            at_once,
+            model="the model",
+            allocate=lambda shape: np.empty(shape, np.float32),
+            cache=cfg.cache,
+            progress=progress,
+        )
+    )
 
 
-def placed(module: CodeSearchModule, cfg: DictConfig) -> Cut:
-    """Moves the module to the device of `cfg` in evaluation mode; how batches are cut there."""
+def prepare_encoder(module: CodeSearchModule, cfg: DictConfig) -> LengthBucketer:
+    """Moves the module to the device of `cfg` in evaluation mode; returns how batches are cut there."""
     device = device_of(cfg.trainer.accelerator)
     encoder = module.to(device).eval().encoder
-    return Cut(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
+    return LengthBucketer(encoder, token_budget(cfg.data.get("token_budget", "auto"), encoder, device.type))
 
 
 def device_of(accelerator: str) -> torch.device:
-    """Where `trainer.accelerator` puts a model, as far as this machine has it."""
+    """The device for `trainer.accelerator`; the CPU where this machine lacks it."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return torch.device("cuda")
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lightning as L
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
@@ -24,20 +25,18 @@ from src.runs.resume import agreed
 from src.runtime.distributed import load_state
 from src.runtime.launch import prepare_launch
 from src.sweeps import trial
-from src.training.auto_batch import AutoBatch, fits
+from src.training.auto_batch import AutoBatch, fit_or_halve
 from src.training.build import build_data, build_loss, build_module, compile_encoder, load_weights
 from src.training.callbacks import EpochLines, NegativeWeights, Throughput
 from src.training.checkpointing import KeepBest, SafeCheckpoints, SaveLast
-from src.training.nonfinite import STOP, Finite
-from src.utils.errors import InputError, nearest
+from src.training.nonfinite import NonFiniteGuard
+from src.utils.errors import InputError
 from src.utils.resource_errors import explaining_memory
 from src.weights.base import Estimator
 
-KEEP = ("best", "last")
-
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """A finished training: the module holds the weights of the epoch that is kept, and so does `checkpoint`."""
 
     trainer: L.Trainer
@@ -47,12 +46,10 @@ class Fitted:
     pairs_per_second: float
 
 
-def prepare(
+def build_model_and_data(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None = None
 ) -> tuple[CodeSearchModule, CodeSearchData]:
     """Model and data under the seed; what cannot work fails before anything is downloaded or learnt."""
-    if cfg.keep not in KEEP:
-        raise InputError(f"keep must be one of {', '.join(KEEP)}, found {cfg.keep!r}{nearest(str(cfg.keep), KEEP)}")
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     loss = build_loss(cfg)
     start_from = load_checkpoint(cfg.checkpoint) if cfg.checkpoint else None
@@ -92,12 +89,12 @@ def fit(
     folder: Path,
     loggers: Sequence[Logger] = (),
     keep_last: bool = True,
-    go_on_from: Path | None = None,
-) -> Fitted:
+    resume_from: Path | None = None,
+) -> FitResult:
     """Trains; `folder`/checkpoints then holds best.ckpt, the epoch kept by cfg.keep, and last.ckpt if `keep_last`.
 
     Args:
-        go_on_from: a checkpoint of the same training, which goes on where that was made.
+        resume_from: a checkpoint of the same training, which continues from there.
     """
     last = folder / "checkpoints" / "last.ckpt"
     while True:
@@ -105,10 +102,10 @@ def fit(
         saving = SaveLast(last, cfg.trainer.get("save_every_n_minutes"), cfg.trainer.get("save_every_n_steps"))
         throughput = Throughput()
         trainer = _trainer(cfg, data, folder, loggers, throughput, kept, saving)
-        with explaining_memory(cfg, data.chunk), explaining_interval():
-            if fits(trainer, module, data, agreed(trainer, go_on_from)):
+        with explaining_memory(cfg, data.chunk), _explaining_interval():
+            if fit_or_halve(trainer, module, data, agreed(trainer, resume_from)):
                 break
-        go_on_from = last
+        resume_from = last
     val_mrr = kept.best_model_score if cfg.keep == "best" else saving.val_mrr
     if not kept.best_model_path or val_mrr is None:
         raise InputError(
@@ -116,14 +113,14 @@ def fit(
             f"trainer.max_epochs={cfg.trainer.max_epochs}, and trainer.max_steps to an epoch's steps or more"
         )
     checkpoint = Path(kept.best_model_path)
-    # The first device alone reads it: others need not see its disk.
-    load_state(module, load_checkpoint(checkpoint)["state_dict"] if trainer.is_global_zero else {}, module.share)
+    # Rank 0 alone reads it: others need not see its disk.
+    load_state(module, load_checkpoint(checkpoint)["state_dict"] if trainer.is_global_zero else {}, module.rank_slice)
     if trainer.is_global_zero:
         for path in (checkpoint, last):
             previous(path).unlink(missing_ok=True)
         if not keep_last:
             last.unlink(missing_ok=True)
-    return Fitted(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)
+    return FitResult(trainer, checkpoint, float(val_mrr), saving.seconds, throughput.pairs_per_second)
 
 
 def _trainer(
@@ -135,14 +132,19 @@ def _trainer(
     kept: KeepBest,
     saving: SaveLast,
 ) -> L.Trainer:
-    """lightning.Trainer as a training needs it; `throughput`, `kept` and `saving` are read when it is over."""
+    """lightning.Trainer as a training needs it; `throughput`, `kept` and `saving` are read after the training."""
     in_terminal = sys.stdout.isatty()
-    callbacks = [
-        *(Finite(cfg.trainer.get("on_nonfinite", STOP)), throughput, NegativeWeights(), kept, saving),
+    callbacks: list[Callback] = [
+        NonFiniteGuard(cfg.trainer.get("on_nonfinite", "stop")),
+        throughput,
+        NegativeWeights(),
+        kept,
+        saving,
         AutoBatch(cfg.trainer.get("auto_batch", False), saving),
-        *([] if in_terminal else [EpochLines()]),
-        *trial.callbacks(cfg),
     ]
+    if not in_terminal:
+        callbacks.append(EpochLines())
+    callbacks += trial.callbacks(cfg)
     trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,
@@ -152,15 +154,15 @@ def _trainer(
         enable_model_summary=False,
         log_every_n_steps=min(cfg.trainer.log_every_n_steps, data.steps_per_epoch),
         enable_progress_bar=in_terminal,
-        use_distributed_sampler=False,  # `data` gives every device its share
+        use_distributed_sampler=False,  # `data` gives every rank its part
     )
     prepare_launch(trainer)
     return trainer
 
 
 @contextmanager
-def explaining_interval() -> Iterator[None]:
-    """Lightning compares trainer.val_check_interval with the batches of an epoch when it has them."""
+def _explaining_interval() -> Iterator[None]:
+    """Inside, Lightning's error about trainer.val_check_interval, which needs the batches of an epoch, is one line."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Hard negatives of a training split: its own codes that score high for a query and are no likely answer to it.
+"""Hard negatives of a training split: its own codes that score high for a query and are unlikely to answer it.
 
 Shape letters: N training pairs, M distinct codes, D embedding size, K candidates of a query, B rows of a block.
 """
@@ -19,24 +19,24 @@ from src.metrics.search import top_k
 from src.utils.errors import InputError
 from src.weights.base import Estimator
 
-BLOCK = 256  # queries that are guarded together
-ANSWER, SCORE, ALIKE = "known answers", "scores near the answer's", "alike by the estimator"
+BLOCK = 256  # queries that are filtered together
+KNOWN_ANSWER, HIGH_SCORE, SIMILAR = "known answers", "scores near the answer's", "similar by the estimator"
 
 
 @dataclass(frozen=True)
-class Guards:
-    """What makes a candidate a negative.
+class NegativeFilter:
+    """Which candidates become negatives.
 
     Args:
-        depth: K, candidates that are looked at: the query's highest scores.
+        depth: K, the number of candidates of a query: those with the highest scores.
         per_query: negatives that are kept, the hardest first.
         margin: share of the answer's own score that a negative's must stay below: TopK-PercPos of NV-Retriever
-            (Moreira et al. 2024, arXiv 2407.15831), 0.95 there. Of an answer that scores below 0, as dot products may,
-            the same distance below it.
+            (Moreira et al. 2024, arXiv 2407.15831), 0.95 there. If the answer scores below 0, as dot products may,
+            the same distance below its score.
         most_alike: a candidate counts as another answer from this share of the query's similarity with itself, by the
             estimator; None asks no estimator.
 
-    Raises InputError for a number out of its range.
+    Raises InputError where `per_query` exceeds `depth`.
     """
 
     depth: int = 64
@@ -45,48 +45,38 @@ class Guards:
     most_alike: float | None = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("depth", "per_query"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a whole number from 1, found {value!r}")
         if self.per_query > self.depth:
             raise InputError(f"per_query={self.per_query} are chosen among depth={self.depth} candidates: raise depth")
-        for name in ("margin", "most_alike"):
-            value = getattr(self, name)
-            if value is None and name == "most_alike":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-                raise InputError(f"{name} must be a number above 0, up to 1, found {value!r}")
 
-    def limits(self, own_N: np.ndarray) -> np.ndarray:
-        """The score that negatives stay below, from that of the answer."""
+    def score_limits(self, own_N: np.ndarray) -> np.ndarray:
+        """The scores that negatives stay below, from those of the answers."""
         return own_N - (1 - self.margin) * np.abs(own_N)
 
 
 @dataclass
-class Found:
+class MiningResult:
     """Negatives of every training pair by index, and what became of the candidates."""
 
     negatives: list[list[int]]
     dropped: Counter[str] = field(default_factory=Counter)
-    looked_at: int = 0
-    shares: list[float] = field(default_factory=list)  # of the hardest negatives' scores in those of the answers
+    candidates: int = 0
+    ratios: list[float] = field(default_factory=list)  # scores of the hardest negatives / scores of the answers
 
-    def summary(self, guards: Guards) -> dict[str, Any]:
+    def summary(self, chosen: NegativeFilter) -> dict[str, Any]:
         """Plain numbers for summary.json."""
         sizes = [len(items) for items in self.negatives]
         return {
             "queries": len(sizes),
             "negatives": sum(sizes),
             "queries_without": sizes.count(0),
-            "queries_with_all": sizes.count(guards.per_query),
-            "candidates": self.looked_at,
+            "queries_with_all": sizes.count(chosen.per_query),
+            "candidates": self.candidates,
             **{f"dropped/{reason}": count for reason, count in self.dropped.items()},
-            "hardest/score_in_that_of_the_answer": float(np.median(self.shares)) if self.shares else None,
-            "depth": guards.depth,
-            "per_query": guards.per_query,
-            "margin": guards.margin,
-            "most_alike": guards.most_alike,
+            "hardest/score_ratio_to_positive": float(np.median(self.ratios)) if self.ratios else None,
+            "depth": chosen.depth,
+            "per_query": chosen.per_query,
+            "margin": chosen.margin,
+            "most_alike": chosen.most_alike,
         }
 
 
@@ -95,23 +85,38 @@ def mine(
     queries_ND: torch.Tensor,
     codes_ND: torch.Tensor,
     estimator: Estimator | None,
-    guards: Guards,
-) -> Found:
+    chosen: NegativeFilter,
+) -> MiningResult:
     """Negatives of each query among the other codes of its language.
 
     Args:
         queries_ND, codes_ND: of the training pairs, such that a dot product scores them.
-        estimator: fitted on these pairs; None guards by scores alone.
+        estimator: fitted on these pairs; None filters by scores alone.
     """
-    found = Found([[] for _ in train.pairs])
+    result = MiningResult([[] for _ in train.pairs])
     for items in languages(train.pairs):
         pool = Pool(train.pairs, items)
-        scores_NK, code_NK = top_k(queries_ND[items], codes_ND[pool.first_M], guards.depth)
+        scores_NK, code_NK = (found.numpy() for found in top_k(queries_ND[items], codes_ND[pool.first_M], chosen.depth))
         own_N = torch.linalg.vecdot(queries_ND[items].double(), codes_ND[items].double()).numpy()
         for start in range(0, len(items), BLOCK):
             rows = slice(start, start + BLOCK)
-            _guarded(found, pool, rows, scores_NK[rows].numpy(), code_NK[rows].numpy(), own_N[rows], estimator, guards)
-    return found
+            reasons = {
+                KNOWN_ANSWER: pool.is_answer(rows, code_NK[rows]),
+                HIGH_SCORE: scores_NK[rows] >= chosen.score_limits(own_N[rows])[:, None],
+            }
+            if estimator is not None:
+                reasons[SIMILAR] = pool.similarity(rows, code_NK[rows], estimator) >= chosen.most_alike
+            kept_BK = np.ones(code_NK[rows].shape, bool)
+            for reason, mask_BK in reasons.items():
+                result.dropped[reason] += int((kept_BK & mask_BK).sum())
+                kept_BK &= ~mask_BK
+            result.candidates += kept_BK.size
+            for row, item in enumerate(items[rows], start):
+                places = np.flatnonzero(kept_BK[row - start])[: chosen.per_query]
+                result.negatives[item] = pool.first_M[code_NK[row, places]].tolist()
+                if len(places) and own_N[row] > 0:
+                    result.ratios.append(float(scores_NK[row, places[0]] / own_N[row]))
+    return result
 
 
 def languages(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
@@ -134,15 +139,15 @@ class Pool:
         self.first_M = self.by_code[self.starts[:-1]]
         self.answers = np.unique(self._key(self.query_N, self.code_N))
 
-    def answered(self, rows: slice, code_BK: np.ndarray) -> np.ndarray:
+    def is_answer(self, rows: slice, code_BK: np.ndarray) -> np.ndarray:
         """bool (B, K): whether a pair says that this code answers this query, in these words."""
         return np.isin(self._key(self.query_N[rows][:, None], code_BK), self.answers)
 
     def _key(self, query: np.ndarray, code: np.ndarray) -> np.ndarray:
         return query * len(self.starts) + code
 
-    def alike(self, rows: slice, code_BK: np.ndarray, estimator: Estimator) -> np.ndarray:
-        """(B, K): the similarity of a query with a code, the highest of the code's pairs, in that with its own."""
+    def similarity(self, rows: slice, code_BK: np.ndarray, estimator: Estimator) -> np.ndarray:
+        """(B, K): a query's similarity with a code, the highest of the code's pairs, relative to that with itself."""
         rows_B = self.items[rows]
         codes_C, place_BK = np.unique(code_BK, return_inverse=True)
         sizes_C = self.starts[codes_C + 1] - self.starts[codes_C]
@@ -152,33 +157,5 @@ class Pool:
         own_B1 = similarity_BP[np.arange(len(rows_B)), len(pairs_P) + np.arange(len(rows_B))][:, None]
         most_BC = np.maximum.reduceat(similarity_BP[:, : len(pairs_P)], firsts_C, axis=1)
         most_BK = np.take_along_axis(most_BC, place_BK.reshape(code_BK.shape), axis=1)
-        # A query that is not even alike itself, such as one without words, says nothing about others.
+        # A query that is not even similar to itself, such as one without words, says nothing about others.
         return np.divide(most_BK, own_B1, out=np.zeros_like(most_BK), where=own_B1 > 0)
-
-
-def _guarded(
-    found: Found,
-    pool: Pool,
-    rows: slice,
-    scores_BK: np.ndarray,
-    code_BK: np.ndarray,
-    own_B: np.ndarray,
-    estimator: Estimator | None,
-    guards: Guards,
-) -> None:
-    kept_BK = np.ones(code_BK.shape, bool)
-
-    def drop(reason: str, mask_BK: np.ndarray) -> None:
-        found.dropped[reason] += int((kept_BK & mask_BK).sum())
-        kept_BK[mask_BK] = False
-
-    drop(ANSWER, pool.answered(rows, code_BK))
-    drop(SCORE, scores_BK >= guards.limits(own_B)[:, None])
-    if estimator is not None:
-        drop(ALIKE, pool.alike(rows, code_BK, estimator) >= guards.most_alike)
-    found.looked_at += code_BK.size
-    for row, item in enumerate(pool.items[rows]):
-        places = np.flatnonzero(kept_BK[row])[: guards.per_query]
-        found.negatives[item] = pool.first_M[code_BK[row, places]].tolist()
-        if len(places) and own_B[row] > 0:
-            found.shares.append(float(scores_BK[row, places[0]] / own_B[row]))

@@ -1,44 +1,43 @@
-"""Numbers that are none: a step that would spoil the weights is not made, and weights that are spoilt are not saved."""
+"""Stop or skip on a NaN or inf loss or gradient; never save such weights."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn.utils import get_total_norm
 
-from src.utils.errors import InputError, NonFiniteError, nearest
+from src.utils.errors import NonFiniteError
 
 log = logging.getLogger(__name__)
 
-STOP, SKIP = "stop", "skip"
-POLICIES = (STOP, SKIP)
-PATIENCE = 20  # float16 lowers its scale where a gradient overflows, which is no error unless it goes on like this
-SHOWN = 8  # ids of a batch in a line; train.log has all
+Policy = Literal["stop", "skip"]
+PATIENCE = 20  # float16's scaler lowers its scale after an overflow, which is an error only this often in a row
+SHOWN = 8  # ids of a batch in a line; train.log has all of them
 ADVICE = "Lower optimizer.learning_rate, set trainer.precision=32-true or trainer.on_nonfinite=skip"
 
 
-class Finite(Callback):
-    """Looks at the loss and the gradient of every step, and at the weights before they are saved.
+class NonFiniteGuard(Callback):
+    """Checks the loss and the gradient of every step.
 
     Args:
-        policy: `stop` ends the training in one line; `skip` leaves the weights, and AdamW's moments, as they were
-            before such a step, says which pairs were in it, and goes on.
+        policy: `stop` ends the training with one line; `skip` leaves the weights, and AdamW's moments, as they were
+            before such a step, prints which pairs were in it, and continues.
     """
 
-    def __init__(self, policy: str = STOP) -> None:
-        if policy not in POLICIES:
-            raise InputError(
-                f"trainer.on_nonfinite must be one of {', '.join(POLICIES)}, found {policy!r}"
-                + nearest(str(policy), POLICIES)
-            )
+    def __init__(self, policy: Policy = "stop") -> None:
         self.policy = policy
         self.skipped = 0
         self._overflows = 0  # in a row
         self._losses: list[torch.Tensor] = []  # of the batches since the last step
+
+    @property
+    def state_key(self) -> str:
+        """The key of its state in checkpoints; earlier ones have this too."""
+        return "Finite"
 
     def on_before_backward(self, trainer: L.Trainer, module: L.LightningModule, loss: torch.Tensor) -> None:
         self._losses.append(loss.detach())
@@ -48,12 +47,12 @@ class Finite(Callback):
     ) -> None:
         batches, loss, self._losses = len(self._losses), torch.stack(self._losses).sum(), []
         module.gradient_norm = norm = gradient_norm(optimizer)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of parameters split over devices
-        # One look for both: each makes the host wait for the device.
-        if is_everywhere(trainer, torch.isfinite(loss + norm)):
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded parameters
+        # One check for both: each makes the host wait for the device.
+        if is_on_every_rank(trainer, torch.isfinite(loss + norm)):
             self._overflows = 0
             return
-        is_loss = not is_everywhere(trainer, torch.isfinite(loss))
+        is_loss = not is_on_every_rank(trainer, torch.isfinite(loss))
         if not is_loss and getattr(trainer.precision_plugin, "scaler", None) is not None:
             self._overflows += 1
             if self._overflows < PATIENCE:
@@ -61,16 +60,16 @@ class Finite(Callback):
         what = "loss" if is_loss else "gradient"
         batch, epoch = trainer.fit_loop.epoch_loop.batch_idx, trainer.current_epoch
         ids = [id for b in range(batch + 1 - batches, batch + 1) for id in trainer.datamodule.pair_ids(epoch, b)]
-        log.warning("the %s is no number; pairs: %s", what, ", ".join(ids))
+        log.warning("the %s is not finite; pairs: %s", what, ", ".join(ids))
         shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more (train.log)" if len(ids) > SHOWN else "")
         where = f"at step {trainer.global_step + 1:,}, batch {batch + 1} of epoch {epoch + 1}"
-        message = f"the {what} is no number (inf or NaN) {where}: pairs {shown}"
-        spoilt = weights_that_are_none(module)
-        if self.policy == STOP or spoilt:
-            hint = f"{spoilt[0]} among {len(spoilt)} tensors of weights is none either" if spoilt else ADVICE
-            raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is whole. {hint}")
+        message = f"the {what} is not finite (inf or NaN) {where}: pairs {shown}"
+        weights = nonfinite_weights(module)
+        if self.policy == "stop" or weights:
+            hint = f"{weights[0]} among {len(weights)} tensors of weights is not finite either" if weights else ADVICE
+            raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is intact. {hint}")
         module.gradient_norm = None
-        optimizer.zero_grad(set_to_none=True)  # what has no gradient, the optimiser leaves alone
+        optimizer.zero_grad(set_to_none=True)  # the optimiser leaves parameters without a gradient alone
         self.skipped += 1
         if trainer.is_global_zero:
             print(f"skipped: {message}", flush=True)
@@ -83,18 +82,18 @@ class Finite(Callback):
 
 
 def check_finite(checkpoint: dict[str, Any]) -> None:
-    """Raises NonFiniteError where a checkpoint's weights, or the optimiser's moments, hold a number that is none."""
-    spoilt = [name for name, tensor in checkpoint.get("state_dict", {}).items() if not _is_finite(tensor)]
-    spoilt += [
+    """Raises NonFiniteError where a checkpoint's weights, or the optimiser's moments, hold inf or NaN."""
+    nonfinite = [name for name, tensor in checkpoint.get("state_dict", {}).items() if not _is_finite(tensor)]
+    nonfinite += [
         f"a moment of parameter {index}"
         for state in checkpoint.get("optimizer_states", ())
         for index, moments in state["state"].items()
         if not all(_is_finite(moment) for moment in moments.values())
     ]
-    if spoilt:
+    if nonfinite:
         raise NonFiniteError(
-            f"after step {checkpoint['global_step']:,} {spoilt[0]} (of {len(spoilt)} such tensors) holds inf or NaN; "
-            f"it was not saved, the last checkpoint is whole. {ADVICE}"
+            f"after step {checkpoint['global_step']:,} {nonfinite[0]} (of {len(nonfinite)} such tensors) holds inf or "
+            f"NaN; it was not saved, the last checkpoint is intact. {ADVICE}"
         )
 
 
@@ -104,14 +103,15 @@ def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     return get_total_norm(gradients)
 
 
-def is_everywhere(trainer: L.Trainer, flag: torch.Tensor) -> bool:
-    """Whether it holds on every device: they must all make a step, or none."""
+def is_on_every_rank(trainer: L.Trainer, flag: torch.Tensor) -> bool:
+    """Whether it holds on every rank: they must all make a step, or none."""
     if trainer.world_size == 1:
         return bool(flag)
     return trainer.strategy.reduce_boolean_decision(bool(flag), all=True)
 
 
-def weights_that_are_none(module: torch.nn.Module) -> list[str]:
+def nonfinite_weights(module: torch.nn.Module) -> list[str]:
+    """Names of the parameters that hold inf or NaN."""
     return [name for name, parameter in module.named_parameters() if not _is_finite(parameter.detach())]
 
 

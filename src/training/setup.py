@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -11,17 +12,18 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from src.config.checks import check
-from src.loggers import ForgivingWandbLogger
-from src.loggers.run_metadata import about
+from src.loggers import FaultTolerantWandbLogger
+from src.loggers.run_metadata import init_arguments
 from src.runs.directory import RunDirectory
+from src.runs.labels import is_infonce
 from src.training.preflight import check_training
 from src.utils.errors import InputError
 
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
-def complete(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
+def validate_config(cfg: DictConfig) -> None:
+    """Raises InputError for what is wrong with the configuration, and adds which option of each group was chosen."""
     hydra = HydraConfig.get()
     check(cfg, hydra.job.config_name)
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
@@ -31,19 +33,20 @@ def complete(cfg: DictConfig) -> None:
     check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names
-        cfg.compare_infonce = cfg.compare_infonce and not swept and names["loss"] != "infonce"
+        cfg.compare_infonce = cfg.compare_infonce and not swept and not is_infonce(cfg)
 
 
 def start_loggers(
-    cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None, **other: str
+    cfg: DictConfig, run: RunDirectory, data: Mapping[str, int | str] | None = None, **metadata: str
 ) -> list[Logger]:
-    """The loggers of conf/logger; a dashboard is told what it slices by (`about`), less what `other` says otherwise."""
-    told = {"wandb": lambda: {**about(cfg, run.path, data), **other}}
-    return [
-        instantiate(node, save_dir=str(run.path), _partial_=True)(**told[name]() if name in told else {})
-        for name, node in cfg.logger.items()
-    ]
+    """The loggers of conf/logger; W&B's gets the run's metadata, with `metadata` in place of what it names."""
+    loggers = []
+    for name, node in cfg.logger.items():
+        given: dict[str, Any] = {**init_arguments(cfg, run.path, data), **metadata} if name == "wandb" else {}
+        loggers.append(instantiate(node, save_dir=str(run.path), _partial_=True)(**given))
+    return loggers
 
 
-def dashboards(loggers: Sequence[Logger]) -> list[ForgivingWandbLogger]:
-    return [logger for logger in loggers if isinstance(logger, ForgivingWandbLogger)]
+def dashboards(loggers: Sequence[Logger]) -> list[FaultTolerantWandbLogger]:
+    """Those of the loggers that log to W&B."""
+    return [logger for logger in loggers if isinstance(logger, FaultTolerantWandbLogger)]

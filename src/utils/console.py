@@ -1,4 +1,4 @@
-"""Lines for the terminal, and values that may be typed as one or as a list."""
+"""Lines for the terminal, and options that accept one value or a list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.markup import escape
 
 
 def print_facts(facts: Mapping[str, str], console: Console | None = None) -> None:
-    """One line each, names in a column."""
+    """Prints one line each, with the names in a column."""
     console = console or Console()
     width = max(len(name) for name in facts)
     for name, fact in facts.items():

@@ -4,7 +4,8 @@ root/<kind>/<key>/         one entry: its files, and about.json (what it was mad
 root/<kind>/.<key>.part/   one that is being made, or was when its process died
 root/<kind>/.<key>.lock    held by the process that makes or removes the entry; the system frees it when that dies
 
-An entry is found by the content that it was made from, never by a name. It appears in one step, whole, and is checked
+An entry is found by the content that it was made from, never by a name; a version number, raised by hand where the code
+that makes a kind of entry changes its content, is part of that. It appears in one step, whole, and is checked
 against its sums whenever a process first uses it.
 """
 
@@ -15,24 +16,22 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from src.utils.errors import ResourceError, UserError
+from src.utils.files import PART
 from src.utils.resource_errors import explaining_full_disk
 
 log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = Path("outputs/cache")  # conf/train.yaml: cache
-SOURCE = Path(__file__).parents[1]
 ABOUT = "about.json"
-PART = ".part"
 
 
 class NotWritableError(ResourceError):
@@ -134,7 +133,7 @@ class Cache:
         differing = [sorted(part for part in asked if asked[part] != other.get(part)) for other in others]
         if not differing:
             return "none was made yet"
-        return f"those made before have another {' and another '.join(min(differing, key=len))}"
+        return f"those made before have another {' and another '.join(min(differing, key=lambda parts: len(parts)))}"
 
     def _make(
         self,
@@ -234,25 +233,6 @@ def sha256(path: Path) -> str:
     """Hex digits of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """12 hex digits over the source files that decide what a trained model and its embeddings are."""
-    names = ["utils/subtokens", "utils/ragged", "datamodule", "module", "training/fit"]
-    names += [f"data/{name}" for name in ("length_buckets", "token_cache", "collate", "samplers")]
-    files = [SOURCE / f"{name}.py" for name in names]
-    files += [
-        SOURCE / "losses" / "base.py",
-        SOURCE / "losses" / "infonce.py",
-        *sorted((SOURCE / "backbones").rglob("*.py")),
-    ]
-    return version_of(files)
-
-
-def version_of(files: Iterable[Path]) -> str:
-    """12 hex digits over what these files hold."""
-    return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()[:12]
 
 
 def _canonical(value: Any) -> str:

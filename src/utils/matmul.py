@@ -6,40 +6,50 @@ Shape letters: M, N rows of the two factors, K what is summed over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from src.utils.torch_internals import onednn_linear
+
+_onednn = onednn_linear()
 
 
 def product(a_MK: torch.Tensor, b_NK: torch.Tensor) -> torch.Tensor:
     """a @ b.T in the factors' own precision. No gradient flows through it. Either factor may be a transposed view.
 
     On a CPU float32 goes to oneDNN, which torch's own products leave to MKL: on an AMD EPYC that one got 115 GFLOP/s
-    from a core, oneDNN 260 (python -m src.bench --only losses is 2 times faster for it). torch has no public name for
+    from a core, oneDNN 260 (python -m src.bench only=losses is 2 times faster for it). torch has no public name for
     that call; where it is missing, and everywhere else, this is torch's own product.
     """
     a_MK, b_NK = a_MK.detach(), b_NK.detach()
     is_float32 = a_MK.dtype == b_NK.dtype == torch.float32
-    # oneDNN refuses empty factors
     if a_MK.device.type == "cpu" and is_float32 and a_MK.numel() and b_NK.numel() and _onednn is not None:
-        return _onednn(a_MK, b_NK, None, "none", [], "")
+        return _onednn(a_MK, b_NK)
     return a_MK @ b_NK.T
 
 
-# What torch.compile puts in the place of a linear layer.
-_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+def fast_linear_layers(model: nn.Module, compiled: bool) -> AbstractContextManager[Any]:
+    """`LinearLayers` around a forward pass of the model, where that is allowed.
+
+    A model compiled by torch has linear layers of its own. Gradient checkpointing runs layers again in the backward
+    pass, outside of this context, where they would be other operations than in the forward pass.
+    """
+    runs_again = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    return nullcontext() if runs_again or compiled else LinearLayers()
 
 
 class LinearLayers(TorchFunctionMode):
     """Inside, the float32 linear layers of any model take `product` for their three products: twice as fast there.
 
-    Only where torch's own are slow: on a CPU that is AMD's, without autocast. Not for torch.compile, which replaces
-    linear layers by itself.
+    Only where torch's own are slow: on AMD's CPUs, without autocast.
     """
 
     def __torch_function__(

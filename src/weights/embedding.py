@@ -5,10 +5,11 @@ Shape letters: N training pairs, B rows, C columns, D embedding size.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from annotated_types import Ge
 from src.config.types import Count, NotNegative, Share
 from src.corpora.base import Pair
 from src.utils.matmul import product
-from src.weights.base import ALL, Estimator, Gathered
+from src.weights.base import ALL, Estimator, EstimatorInputs
 
 
 class Embeddings:
@@ -40,12 +41,12 @@ class Embeddings:
         return {**self.__dict__, "_mapped_ND": None}
 
 
-class Teacher(Protocol):
+class GuideModel(ABC):
     """The frozen model behind an estimator; src/training/guide_models.py has the one of the entry points."""
 
+    @abstractmethod
     def embeddings(self, texts: Sequence[str], side: str, cosine: bool) -> Embeddings:
         """Of texts as `query` or as `code`, normalised if `cosine` or where the model itself compares by cosine."""
-        ...
 
 
 @dataclass
@@ -78,7 +79,7 @@ class EmbeddingEstimator(Estimator):
         training: what that training departs in from its recipe: `batch_size`, `max_epochs`, `learning_rate`,
             `dropout`; None or left out: as the recipe says.
 
-    `fit` needs a teacher: `src.training.guide_models.attach(estimator, cfg)` gives it one.
+    `fit` needs a guide model: `src.training.guide_models.attach_guide_models(estimator, cfg)` gives it one.
     """
 
     recipe: str  # file in conf/experiment
@@ -97,31 +98,33 @@ class EmbeddingEstimator(Estimator):
         self.checkpoint, self.scale, self.seed = checkpoint, float(scale), seed
         self.backbone = backbone
         self.training = {key: value for key, value in (training or {}).items() if value is not None}
-        self.teacher: Teacher | None = None
+        self.guide: GuideModel | None = None
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Embeds the training pairs, or finds their embeddings in the cache. Item i of `similarity` is pairs[i]."""
-        if self.teacher is None:
+        if self.guide is None:
             raise RuntimeError(
-                f"{type(self).__name__} has no model yet: call src.training.guide_models.attach(estimator, cfg) first"
+                f"{type(self).__name__} has no model yet: call "
+                "src.training.guide_models.attach_guide_models(estimator, cfg) first"
             )
         texts = {side: [getattr(pair, side) for pair in pairs] for side in self.sides}
-        made = {side: self.teacher.embeddings(texts[side], side, self.cosine) for side in texts}
+        made = {side: self.guide.embeddings(texts[side], side, self.cosine) for side in texts}
         self._rows_ND, self._columns_ND = (made[side] for side in self.sides)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "teacher": None}  # the loader's workers need the embeddings alone
+        return {**self.__dict__, "guide": None}  # the loader's workers need the embeddings alone
 
-    def gather(self, rows: np.ndarray, columns: np.ndarray) -> Gathered:
+    def collate(self, rows: np.ndarray, columns: np.ndarray) -> EstimatorInputs:
         """`rows` (B, D) and, where they are others, `columns` (C, D)."""
-        gathered = {"rows": self._rows_ND[rows]}
+        inputs = {"rows": self._rows_ND[rows]}
         if self._columns_ND is not self._rows_ND or not np.array_equal(rows, columns):
-            gathered["columns"] = self._columns_ND[columns]
-        return gathered
+            inputs["columns"] = self._columns_ND[columns]
+        return inputs
 
-    def on_device(self, gathered: Gathered, rows: slice = ALL) -> torch.Tensor:
+    def similarity_on_device(self, inputs: EstimatorInputs, rows: slice = ALL) -> torch.Tensor:
         """These rows of similarity_BC."""
-        rows_BD, columns_CD = gathered["rows"], gathered.get("columns", gathered["rows"])
+        rows_BD: torch.Tensor = inputs["rows"]
+        columns_CD: torch.Tensor = inputs.get("columns", rows_BD)
         with torch.autocast(rows_BD.device.type, enabled=False):
             return product(self.factor * rows_BD[rows], columns_CD)
 
@@ -131,4 +134,4 @@ class EmbeddingEstimator(Estimator):
         return self.scale
 
     def similarity(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return self.on_device(self.gather(rows, columns)).numpy()
+        return self.similarity_on_device(self.collate(rows, columns)).numpy()

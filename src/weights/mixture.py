@@ -9,7 +9,7 @@ import torch
 
 from src.corpora.base import Pair
 from src.utils.errors import InputError, nearest
-from src.weights.base import ALL, Estimator, Gathered
+from src.weights.base import ALL, Estimator, EstimatorInputs
 
 OWN = "own"
 
@@ -43,22 +43,22 @@ class MixtureEstimator(Estimator):
         self.estimators = {name: parts[name] for name in self.shares}
         self.scale = float(scale)
 
-    def parts(self) -> Iterator[Estimator]:
+    def components(self) -> Iterator[Estimator]:
         for estimator in self.estimators.values():
-            yield from estimator.parts()
+            yield from estimator.components()
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         for estimator in self.estimators.values():
             estimator.fit(pairs)
 
-    def gather(self, rows: np.ndarray, columns: np.ndarray) -> Gathered:
-        gathered = {name: estimator.gather(rows, columns) for name, estimator in self.estimators.items()}
-        return {**gathered, OWN: torch.from_numpy(own_columns(rows, columns))}
+    def collate(self, rows: np.ndarray, columns: np.ndarray) -> EstimatorInputs:
+        inputs = {name: estimator.collate(rows, columns) for name, estimator in self.estimators.items()}
+        return {**inputs, OWN: torch.from_numpy(own_columns(rows, columns))}
 
-    def on_device(self, gathered: Gathered, rows: slice = ALL) -> torch.Tensor:
-        own_B = gathered[OWN][rows]
+    def similarity_on_device(self, inputs: EstimatorInputs, rows: slice = ALL) -> torch.Tensor:
+        own_B: torch.Tensor = inputs[OWN][rows]
         first, *others = (
-            standardised(self.estimators[name].on_device(gathered[name], rows), own_B, self.scale * share)
+            standardised(self.estimators[name].similarity_on_device(inputs[name], rows), own_B, self.scale * share)
             for name, share in self.shares.items()
         )
         for other in others:
@@ -66,7 +66,7 @@ class MixtureEstimator(Estimator):
         return first
 
     def similarity(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        return self.on_device(self.gather(rows, columns)).numpy()
+        return self.similarity_on_device(self.collate(rows, columns)).numpy()
 
 
 def own_columns(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

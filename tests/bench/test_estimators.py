@@ -8,7 +8,7 @@ from src.bench.estimators import PLAIN, TEACHER, configured, main
 from tests.support.doubles import write_corpus
 
 
-def test_the_overhead_of_an_estimator_is_not_shown_as_a_ratio(tmp_path, capsys):
+def test_the_overhead_of_an_estimator_is_shown_as_a_ratio(tmp_path, capsys):
     root = write_corpus(tmp_path / "corpus")
     found = main(
         [
@@ -27,7 +27,7 @@ def test_the_overhead_of_an_estimator_is_not_shown_as_a_ratio(tmp_path, capsys):
         assert re.search(rf"{re.escape(name)} +\d+\.\d +\d\.\d{{3}} +\d+\.\d{{3}} to \d+\.\d{{3}}", shown), shown
 
 
-def test_a_mixture_trains_models_of_its_own_in_place_of_the_given_one():
+def test_a_given_checkpoint_is_used_by_the_parts_of_a_mixture():
     overrides = ["weights.checkpoint=DIR", "data.batch_size=7"]
     parts = configured("soft_infonce", "mixture", "tiny", overrides).weights.parts
     assert [parts.simcse.checkpoint, parts.trained_model.checkpoint] == ["DIR", "DIR"]

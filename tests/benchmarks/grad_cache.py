@@ -23,28 +23,28 @@ from lightning.fabric.utilities import move_data_to_device
 
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
-from src.data.length_buckets import Cut
+from src.data.length_buckets import LengthBucketer
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.runtime.allocator import keep_freed_memory
 from tests.benchmarks.adaptation import GIVE_BACK, alone
 
 
-def loaded(given: argparse.Namespace, replay: bool) -> CodeSearchModule:
+def loaded(given: argparse.Namespace, gradient_caching: bool) -> CodeSearchModule:
     """The model, ready to train."""
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = TransformerEncoder(given.folder, given.pooling, given.tokens, given.tokens)
     encoder.fit([])
-    return CodeSearchModule(encoder, InfoNCE(), "cosine", 20.0, replay=replay).to(device).train()
+    return CodeSearchModule(encoder, InfoNCE(), "cosine", 20.0, gradient_caching=gradient_caching).to(device).train()
 
 
 def step(module: CodeSearchModule, size: int, first: int, given: argparse.Namespace) -> None:
     """The forward and backward pass of `size` pairs, those from `first` on."""
     pairs = StdlibCorpus().split("train").pairs
     chosen = [pairs[i % len(pairs)] for i in range(first, first + size)]
-    cut = Cut(module.encoder, given.budget, given.chunk if module.replay else None)
+    cut = LengthBucketer(module.encoder, given.budget, given.chunk if module.gradient_caching else None)
     texts = {"query": [pair.query for pair in chosen], "code": [pair.code for pair in chosen]}
     sides = [cut(module.encoder.tokenise(of_side, side)) for side, of_side in texts.items()]
     low = torch.autocast(module.device.type, torch.bfloat16) if given.precision == "bf16-mixed" else nullcontext()
@@ -54,9 +54,9 @@ def step(module: CodeSearchModule, size: int, first: int, given: argparse.Namesp
     module.zero_grad()
 
 
-def peak(size: int, replay: bool, given: argparse.Namespace) -> float:
+def peak(size: int, gradient_caching: bool, given: argparse.Namespace) -> float:
     """GiB at most, of a process that does one step; `size` 0: none."""
-    module = loaded(given, replay)
+    module = loaded(given, gradient_caching)
     if size:
         step(module, size, 0, given)
     if module.device.type == "cuda":
@@ -67,7 +67,7 @@ def peak(size: int, replay: bool, given: argparse.Namespace) -> float:
 def seconds(given: argparse.Namespace) -> tuple[float, float]:
     """Per pair, of small batches without and of the large one with gradient caching."""
     keep_freed_memory()
-    small, large = loaded(given, replay=False), loaded(given, replay=True)
+    small, large = loaded(given, gradient_caching=False), loaded(given, gradient_caching=True)
     large.encoder = small.encoder
     clock = time.perf_counter if small.device.type == "cuda" else time.process_time
 

@@ -22,7 +22,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
-from src.data.length_buckets import Cut
+from src.data.length_buckets import LengthBucketer
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 
@@ -38,7 +38,7 @@ def contenders(
     device = next(module.parameters()).device
 
     def step_of(budget: int | None) -> Callable[[int], float]:
-        cut = Cut(module.encoder, budget)
+        cut = LengthBucketer(module.encoder, budget)
 
         def step(round_: int) -> float:
             chosen = [pairs[i] for i in np.roll(order, -round_ * batch_size)[:batch_size]]

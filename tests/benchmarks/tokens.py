@@ -24,7 +24,7 @@ import numpy as np
 
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.stdlib import StdlibCorpus
-from src.data.length_buckets import Cut, Unread
+from src.data.length_buckets import LengthBucketer, UntokenizedTexts
 from src.data.token_cache import tokenised
 from src.utils.ragged import Ragged
 
@@ -51,10 +51,10 @@ def batched(encoder: TransformerEncoder, texts: dict[str, list[str]]) -> Any:
 def contenders(encoder: TransformerEncoder, texts: dict[str, list[str]], root: Path) -> dict[str, Callable[[], Any]]:
     """name -> all texts of both sides tokenised in that way."""
 
-    def ours() -> list[Ragged | Unread]:
+    def ours() -> list[Ragged | UntokenizedTexts]:
         return [tokenised(encoder, texts[side], side, root) for side in SIDES]
 
-    def once() -> list[Ragged | Unread]:
+    def once() -> list[Ragged | UntokenizedTexts]:
         shutil.rmtree(root, ignore_errors=True)
         return ours()
 
@@ -85,9 +85,11 @@ def held(way: Callable[[], Any]) -> float:
 def loading(encoder: TransformerEncoder, texts: dict[str, list[str]], root: Path, size: int, batches: int = 20) -> Any:
     """Pairs per CPU second of batches in parts, from the cache and tokenised in the loader."""
     order = np.random.default_rng(0).permutation(len(texts["query"]))
-    cut, speeds = Cut(encoder, 1024), []
+    cut, speeds = LengthBucketer(encoder, 1024), []
     for mapped in (True, False):
-        items = [tokenised(encoder, texts[s], s, root) if mapped else Unread(encoder, texts[s], s) for s in SIDES]
+        items = [
+            tokenised(encoder, texts[s], s, root) if mapped else UntokenizedTexts(encoder, texts[s], s) for s in SIDES
+        ]
         start = time.process_time()
         for rows in np.resize(order, (batches, size)):
             for of_side in items:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.config.overrides import check_overrides, explained
+from src.config.compose import explain_refusal
+from src.config.overrides import check_overrides
 from src.utils.errors import InputError
 
 
@@ -25,12 +26,12 @@ from src.utils.errors import InputError
         (["--config-name", "eval"], "--config-name: src.train reads conf/train.yaml and no other"),
     ],
 )
-def test_a_word_that_cannot_be_meant_reaches_hydra(words, expected):
+def test_a_malformed_word_is_refused_before_hydra_reads_it(words, expected):
     with pytest.raises(InputError, match=f"^{expected}"):
         check_overrides(words, "train")
 
 
-def test_a_word_that_is_right_is_refused(tmp_path):
+def test_valid_words_are_accepted(tmp_path):
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "own.yaml").write_text("_target_: src.losses.infonce.InfoNCE\n")
     words = ["loss=own", "logger=[csv,wandb]", "~negatives.mined", "+trainer.limit_train_batches=4", "seed=1,2", "-m"]
@@ -68,7 +69,7 @@ def test_a_word_that_is_right_is_refused(tmp_path):
         (["seed=3"], ""),
     ],
 )
-def test_what_hydra_refused_is_not_explained(words, expected):
-    said = explained(words, "train")
+def test_a_refusal_of_hydra_is_explained(words, expected):
+    said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)

@@ -52,12 +52,12 @@ def all_ids(corpus: StdlibCorpus) -> set[str]:
         "x = (1, 2) + [3]",
     ],
 )
-def test_query_that_codesearchnet_would_leave_out(query: str) -> None:
+def test_a_query_that_codesearchnet_would_leave_out_is_left_out(query: str) -> None:
     assert not is_good_query(query)
 
 
 @pytest.mark.parametrize("query", ["Three whole words", "word " * 256, "Return f(x), or None."])
-def test_query_that_codesearchnet_would_keep(query: str) -> None:
+def test_a_query_that_codesearchnet_would_keep_is_kept(query: str) -> None:
     assert is_good_query(query)
 
 
@@ -103,7 +103,7 @@ def test_encoding_that_a_file_declares_is_used(tmp_path: Path) -> None:
     assert "x = 'é'" in code
 
 
-def test_invalid_escape_in_the_library_is_not_a_warning_of_ours(tmp_path: Path) -> None:
+def test_an_invalid_escape_in_the_library_gives_no_warning(tmp_path: Path) -> None:
     escape = function("odd").replace("return", "x = '\\d'\n    return")
     assert "string.py:odd" in all_ids(library(tmp_path, string=escape))
 
@@ -141,25 +141,25 @@ def test_one_large_module_does_not_take_a_whole_small_split() -> None:
     assert split_groups(dict(reversed(sizes.items())), BEGINS) == split_of
 
 
-def test_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", {"java": list})
     with pytest.raises(InputError, match=r"lang=java found no library .*openjdk-17-source.*corpus.root=DIR") as error:
         StdlibCorpus("java").split("train")
     assert "\n" not in str(error.value)
 
 
-def test_misspelt_language_is_corrected() -> None:
+def test_a_misspelt_language_is_refused_with_a_suggestion() -> None:
     with pytest.raises(InputError, match="did you mean 'ruby'"):
         StdlibCorpus("rubby").split("train")
 
 
-def test_misspelt_split_is_corrected(tmp_path: Path) -> None:
+def test_a_misspelt_split_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'valid'"):
         library(tmp_path).split("vaild")
 
 
 @pytest.mark.parametrize("content", [None, {"notes.py": "x = 1"}])
-def test_root_without_the_library(tmp_path: Path, content: dict[str, str] | None) -> None:
+def test_a_root_without_the_library_is_refused(tmp_path: Path, content: dict[str, str] | None) -> None:
     root = tmp_path / "lib"
     if content:
         root.mkdir()
@@ -168,14 +168,14 @@ def test_root_without_the_library(tmp_path: Path, content: dict[str, str] | None
         StdlibCorpus(root=root).split("train")
 
 
-def test_library_too_small_to_split(tmp_path: Path) -> None:
+def test_a_library_too_small_to_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "string.py").write_text(function("alone"))
     with pytest.raises(InputError, match="too few to split"):
         StdlibCorpus(root=tmp_path).split("train")
 
 
 @pytest.mark.parametrize("threshold", [80, 0, "high", None])
-def test_threshold_outside_its_range(threshold: object) -> None:
+def test_a_threshold_outside_its_range_is_refused(threshold: object) -> None:
     with pytest.raises(InputError, match=rf"near_duplicate <= 1, found {threshold!r}"):
         StdlibCorpus(near_duplicate=threshold).split("train")
 

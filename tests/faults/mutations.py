@@ -15,13 +15,12 @@ from unittest import mock
 import numpy as np
 import torch
 
-from src.data.mined_negatives import Mined
-from src.runs import checkpoint_file
+from src.data.mined_negatives import MinedNegatives
 from src.runtime.quiet import quiet_libraries
 from tests.faults import row_08_shared_cache as row_8
 from tests.faults.harness import outcome, rows
 
-DEFAULT_RNG, COLUMNS = np.random.default_rng, Mined.columns
+DEFAULT_RNG, COLUMNS = np.random.default_rng, MinedNegatives.columns
 
 
 def nothing(*arguments: Any, **options: Any) -> None:
@@ -32,14 +31,12 @@ def written_in_place(checkpoint: dict[str, Any], path: Path) -> None:
     """Without a part that is moved into place, and without the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        summed = checkpoint_file._Summed(file)
-        torch.save(checkpoint, summed)
-        summed.finish()
+        torch.save(checkpoint, file)
 
 
-def saved_as_it_is(saving: Any, trainer: Any, moment: Any) -> None:
+def saved_as_it_is(saving: Any, trainer: Any, position: Any) -> None:
     """With the random numbers and the counters of now."""
-    saving._save(trainer, moment.position)
+    saving._save(trainer, position.epoch, position.batches)
 
 
 def loaded_with_code(path: Any, **options: Any) -> Any:
@@ -49,7 +46,7 @@ def loaded_with_code(path: Any, **options: Any) -> Any:
     return load(path, map_location="cpu", weights_only=False)
 
 
-def columns_by_chance(mined: Mined, *arguments: Any) -> Any:
+def columns_by_chance(mined: MinedNegatives, *arguments: Any) -> Any:
     """Another draw in every process and every attempt."""
     with mock.patch.object(np.random, "default_rng", return_value=DEFAULT_RNG()):
         return COLUMNS(mined, *arguments)
@@ -63,28 +60,33 @@ def interpreting(**options: Any) -> Any:
 
 # Said at the beginning of each of row 8's processes, which no patch reaches.
 OWN_LOCKS = """
-import os, src.cache
-theirs = src.cache._lock
-src.cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
+import os, src.utils.disk_cache as disk_cache
+theirs = disk_cache._lock
+disk_cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
 """
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
-    (1, "the generators are not restored", "src.training.checkpointing.set_randomness", nothing),
-    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochOrder.go_on", nothing),
-    (1, "Lightning's counters are left as they are", "src.training.checkpointing.step_back", nothing),
+    (1, "the generators are not restored", "src.training.checkpointing.set_rng_state", nothing),
+    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochSampler.resume_at", nothing),
+    (1, "Lightning's counters are left as they are", "src.training.checkpointing.rewind_progress", nothing),
     (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.go_on", nothing),
-    (1, "mined columns are drawn without the batch", "src.data.mined_negatives.Mined.columns", columns_by_chance),
+    (
+        1,
+        "mined columns are drawn without the batch",
+        "src.data.mined_negatives.MinedNegatives.columns",
+        columns_by_chance,
+    ),
     (
         1,
         "the second process has the first one's generators",
-        "src.training.checkpointing.of_all_devices",
+        "src.training.checkpointing.gather_objects",
         lambda one, n: [one] * n,
     ),
     (2, "no run goes on", "src.runs.resume.candidates", lambda wanted: []),
-    (2, "files of killed processes are not tidied up", "src.runs.checkpoint_file.tidy", nothing),
+    (2, "files of killed processes are not tidied up", "src.runs.resume.remove_parts", nothing),
     (2, "checkpoints are written in place", "src.runs.checkpoint_file.write", written_in_place),
-    (3, "the signal ends the process at once", "src.runtime.signals.Watch.defer", nothing),
-    (3, "nobody listens", "src.runtime.signals.Watch._listen", nothing),
+    (3, "the signal ends the process at once", "src.runtime.signals.SignalWatcher.defer", nothing),
+    (3, "nobody listens", "src.runtime.signals.SignalWatcher._install_handlers", nothing),
     (4, "the sum is not checked", "src.runs.checkpoint_file.check", nothing),
     (
         4,
@@ -95,10 +97,10 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (
         5,
         "a full disk is an error like any other",
-        "src.runs.checkpoint_file.explaining_full_disk",
+        "src.utils.files.explaining_full_disk",
         lambda *_: nullcontext(),
     ),
-    (6, "the gradient is not looked at", "src.training.nonfinite.Finite.on_before_optimizer_step", nothing),
+    (6, "the gradient is not looked at", "src.training.nonfinite.NonFiniteGuard.on_before_optimizer_step", nothing),
     (6, "weights are saved whatever they are", "src.training.checkpointing.check_finite", nothing),
     (7, "pickles are loaded", "torch.load", loaded_with_code),
     (7, "whatever a configuration names is built", "src.config.targets.check_targets", nothing),
@@ -107,9 +109,9 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (8, "each process takes a lock of its own", "tests.faults.row_08_shared_cache.ASKS", OWN_LOCKS + row_8.ASKS),
     (9, "bad lines are left out without end", "src.corpora.jsonl.BadLines.add", nothing),
     (9, "nobody counts them", "src.corpora.jsonl.BadLines.count", nothing),
-    (10, "W&B's local log is left out", "src.loggers.wandb.ForgivingWandbLogger.log_metrics", nothing),
+    (10, "W&B's local log is left out", "src.loggers.wandb.FaultTolerantWandbLogger.log_metrics", nothing),
     (11, "keys and values are not looked at", "src.config.checks.check_keys", nothing),
-    (11, "contradictions are not looked for", "src.train.check_training", nothing),
+    (11, "contradictions are not looked for", "src.training.setup.check_training", nothing),
     (11, "the nearest name is not said", "src.config.overrides.nearest", lambda name, valid: ""),
     (11, "the nearest word is not said", "src.config.types.nearest", lambda name, valid: ""),
     (11, "words are Hydra's to understand", "src.cli.check_overrides", lambda words, name: list(words)),
@@ -118,7 +120,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (
         12,
         "what is saved is what the step that failed left",
-        "src.training.checkpointing.SaveLast.save_as_of",
+        "src.training.checkpointing.SaveLast.save_at",
         saved_as_it_is,
     ),
     (12, "the chunk stays as it was", "src.training.auto_batch.AutoBatch.halve", lambda *_: False),

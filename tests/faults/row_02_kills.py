@@ -13,9 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from unittest import mock
 
+import torch
+
 from src.runs import checkpoint_file
+from src.utils.files import PART
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train
 
@@ -111,7 +115,7 @@ class Work:
     def check_finished(self) -> None:
         run = self.latest()
         assert (run / "test_ranks.csv").read_bytes() == self.ranks, "other ranks"
-        stray = [path.name for path in run.rglob(f"*{checkpoint_file.PART}*")]
+        stray = [path.name for path in run.rglob(f"*{PART}*")]
         assert not stray, f"stray files: {stray}"
         left = sorted(path.name for path in (run / "checkpoints").iterdir())
         assert left == ["best.ckpt", "last.ckpt"], f"checkpoints: {left}"
@@ -120,7 +124,7 @@ class Work:
 def kill_in_save(stage: str, save: int) -> None:
     """In the process that trains: it kills itself within that save of last.ckpt."""
     saves = 0
-    write, replace = checkpoint_file._Summed.write, Path.replace
+    save_tensors, replace = torch.save, Path.replace
     whole = checkpoint_file.write
 
     def die() -> None:
@@ -131,12 +135,11 @@ def kill_in_save(stage: str, save: int) -> None:
         saves += path.name == "last.ckpt"
         whole(checkpoint, path)
 
-    def writing(self, data) -> int:
+    def saving(checkpoint: dict, file: BinaryIO) -> None:
+        save_tensors(checkpoint, file)
         if saves == save and stage == "half written":
-            write(self, data)
-            self.file.flush()
+            file.truncate(file.tell() // 2)
             die()
-        return write(self, data)
 
     def syncing(handle: int) -> None:
         if saves == save and stage == "before it is moved":
@@ -150,8 +153,8 @@ def kill_in_save(stage: str, save: int) -> None:
             die()
         return moved
 
-    checkpoint_file.write, checkpoint_file._Summed.write = counted, writing
-    mock.patch.object(checkpoint_file.os, "fsync", syncing).start()
+    checkpoint_file.write, torch.save = counted, saving
+    mock.patch.object(os, "fsync", syncing).start()
     Path.replace = moving
 
 

@@ -108,6 +108,6 @@ PLACES = {
     "in a step": ("module", "training_step", 5),
     "in a validation": ("module", "validation_step", 2),
     "in the first step": ("module", "training_step", 0),
-    "before the training": ("train", "prepare", 0),
+    "before the training": ("train", "build_model_and_data", 0),
     "in the test": ("module", "test_step", 0),
 }

@@ -10,13 +10,16 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from src.loggers import ForgivingWandbLogger
-from src.report.__main__ import main as report
+from src.loggers import FaultTolerantWandbLogger
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
 from src.utils.errors import UserError
+from src.utils.files import PART
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
+from tests.support.commands import direct
+
+report = direct("report")
 
 TITLE = "the disk full under a checkpoint, test_ranks.csv, metrics.csv, a report, a cache entry, W&B's files"
 PROMISE = "the last good file is untouched; one line names the path and the bytes needed; the same command goes on"
@@ -54,7 +57,7 @@ def in_a_training(name: str, run: Path, given: tuple[str, ...], whole: Path) -> 
             checkpoint_file.read(run / name)
         except checkpoint_file.DamagedError as error:
             wrong.append(f"what was there is damaged: {error}")
-    if stray := [path.name for path in run.rglob(f"*{checkpoint_file.PART}")]:
+    if stray := [path.name for path in run.rglob(f"*{PART}")]:
         wrong.append(f"stray files {stray}")
     again = train(run, *given)
     if again.status or (run / "test_ranks.csv").read_bytes() != (whole / "test_ranks.csv").read_bytes():
@@ -66,11 +69,11 @@ def in_a_report(folder: Path, whole: Path) -> Fault:
     shutil.copytree(whole, folder / "run")
     page, said = folder / "report" / "report.html", io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(said):
-        assert report([str(folder / "run"), "--to", str(page.parent)]) == 0
+        assert report([str(folder / "run"), f"to={page.parent}"]) == 0
         before = page.read_bytes()
         said.truncate(0)
         with full_from(page, writing=1):
-            status = report([str(folder / "run"), "--to", str(page.parent)])
+            status = report([str(folder / "run"), f"to={page.parent}"])
     is_whole = page.read_bytes() == before
     is_said = f"no room to write {page}: it needs " in said.getvalue()
     return Fault("report.html", status == 2 and is_whole and is_said, f"status {status}, {is_whole}, {said.getvalue()}")
@@ -98,7 +101,7 @@ def in_the_cache(root: Path) -> Fault:
 def in_wandb() -> Fault:
     """The dashboard goes without, the training does not."""
     said: list[str] = []
-    logger = ForgivingWandbLogger.__new__(ForgivingWandbLogger)
+    logger = FaultTolerantWandbLogger.__new__(FaultTolerantWandbLogger)
     logger._lost = False
 
     def write(*arguments: object) -> None:
@@ -114,11 +117,11 @@ def in_wandb() -> Fault:
 @contextmanager
 def full_from(path: Path, writing: int) -> Iterator[None]:
     """Inside, that writing of the file goes to a full device, and those after it too."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{checkpoint_file.PART}")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     written, seen = Path.open, []
 
     def opened(self: Path, mode: str = "r", *arguments, **options):
-        if self in (part, path) and mode in ("wb", "ab"):
+        if self in (part, path) and mode in ("wb", "ab", "w+b"):
             seen.append(mode)
             if len(seen) >= writing:
                 return written(Path(FULL_DEVICE), mode, *arguments, **options)

@@ -1,4 +1,4 @@
-"""Losses, gradients and weights that are no numbers, and batches without a negative."""
+"""Losses, gradients and weights that are not finite, and batches without a negative."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def stops(result: Result, run: Path, what: str) -> str:
     if (
         result.status != 2
         or "\n" in line
-        or f"the {what} is no number" not in line
+        or f"the {what} is not finite" not in line
         or f"at step {BAD_STEP}" not in line
     ):
         return f"status {result.status}, said {line!r}"
@@ -111,7 +111,7 @@ def stops(result: Result, run: Path, what: str) -> str:
 
 
 def skips(result: Result, run: Path, what: str) -> str:
-    if result.status or result.output.count("skipped:") != 1 or f"the {what} is no number" not in result.output:
+    if result.status or result.output.count("skipped:") != 1 or f"the {what} is not finite" not in result.output:
         return f"status {result.status}: {result.output} {result.errors}"
     rows = json.loads((run / "metrics.json").read_text())
     optimiser = read(run / "checkpoints" / "last.ckpt")["optimizer_states"][0]["state"]
@@ -123,20 +123,20 @@ def skips(result: Result, run: Path, what: str) -> str:
 
 def unsaved(result: Result, run: Path) -> str:
     line = result.errors.strip()
-    if result.status != 2 or "\n" in line or ("holds inf or NaN" not in line and "is no number" not in line):
+    if result.status != 2 or "\n" in line or ("holds inf or NaN" not in line and "is not finite" not in line):
         return f"status {result.status}, said {line!r}"
     return saved_is_good(run, at_most=BAD_STEP)
 
 
 def overflows(result: Result, run: Path) -> str:
     line = result.errors.strip()
-    if result.status != 2 or "\n" in line or "is no number" not in line or ": pairs u" not in line:
+    if result.status != 2 or "\n" in line or "is not finite" not in line or ": pairs u" not in line:
         return f"status {result.status}, said {line!r}"
     return saved_is_good(run, at_most=12) if (run / "checkpoints" / "last.ckpt").exists() else ""
 
 
 def overflows_skipped(result: Result, run: Path) -> str:
-    """Whatever was skipped, nothing that is no number was learnt or saved."""
+    """Whatever was skipped, nothing that is not finite was learnt or saved."""
     if result.status == 0 and "skipped:" not in result.output:
         return "nothing overflowed"
     return saved_is_good(run, at_most=12)

@@ -131,7 +131,7 @@ def wait_at(place: str, mark: Path, rank: int = 0) -> Callable[[], None]:
 
         def waiting(*arguments: Any, **options: Any) -> Any:
             calls.append(1)
-            if launch.number() == rank and len(calls) == calls_before + 1:
+            if launch.process_rank() == rank and len(calls) == calls_before + 1:
                 mark.touch()
                 until = time.monotonic() + (4.0 if place == STARTS else 0.5)
                 while time.monotonic() < until:  # a sleep would end with the signal
@@ -147,7 +147,7 @@ STARTS = "while the second starts"
 # Where, in which function, after how many calls of it by that process.
 PLACES = {
     "in mid-epoch": ("saving", "on_train_batch_start", STEPS + 2),
-    "in its preparation": ("train", "prepare", 0),
+    "in its preparation": ("train", "build_model_and_data", 0),
     STARTS: ("here", "begin", 0),
 }
 

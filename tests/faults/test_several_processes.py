@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.runtime.signals import TAKEN_BACK
+from src.runtime.signals import SCHEDULER_SIGNALS
 from tests.conftest import PROJECT
 from tests.faults.several_processes import CASES, TWO, go_on, gone
 from tests.faults.training import command
@@ -20,7 +20,7 @@ from tests.support.processes import LOOPBACK, free_port
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_two_processes_go_on_as_another_training(case, tmp_path):
+def test_two_processes_that_were_stopped_resume_the_same_training(case, tmp_path):
     (fault,) = go_on(tmp_path, [case])
     assert fault.survived, fault.detail
 
@@ -29,13 +29,13 @@ def listens(pid: int) -> bool:
     """Whether the process has a handler for both signals."""
     told = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     caught = int(told["SigCgt"], 16)
-    return all(caught >> (number - 1) & 1 for number in TAKEN_BACK)
+    return all(caught >> (number - 1) & 1 for number in SCHEDULER_SIGNALS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["the first", "all"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_start_that_is_stopped_says_more_than_a_line_or_leaves_a_process(tmp_path, number, to_all):
+def test_a_start_that_is_stopped_reports_one_line_and_leaves_no_process(tmp_path, number, to_all):
     words = [sys.executable, "-m", "src.train", *command(tmp_path, *TWO, "trainer.max_epochs=200")]
     environment = {**os.environ, **LOOPBACK, "MASTER_PORT": str(free_port()), "PYTHONPATH": str(PROJECT)}
     for seconds in (0, 1, 3, 5, 7):  # after it began to listen, which python itself comes before

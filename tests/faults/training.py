@@ -17,6 +17,7 @@ from unittest import mock
 
 import torch
 
+from src.data.collate import TrainingBatch
 from tests.support.commands import Result, run_command
 from tests.support.doubles import write_corpus
 
@@ -139,8 +140,8 @@ def recorded_batches(stop: tuple[int, int] | None = None) -> Iterator[list]:
         yield seen
 
 
-def fingerprint(batch: dict[str, Any]) -> tuple:
-    return tuple(tuple(tensor.flatten().tolist()) for tensor in tensors([batch["queries"], batch["codes"]]))
+def fingerprint(batch: TrainingBatch) -> tuple:
+    return tuple(tuple(tensor.flatten().tolist()) for tensor in tensors([batch.queries, batch.codes]))
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:

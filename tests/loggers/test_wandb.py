@@ -10,7 +10,9 @@ import pytest
 import torch
 import wandb
 
-from src.loggers import ForgivingWandbLogger, ask_ahead
+from src.config.checks import check
+from src.config.compose import compose_config
+from src.loggers import FaultTolerantWandbLogger, start_server_probe
 from src.loggers.wandb import ID
 from src.utils.errors import InputError
 from tests.support.transactions import finished, history, plain
@@ -45,12 +47,12 @@ class FakeRun:
 
 
 class Answered:
-    """A question that was answered at once."""
+    """A probe that was answered at once."""
 
     def __init__(self, why: str | None = None) -> None:
         self.why = why
 
-    def absence(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         return self.why
 
 
@@ -71,41 +73,41 @@ def wandb_init(monkeypatch):
 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
-    monkeypatch.setattr("src.loggers.wandb.Question", lambda patience: PRESENT)
+    monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: PRESENT)
     return asked, refused, run
 
 
-def test_without_a_key_it_prompts(wandb_init, monkeypatch, tmp_path, capsys):
+def test_without_a_key_it_logs_offline_and_does_not_prompt(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda prompt, verify: False if prompt is False else pytest.fail("prompts"))
-    ForgivingWandbLogger(tmp_path)
+    FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["offline"]
     assert capsys.readouterr().out == f"W&B: logging offline; to upload: wandb sync {tmp_path}/wandb/offline-run-*\n"
 
 
-def test_with_a_key_it_stays_offline(wandb_init, monkeypatch, tmp_path, capsys):
+def test_with_a_key_it_logs_online(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
-    ForgivingWandbLogger(tmp_path)
+    FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["online"]
     assert "logging to https://example.org/run" in capsys.readouterr().out
 
 
-def test_a_refused_connection_ends_the_run(wandb_init, monkeypatch, tmp_path, capsys):
+def test_a_refused_connection_falls_back_to_offline(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
     wandb_init[1].add("online")
-    ForgivingWandbLogger(tmp_path)
+    FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["online", "offline"]
     assert "online logging did not start (no server)" in capsys.readouterr().out
 
 
-def test_the_environment_variable_is_overruled(wandb_init, monkeypatch, tmp_path):
+def test_the_environment_variable_overrides_the_mode(wandb_init, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    ForgivingWandbLogger(tmp_path, mode="online")
+    FaultTolerantWandbLogger(tmp_path, mode="online")
     assert wandb_init[0] == ["disabled"]
 
 
-def test_a_connection_lost_in_mid_run_ends_the_run_or_is_said_every_step(wandb_init, tmp_path, capsys):
+def test_a_connection_lost_in_mid_run_is_reported_once_and_the_run_continues(wandb_init, tmp_path, capsys):
     wandb_init[2].fails = True
-    logger = ForgivingWandbLogger(tmp_path, mode="offline")
+    logger = FaultTolerantWandbLogger(tmp_path, mode="offline")
     for step in range(3):
         logger.log_metrics({"train/loss": 1.0}, step)
     logger.log_histogram("weights", torch.rand(5), 3)
@@ -114,35 +116,35 @@ def test_a_connection_lost_in_mid_run_ends_the_run_or_is_said_every_step(wandb_i
     assert capsys.readouterr().out.count("logging stopped (refused)") == 1
 
 
-def test_an_answer_that_was_asked_for_ahead_is_asked_for_again_or_believed_twice(wandb_init, monkeypatch, tmp_path):
+def test_an_answer_that_was_asked_for_ahead_is_used_exactly_once(wandb_init, monkeypatch, tmp_path):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
     said = [PRESENT, Answered("gone")]
-    monkeypatch.setattr("src.loggers.wandb.Question", lambda patience: said.pop())
-    monkeypatch.setattr("src.loggers.wandb._ahead", [None])
-    ask_ahead(timeout=10.0, project="p")
-    ForgivingWandbLogger(tmp_path)
+    monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: said.pop())
+    monkeypatch.setattr("src.loggers.wandb._early_probe", [None])
+    start_server_probe(timeout=10.0, project="p")
+    FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["offline"]
-    ForgivingWandbLogger(tmp_path)
+    FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["offline", "online"]
 
 
-def test_an_offline_run_asks_a_server(wandb_init, monkeypatch, tmp_path):
-    monkeypatch.setattr("src.loggers.wandb.Question", lambda patience: pytest.fail("it asked"))
+def test_an_offline_run_asks_no_server(wandb_init, monkeypatch, tmp_path):
+    monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: pytest.fail("it asked"))
     monkeypatch.setattr(wandb, "login", lambda **options: False)
-    ask_ahead()
-    ask_ahead(mode="offline")
-    logger = ForgivingWandbLogger(tmp_path, mode="offline")
+    start_server_probe()
+    start_server_probe(mode="offline")
+    logger = FaultTolerantWandbLogger(tmp_path, mode="offline")
     logger.finalize("success")
     logger.finish({})
 
 
-def test_a_server_that_went_away_is_noticed_at_the_end_alone(wandb_init, monkeypatch, tmp_path, capsys):
-    logger = ForgivingWandbLogger(tmp_path, mode="online")
-    monkeypatch.setattr("src.loggers.wandb.Question", lambda patience: Answered("gone"))
+def test_a_server_that_went_away_is_noticed_and_the_test_is_logged_offline(wandb_init, monkeypatch, tmp_path, capsys):
+    logger = FaultTolerantWandbLogger(tmp_path, mode="online")
+    monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: Answered("gone"))
     logger.finalize("failed")  # there is no end to come
-    assert logger._looking is None
+    assert logger._checking is None
     logger.finalize("success")
-    logger._looking.join()
+    logger._checking.join()
     assert wandb_init[2].calls[-1] == "finish"  # beside the test that follows
     logger.log_metrics({"test/mrr": 1.0}, 3)
     logger.finish({"test/mrr": 0.5})
@@ -150,18 +152,13 @@ def test_a_server_that_went_away_is_noticed_at_the_end_alone(wandb_init, monkeyp
     assert capsys.readouterr().out.count("logging stopped (gone)") == 1
 
 
-def test_an_unknown_mode_is_accepted(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'offline'"):
-        ForgivingWandbLogger(tmp_path, mode="ofline")
-
-
 def logs(folder) -> list:
     return [finished(path) for path in sorted(folder.glob("wandb/*run-*/run-*.wandb"))]
 
 
-def test_an_offline_run_holds_no_metrics(tmp_path):
+def test_an_offline_run_holds_its_metrics_summary_and_tables(tmp_path):
     about = {"name": "n", "group": "g", "job_type": "train", "tags": ["loss=x"], "config": {"loss/alpha": 0.5}}
-    logger = ForgivingWandbLogger(tmp_path, mode="offline", project="p", **about)
+    logger = FaultTolerantWandbLogger(tmp_path, mode="offline", project="p", **about)
     for step, loss in enumerate((0.5, 0.25, 0.75)):
         logger.log_metrics({"train/loss": loss, "val/mrr": 1 - loss}, step)
     logger.log_histogram("weights/histogram", torch.rand(13), 1)
@@ -185,8 +182,8 @@ def test_an_offline_run_holds_no_metrics(tmp_path):
     assert table == {"columns": ["model", "mrr"], "data": [["a", 0.5], ["b", None]]}
 
 
-def test_a_metric_has_no_summary_or_another_axis(tmp_path):
-    ForgivingWandbLogger(tmp_path, mode="offline").finish({})
+def test_metrics_have_their_summary_and_the_step_as_their_axis(tmp_path):
+    FaultTolerantWandbLogger(tmp_path, mode="offline").finish({})
     (found,) = logs(tmp_path)
     defined = {(m.name or m.glob_name): m for m in (r.metric for r in found if r.HasField("metric"))}
     summaries = {name: m.summary for name, m in defined.items() if m.summary.ByteSize()}
@@ -199,25 +196,33 @@ def test_a_metric_has_no_summary_or_another_axis(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [(), ("checkpoint", "pages")])
-def test_artifacts_come_unasked_or_not_at_all(asked, tmp_path):
+def test_artifacts_are_logged_only_when_asked_for(asked, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.ckpt").write_bytes(b"weights")
     (tmp_path / "inspection.html").write_text("<p>")
-    logger = ForgivingWandbLogger(tmp_path, mode="offline", artifacts=asked)
+    logger = FaultTolerantWandbLogger(tmp_path, mode="offline", artifacts=asked)
     logger.finish({"val/mrr": 0.5})
     (found,) = logs(tmp_path)
     made = {r.artifact.type: [c.path for c in r.artifact.manifest.contents] for r in found if r.HasField("artifact")}
     assert made == ({"model": ["best.ckpt"], "pages": ["inspection.html"]} if asked else {})
 
 
-def test_an_artifact_that_does_not_exist_is_found_at_the_end(tmp_path):
-    with pytest.raises(InputError, match=r"logger\.wandb\.artifacts: .* did you mean 'pages'"):
-        ForgivingWandbLogger(tmp_path, mode="offline", artifacts="page")
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("logger.wandb.mode=ofline", r"logger\.wandb\.mode: .* did you mean 'offline'"),
+        ("logger.wandb.artifacts=[page]", r"logger\.wandb\.artifacts: .* did you mean 'pages'"),
+        ("logger.wandb.timeout=0", r"logger\.wandb\.timeout: expected a number above 0"),
+    ],
+)
+def test_an_unknown_option_is_refused_before_the_run_starts(override, message):
+    with pytest.raises(InputError, match=message):
+        check(compose_config("train", [override]), "train")
 
 
-def test_a_run_that_goes_on_is_another_run_there(tmp_path):
+def test_a_run_that_resumes_is_the_same_run_in_wandb(tmp_path):
     for part in range(2):
-        logger = ForgivingWandbLogger(tmp_path, mode="offline", project="p")
+        logger = FaultTolerantWandbLogger(tmp_path, mode="offline", project="p")
         logger.log_metrics({"train/loss": 1.0}, part)
         logger.finish({})
         time.sleep(1.1)  # its folders are named by the second
@@ -225,17 +230,17 @@ def test_a_run_that_goes_on_is_another_run_there(tmp_path):
     assert [run.run_id for run in runs] == [(tmp_path / ID).read_text().strip()] * 2
     assert all(run.resume for run in runs)
     (tmp_path / ID).write_text("no id / at all\n")  # as a disk that was full might leave it
-    other = ForgivingWandbLogger(tmp_path, mode="offline", project="p")
+    other = FaultTolerantWandbLogger(tmp_path, mode="offline", project="p")
     other.finish({})
     assert other.version == (tmp_path / ID).read_text().strip() != runs[0].run_id
 
 
-def test_a_table_is_staged_where_the_run_directory_does_not_go(tmp_path, monkeypatch):
+def test_tables_are_staged_in_the_run_directory_unless_another_place_is_set(tmp_path, monkeypatch):
     for name in ("a", "b"):
-        logger = ForgivingWandbLogger(tmp_path / name, mode="offline")
+        logger = FaultTolerantWandbLogger(tmp_path / name, mode="offline")
         logger.tables["results"] = ["model"], [["x"]]
         logger.finish({})
         assert list((tmp_path / name / "wandb" / "staged").rglob("tmp*"))
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "own"))
-    ForgivingWandbLogger(tmp_path / "c", mode="offline").finish({})
+    FaultTolerantWandbLogger(tmp_path / "c", mode="offline").finish({})
     assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "own")

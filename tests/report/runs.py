@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from src.config.targets import CONF
 from src.runs.directory import RunDirectory
 
 HISTORY = """epoch,step,val/mrr,val/alignment,val/uniformity,weights/share_clipped,weights/effective_negatives
@@ -40,6 +41,9 @@ def make_run(
     choices = {"loss": loss, "weights": "bm25", "lang": lang, "backbone": "tiny", "corpus": "stdlib"}
     choices |= {"batching": batching}
     cfg = {"choices": choices, "seed": seed, "negatives": {"mask_duplicates": masked}}
+    for group, option in (("loss", loss), ("batching", batching)):
+        file = CONF / group / f"{option}.yaml"
+        cfg |= {group: yaml.safe_load(file.read_text())} if file.is_file() else {}
     cfg |= {"corpus": dict(corpus) if isinstance(corpus, Mapping) else {"root": corpus}}
     cfg |= {"optimizer": {"learning_rate": learning_rate}, "data": {"batch_size": 8}, "trainer": {"max_epochs": 2}}
     run.write_text("config.yaml", yaml.safe_dump(cfg))

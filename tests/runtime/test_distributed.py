@@ -14,11 +14,11 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from src.backbones.base import Encoder
 from src.backbones.transformer import TransformerEncoder
 from src.corpora.base import Split
-from src.data.samplers import EpochOrder, LeadersOrder, SimilarBatches
+from src.data.samplers import EpochSampler, RankZeroSampler, SimilarBatches
 from src.datamodule import CodeSearchData
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
-from src.runtime.distributed import Share, all_columns, all_rows, loader_workers, own_randomness
+from src.runtime.distributed import RankSlice, all_gather_rows, all_gather_with_grad, loader_workers, seed_per_rank
 from src.training.callbacks import NegativeWeights
 from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
@@ -76,7 +76,7 @@ def trained(folder: Path, checkpoint: Path | None, world: int, strategy: str = "
     module = CodeSearchModule(
         *(encoder, SoftInfoNCE(alpha=2.0, beta=1.0, weight_temperature=0.5), "dot", 1.0),
         learning_rate=1e-3,
-        replay=parts,
+        gradient_caching=parts,
     )
     watch = Watch()
     sharded = ModelParallelStrategy(world, 1, save_distributed_checkpoint=False) if strategy == "fsdp" else strategy
@@ -128,7 +128,7 @@ def small_bert(tmp_path_factory) -> Path:
         (4, "bert", "ddp", True),
     ],
 )
-def test_several_processes_train_another_model_than_one(
+def test_several_processes_train_the_same_model_as_one(
     world, backbone, strategy, parts, small_bert, tmp_path, monkeypatch
 ):
     # In float64: AdamW makes whole steps out of gradients near 0, which in float32 are rounding and nothing else.
@@ -155,9 +155,9 @@ def test_several_processes_train_another_model_than_one(
 # What each device does
 
 
-def test_shares_overlap_or_leave_rows_out():
+def test_shares_hold_every_row_once_and_are_of_nearly_equal_size():
     for total, world in itertools.product((1, 7, 12), (1, 2, 3, 5)):
-        parts = [list(range(total))[Share(rank, world).rows(total)] for rank in range(world)]
+        parts = [list(range(total))[RankSlice(rank, world).rows(total)] for rank in range(world)]
         assert list(itertools.chain(*parts)) == list(range(total))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -175,104 +175,109 @@ class Languages(ListCorpus):
         return Split(name, pairs)
 
 
-def epochs(share: Share) -> list[dict]:
+def epochs(rank_slice: RankSlice) -> list[dict]:
     """The batches of two epochs, of alike pairs of one language, as one device gets them."""
     made = data(BagEncoder(), Languages(), batching=SimilarBatches(group=2), batch_size=4, num_workers=0)
     made.setup("fit")
-    made.__class__ = type("Shared", (CodeSearchData,), {"share": share})
+    made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": rank_slice})
     loader = made.train_dataloader()
     return [made.on_after_batch_transfer(batch, 0) for _ in range(2) for batch in loader]
 
 
 def own_epochs() -> list[dict]:
-    return epochs(Share(torch.distributed.get_rank(), torch.distributed.get_world_size()))
+    return epochs(RankSlice(torch.distributed.get_rank(), torch.distributed.get_world_size()))
 
 
-def test_the_devices_batches_are_not_those_of_one(tmp_path):
-    alone, (first, second) = epochs(Share()), several(2, tmp_path, own_epochs)
+def test_the_batches_of_two_devices_join_to_those_of_one(tmp_path):
+    alone, (first, second) = epochs(RankSlice()), several(2, tmp_path, own_epochs)
     assert len(alone) == len(first) == len(second) == 10  # 8 and 15 pairs
     for whole_batch, upper, lower in zip(alone, first, second):
         for side in ("queries", "codes"):
-            texts = [tuple(x for x in row if x) for part in (upper, lower) for row in part[side]["ids"].tolist()]
-            assert texts == [tuple(x for x in row if x) for row in whole_batch[side]["ids"].tolist()]
-        for block in ("positive", "similarity", "excluded"):
-            assert torch.equal(torch.cat([upper[block], lower[block]]), whole_batch[block])
-        assert upper["similarity"].shape == (2, 4)
+            texts = [
+                tuple(x for x in row if x) for part in (upper, lower) for row in getattr(part, side)["ids"].tolist()
+            ]
+            assert texts == [tuple(x for x in row if x) for row in getattr(whole_batch, side)["ids"].tolist()]
+        for block in ("positive_B", "similarity_BC", "excluded_BC"):
+            both = torch.cat([getattr(upper, block), getattr(lower, block)])
+            assert torch.equal(both, getattr(whole_batch, block))
+        assert upper.similarity_BC.shape == (2, 4)
 
 
 def leaders_orders() -> list[list[int]]:
-    share = Share(torch.distributed.get_rank(), 2)
-    order = LeadersOrder(EpochOrder(11, seed=share.rank), share)  # as if other hardware had found another order
+    rank_slice = RankSlice(torch.distributed.get_rank(), 2)
+    order = RankZeroSampler(
+        EpochSampler(11, seed=rank_slice.rank), rank_slice
+    )  # as if other hardware had found another order
     order.set_epoch(3)
     return [list(order), order.order(4).tolist()]
 
 
 def gathered() -> dict:
     rank = torch.distributed.get_rank()
-    share = Share(rank, 2)
+    rank_slice = RankSlice(rank, 2)
     codes_bD = (torch.arange(6.0).reshape(3, 2) + 10 * rank).requires_grad_()
-    codes_CD = all_columns(codes_bD, share)
+    codes_CD = all_gather_with_grad(codes_bD, rank_slice)
     (codes_CD * (rank + 1) * torch.arange(12.0).reshape(6, 2)).sum().backward()
     torch.manual_seed(7)
-    own_randomness(share)
+    seed_per_rank(rank_slice)
     return {
         "columns": codes_CD.detach(),
         "gradient": codes_bD.grad,
-        "uneven": all_rows(torch.full((3 * rank, 2), 5 + rank), share),
+        "uneven": all_gather_rows(torch.full((3 * rank, 2), 5 + rank), rank_slice),
         "drawn": torch.rand(3),
         "orders": leaders_orders(),
     }
 
 
-def test_what_is_gathered_has_no_gradient_another_order_or_no_place_for_a_device_without_rows(tmp_path):
+def test_gathering_keeps_gradients_and_order_and_allows_a_device_without_rows(tmp_path):
     found = several(2, tmp_path, gathered)
     for rank, here in enumerate(found):
         assert here["columns"][:, 0].tolist() == [0, 2, 4, 10, 12, 14]
         # both devices' weights of these columns: 1 x and 2 x their number
         assert here["gradient"].tolist() == (3 * torch.arange(12.0).reshape(6, 2))[3 * rank : 3 * rank + 3].tolist()
         assert here["uneven"].tolist() == [[6, 6]] * 3
-        assert here["orders"] == [EpochOrder(11, 0).order(3).tolist(), EpochOrder(11, 0).order(4).tolist()]
+        assert here["orders"] == [EpochSampler(11, 0).order(3).tolist(), EpochSampler(11, 0).order(4).tolist()]
     assert not torch.equal(found[0]["drawn"], found[1]["drawn"])  # else the dropout of both is the same
     torch.manual_seed(7)
     assert torch.equal(found[0]["drawn"], torch.rand(3))  # the first device's is that of one alone
 
 
-def test_one_device_waits_for_nobody():
+def test_one_device_gathers_nothing_and_keeps_its_random_state():
     codes = torch.ones(3, 2, requires_grad=True)
-    assert all_columns(codes, Share()) is codes
-    assert all_rows(codes, Share()) is codes
+    assert all_gather_with_grad(codes, RankSlice()) is codes
+    assert all_gather_rows(codes, RankSlice()) is codes
     state = torch.get_rng_state()
-    own_randomness(Share())
+    seed_per_rank(RankSlice())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
+def test_devices_embed_the_batches_of_one_device_in_equally_many_turns(world):
     texts = [f"{'word ' * (i % 5)}{i % 11}" for i in range(23)]
     one = data(BagEncoder())._text_loader(texts, "code")
     batches = list(one)
     shares = []
     for rank in range(world):
         made = data(BagEncoder())
-        made.__class__ = type("Shared", (CodeSearchData,), {"share": Share(rank, world)})
+        made.__class__ = type("Shared", (CodeSearchData,), {"rank_slice": RankSlice(rank, world)})
         shares.append(list(made._text_loader(texts, "code")))
     assert len({len(share) for share in shares}) == 1  # a sharded model needs all devices in every batch
     embedded = [batch for turn in zip(*shares) for batch in turn]
     for here, there in zip(embedded, batches):  # padded as one device pads them: the same to the last bit
-        assert torch.equal(here["features"]["ids"], there["features"]["ids"])
-        assert torch.equal(here["row"], there["row"])
-    assert all(not len(batch["row"]) for batch in embedded[len(batches) :])
-    rows = torch.cat([batch["row"] for batch in embedded])
+        assert torch.equal(here.features["ids"], there.features["ids"])
+        assert torch.equal(here.row_R, there.row_R)
+    assert all(not len(batch.row_R) for batch in embedded[len(batches) :])
+    rows = torch.cat([batch.row_R for batch in embedded])
     assert sorted(rows.tolist()) == list(range(23))
 
 
-def test_a_process_beside_the_trainer_takes_its_core_and_copies_its_memory():
+def test_auto_means_one_loader_process_on_cuda_and_none_on_a_cpu():
     assert loader_workers("auto", "cpu") == 0
     assert loader_workers("auto", "cuda") == 1
     assert loader_workers(2, "cpu") == 2
 
 
 @pytest.mark.parametrize("asked", ["atuo", -1, 1.5, True, None])
-def test_a_number_of_loader_processes_that_is_none_reaches_the_loader(asked):
+def test_an_invalid_number_of_loader_processes_is_refused(asked):
     with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes from 0"):
         loader_workers(asked, "cpu")

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from src.runtime.signals import Watch, held, only_of_parent
+from src.runtime.signals import SignalWatcher, blocked_signals, ignore_group_signals
 from src.utils.errors import Preempted, is_interrupt
 
 
@@ -24,48 +24,48 @@ def foreground():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
-    with pytest.raises(Preempted) as stop, Watch().heard():
+def test_a_signal_of_a_scheduler_ends_the_run_with_status_75(number):
+    with pytest.raises(Preempted) as stop, SignalWatcher().installed():
         signal.raise_signal(number)
     assert stop.value.code == 75
     assert number.name in stop.value.message
     assert is_interrupt(stop.value)
 
 
-def test_a_step_is_cut_in_two():
-    with Watch().heard() as watch:
+def test_a_deferred_signal_waits_for_the_end_of_the_step():
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGTERM)
-        assert watch.asked
+        assert watch.stop_requested
         with pytest.raises(Preempted, match="75"):
             watch.stop("saved")
 
 
-def test_ctrl_c_ends_nothing_or_only_after_the_step():
-    with Watch().heard() as watch:
+def test_ctrl_c_waits_for_the_step_and_a_second_one_ends_it_at_once():
+    with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGINT)  # the step goes on
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    with Watch().heard() as watch, pytest.raises(KeyboardInterrupt):
+    with SignalWatcher().installed() as watch, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_handlers_outlive_the_run():
+def test_handlers_are_restored_after_the_run():
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
-    with Watch().heard() as watch:
+    with SignalWatcher().installed() as watch:
         watch.defer()
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
 
 
-def test_another_devices_signal_ends_with_another_status():
+def test_a_signal_that_came_to_another_process_also_ends_as_preempted():
     with pytest.raises(Preempted):  # asked for in another process
-        Watch().stop("saved")
+        SignalWatcher().stop("saved")
 
 
-def test_being_asked_again_while_ending_ends_in_another_way():
+def test_a_further_signal_while_ending_changes_nothing():
     ended = []
-    with pytest.raises(Preempted, match="75"), Watch().heard():
+    with pytest.raises(Preempted, match="75"), SignalWatcher().installed():
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
@@ -75,13 +75,13 @@ def test_being_asked_again_while_ending_ends_in_another_way():
     assert ended == [True]
 
 
-def test_a_run_within_a_command_that_listens_forgets_what_was_asked_or_stops_listening():
+def test_a_run_within_a_command_that_listens_leaves_its_handlers_in_place():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Preempted), Watch().heard() as watch:
-        with watch.heard():
+    with pytest.raises(Preempted), SignalWatcher().installed() as watch:
+        with watch.installed():
             pass
         assert signal.getsignal(signal.SIGTERM) != before
-        with watch.undisturbed():
+        with watch.deferred_during_import():
             signal.raise_signal(signal.SIGTERM)  # waits for the end of the import
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -96,14 +96,15 @@ def status_of(child) -> int:
     return process.exitcode
 
 
-def test_a_process_that_waits_in_c_hears_nothing(tmp_path):
+def test_a_process_that_waits_in_c_is_ended_by_a_signal(tmp_path):
     said = tmp_path / "said"
     blocked_in_c = """
 import os, pathlib, signal, sys, threading
 from torch import distributed as dist
-from src import signals
-signals.PATIENCE = 0.1
-with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")):
+from src.runtime import signals
+signals.WATCHDOG_DELAY = 0.1
+callback = lambda: pathlib.Path(sys.argv[1]).write_text("interrupted")
+with signals.SIGNALS.installed(), signals.SIGNALS.call_on_forced_exit(callback):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
     dist.FileStore(sys.argv[1] + ".store", 2).get("what nobody sets")
 """
@@ -112,16 +113,16 @@ with signals.WATCH.heard(), signals.WATCH.told(lambda: pathlib.Path(sys.argv[1])
     assert said.read_text() == "interrupted"
 
 
-def test_a_copy_of_a_process_tells_it_to_stop():
-    with Watch().heard() as watch:
+def test_a_signal_to_a_forked_process_does_not_reach_its_parent():
+    with SignalWatcher().installed() as watch:
         assert status_of(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
         time.sleep(0.05)
-        assert not watch.asked
+        assert not watch.stop_requested
 
 
-def test_a_process_that_is_starting_dies_of_a_signal():
-    listens = "import signal, sys; from src.runtime.signals import WATCH\nwith WATCH.heard(): print('too late')"
-    with held():
+def test_a_signal_to_a_process_that_is_starting_is_held_and_ends_it_with_status_75():
+    listens = "import signal, sys; from src.runtime.signals import SIGNALS\nwith SIGNALS.installed(): print('too late')"
+    with blocked_signals():
         process = subprocess.Popen([sys.executable, "-c", listens], stdout=subprocess.PIPE, text=True)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30)[0] == ""
@@ -129,9 +130,9 @@ def test_a_process_that_is_starting_dies_of_a_signal():
 
 
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="of Linux")
-def test_a_loaders_worker_dies_of_what_is_for_its_parent():
+def test_a_loaders_worker_ends_only_by_a_signal_of_its_parent():
     def worker() -> None:
-        only_of_parent(0)
+        ignore_group_signals(0)
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
             os.kill(os.getpid(), number)
         time.sleep(0.2)
@@ -139,7 +140,7 @@ def test_a_loaders_worker_dies_of_what_is_for_its_parent():
 
     assert status_of(worker) == 7
 
-    process = multiprocessing.get_context("fork").Process(target=lambda: (only_of_parent(0), time.sleep(30)))
+    process = multiprocessing.get_context("fork").Process(target=lambda: (ignore_group_signals(0), time.sleep(30)))
     process.start()
     time.sleep(0.3)
     process.terminate()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from src.backbones.base import Encoder, Features
-from src.corpora.base import Codebase, Pair, Split
+from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.utils.ragged import Ragged
 from src.utils.subtokens import subtokens
 
@@ -46,10 +46,8 @@ def write_corpus(root: Path, language: str = "python", train: int = 67, valid: i
     return root
 
 
-class ListCorpus:
+class ListCorpus(Corpus):
     """A corpus in memory, from `sentences`."""
-
-    language = "python"
 
     def __init__(self, train: int = 23, valid: int = 5, test: int = 7) -> None:
         pairs = [Pair(query, code, f"q{i}", "python", f"c{i}") for i, (query, code) in enumerate(sentences(43))]
@@ -62,14 +60,14 @@ class ListCorpus:
         def split(name: str, chosen: Sequence[Pair]) -> Split:
             return Split(name, chosen, codebase, [row[pair.code_id] for pair in chosen])
 
-        self._splits = {
+        self._made = {
             "train": Split("train", pairs[:train]),
             "valid": split("valid", held_out[:valid]),
             "test": split("test", held_out[valid:]),
         }
 
-    def split(self, name: str) -> Split:
-        return self._splits[name]
+    def read(self, name: str) -> Split:
+        return self._made[name]
 
 
 class BagEncoder(Encoder):

@@ -13,11 +13,11 @@ import torch
 from omegaconf import DictConfig
 
 from src.backbones.tiny import TinyEncoder
-from src.cli import composed
+from src.config.compose import compose_config
 from src.module import CodeSearchModule
 from src.runs.metrics_csv import MetricsCSV
 from src.training.auto_batch import run_test
-from src.training.fit import fit, prepare
+from src.training.fit import build_model_and_data, fit
 from src.utils.errors import InputError, ResourceError
 from tests.faults.training import StoppedError, differences, recorded_batches
 from tests.support.doubles import ListCorpus
@@ -38,14 +38,14 @@ def full() -> Exception:
 
 
 def configured(*overrides: str) -> DictConfig:
-    return composed("train", [*GIVEN, *overrides])
+    return compose_config("train", [*GIVEN, *overrides])
 
 
-def trained(folder: Path, *overrides: str, go_on_from: Path | None = None) -> dict:
+def trained(folder: Path, *overrides: str, resume_from: Path | None = None) -> dict:
     """The last checkpoint of a training with dropout; `folder` has its metrics.csv."""
     cfg = configured(*overrides)
     folder.mkdir(exist_ok=True)
-    fit(cfg, *prepare(cfg, ListCorpus()), folder, [MetricsCSV(folder)], go_on_from=go_on_from)
+    fit(cfg, *build_model_and_data(cfg, ListCorpus()), folder, [MetricsCSV(folder)], resume_from=resume_from)
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
@@ -92,7 +92,7 @@ def logged(folder: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("given", [(), ("trainer.accumulate_grad_batches=2",), ("data.token_budget=300",)], ids=str)
-def test_the_first_steps_failure_leaves_something_behind(tmp_path, capsys, given: tuple[str, ...]) -> None:
+def test_a_failure_of_the_first_step_gives_the_run_of_a_smaller_chunk(tmp_path, capsys, given: tuple[str, ...]) -> None:
     with memory_for(1):
         found = trained(tmp_path / "found", AUTO, *given)
     assert found["auto_batch"] == {"chunk": 1}
@@ -102,7 +102,7 @@ def test_the_first_steps_failure_leaves_something_behind(tmp_path, capsys, given
         "at step 1 (CUDA out of memory. Tried to allocate 20 GiB): trainer.grad_cache_chunk goes from null to 2"
         in (said[0])
     )
-    assert "goes from 2 to 1; the step is made again, with the same batch and the same negatives" in said[1]
+    assert "goes from 2 to 1; the step is repeated with the same batch and the same negatives" in said[1]
     assert other_than(found, trained(tmp_path / "given", "trainer.grad_cache_chunk=1", *given)) == []
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
 
@@ -118,12 +118,15 @@ def test_the_first_steps_failure_leaves_something_behind(tmp_path, capsys, given
         (2, (1, 0), ("trainer.accumulate_grad_batches=2",)),
     ],
 )
-def test_a_later_step_is_not_as_if_it_had_begun_with_the_chunk(tmp_path, step, before, given) -> None:
+def test_a_failure_of_a_later_step_continues_as_if_resumed_with_a_smaller_chunk(tmp_path, step, before, given) -> None:
     with recorded_batches() as seen, memory_for(2, step) as encoded:
         found = trained(tmp_path / "found", AUTO, *given)
     assert max(encoded) == 2
     expected = trained(
-        tmp_path / "given", *given, "trainer.grad_cache_chunk=2", go_on_from=stopped(tmp_path / "given", before, *given)
+        tmp_path / "given",
+        *given,
+        "trainer.grad_cache_chunk=2",
+        resume_from=stopped(tmp_path / "given", before, *given),
     )
     assert other_than(found, expected) == []
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
@@ -149,82 +152,84 @@ def failing_once(of: type, method: str, call: int) -> Callable:
 
 @pytest.mark.parametrize(("call", "before"), [(2, (0, 0)), (3, (0, 2)), (4, (0, 2))])
 @pytest.mark.parametrize("method", ["training_step", "backward"])
-def test_gathered_gradients_are_lost_or_counted_twice(tmp_path, method: str, call: int, before: tuple) -> None:
+def test_accumulated_gradients_are_not_lost_or_counted_twice(tmp_path, method: str, call: int, before: tuple) -> None:
     given = ("trainer.accumulate_grad_batches=2",)
     with mock.patch.object(CodeSearchModule, method, failing_once(CodeSearchModule, method, call)):
         found = trained(tmp_path / "found", AUTO, *given)
     begun = stopped(tmp_path / "given", before, *given) if before != (0, 0) else None
-    expected = trained(tmp_path / "given", *given, "trainer.grad_cache_chunk=2", go_on_from=begun)
+    expected = trained(tmp_path / "given", *given, "trainer.grad_cache_chunk=2", resume_from=begun)
     assert other_than(found, expected) == []
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
 
 
-def test_what_fits_in_no_part_goes_on_for_ever(tmp_path) -> None:
+def test_a_text_that_does_not_fit_alone_is_refused_with_advice(tmp_path) -> None:
     with memory_for(0), pytest.raises(ResourceError, match=r"one text at a time.*data\.batch_size=2 \(found 5"):
         trained(tmp_path, AUTO)
 
 
-def test_another_error_or_another_place_is_swallowed(tmp_path, capsys) -> None:
+def test_other_errors_and_errors_of_the_optimizer_are_raised(tmp_path, capsys) -> None:
     with (
         memory_for(2, error=lambda: RuntimeError("shapes cannot be multiplied")),
         pytest.raises(RuntimeError, match="shapes"),
     ):
         trained(tmp_path / "other", AUTO)
-    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true goes on"):
+    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true continues"):
         trained(tmp_path / "off")
     # The optimiser may have changed some weights.
-    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(InputError):
+    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(ResourceError):
         trained(tmp_path / "optimizer", AUTO)
     assert "trainer.auto_batch" not in capsys.readouterr().out
 
 
-def test_a_training_that_goes_on_looks_for_the_chunk_again(tmp_path, capsys) -> None:
+def test_a_training_that_resumes_keeps_the_chunk_that_was_found(tmp_path, capsys) -> None:
     with recorded_batches((1, 1)), memory_for(2), pytest.raises(StoppedError):
         trained(tmp_path / "it", AUTO)
     last = tmp_path / "it" / "checkpoints" / "last.ckpt"
     capsys.readouterr()
     with memory_for(2) as encoded:
-        found = trained(tmp_path / "it", AUTO, go_on_from=last)
+        found = trained(tmp_path / "it", AUTO, resume_from=last)
     assert "auto_batch" not in capsys.readouterr().out
     assert max(encoded) == 2
     assert other_than(found, trained(tmp_path / "given", "trainer.grad_cache_chunk=2")) == []
 
 
-def test_a_validation_without_memory_ends_the_run(tmp_path, capsys) -> None:
+def test_a_validation_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) -> None:
     with memory_for(3, training=False) as encoded:
         found = trained(tmp_path / "found", AUTO, "data.eval_batch_size=8")
     assert max(encoded) <= 2
     assert "in an evaluation" in (said := capsys.readouterr().out)
-    assert "data.eval_batch_size goes from 4 to 2; it begins anew" in said
+    assert "data.eval_batch_size goes from 4 to 2; the evaluation is repeated" in said
     assert found["auto_batch"] == {"eval_batch_size": 2}
     assert other_than(found, trained(tmp_path / "given", "data.eval_batch_size=2")) == []
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
 
 
-def test_a_test_without_memory_loses_the_training(tmp_path, capsys) -> None:
+def test_a_test_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) -> None:
     ranks = {}
     for name, texts, given in (("given", 9, ("data.eval_batch_size=2",)), ("off", 3, ()), ("found", 3, (AUTO,))):
         cfg = configured(*given)
-        module, data = prepare(cfg, ListCorpus())
+        module, data = build_model_and_data(cfg, ListCorpus())
         fitted = fit(cfg, module, data, tmp_path / name)
         with memory_for(texts, training=False):
             if name == "off":
-                with pytest.raises(InputError, match=r"in the test .*saved: the same command with trainer\.auto_batch"):
+                with pytest.raises(
+                    ResourceError, match=r"in the test .*saved: the same command with trainer\.auto_batch"
+                ):
                     run_test(fitted.trainer, module, data)
             else:
                 run_test(fitted.trainer, module, data)
                 ranks[name] = module.test_ranks.tolist()
-    assert "data.eval_batch_size goes from 4 to 2; it begins anew" in capsys.readouterr().out
+    assert "data.eval_batch_size goes from 4 to 2; the evaluation is repeated" in capsys.readouterr().out
     assert ranks["found"] == ranks["given"]
     # In ranking, which no smaller batch helps.
     with (
         mock.patch.object(CodeSearchModule, "_rank", side_effect=full()),
-        pytest.raises(InputError, match="in the test"),
+        pytest.raises(ResourceError, match="in the test"),
     ):
         run_test(fitted.trainer, module, data)
 
 
-def test_what_failed_keeps_its_memory(tmp_path) -> None:
+def test_a_step_that_failed_releases_its_memory(tmp_path) -> None:
     kept: list[weakref.ref] = []
     original, forward = CodeSearchModule._encode, TinyEncoder.forward
 
@@ -246,7 +251,7 @@ def test_what_failed_keeps_its_memory(tmp_path) -> None:
     "overrides",
     [("trainer.devices=2",), ("trainer.devices=auto",), ("trainer=ddp",), ("trainer.num_nodes=2",)],
 )
-def test_several_devices_find_chunks_of_their_own(overrides: tuple[str, ...]) -> None:
+def test_auto_batch_is_refused_on_several_devices(overrides: tuple[str, ...]) -> None:
     from src.training.preflight import check_trainer
 
     check_trainer(configured(AUTO))
@@ -258,7 +263,7 @@ def test_several_devices_find_chunks_of_their_own(overrides: tuple[str, ...]) ->
         check_trainer(configured(AUTO, *overrides))
 
 
-def test_it_is_another_run(monkeypatch) -> None:
+def test_auto_batch_does_not_change_the_identity_of_a_run(monkeypatch) -> None:
     from src.runs.resume import identity
 
     assert identity(configured(AUTO)) == identity(configured())

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from src.runs import checkpoint_file
-from src.runtime.signals import Watch
-from src.training.checkpointing import KeepBest, SaveLast, is_of_step, randomness, set_randomness, step_back
+from src.runtime.signals import SignalWatcher
+from src.training.checkpointing import KeepBest, SaveLast, restore_step, rewind_progress, rng_state, set_rng_state
 from src.utils.errors import Preempted
 
 
@@ -20,11 +20,11 @@ def drawn() -> list[float]:
     return [random.gauss(0, 1), float(np.random.rand()), float(torch.rand(()))]  # noqa: NPY002
 
 
-def test_a_generator_is_forgotten(tmp_path):
+def test_a_checkpoint_restores_every_random_generator(tmp_path):
     random.gauss(0, 1)  # keeps its second number for later
-    checkpoint_file.write({"randomness": randomness()}, tmp_path / "it.ckpt")
+    checkpoint_file.write({"randomness": rng_state()}, tmp_path / "it.ckpt")
     first = [drawn() for _ in range(3)]
-    set_randomness(checkpoint_file.read(tmp_path / "it.ckpt")["randomness"])
+    set_rng_state(checkpoint_file.read(tmp_path / "it.ckpt")["randomness"])
     assert [drawn() for _ in range(3)] == first
 
 
@@ -38,37 +38,37 @@ def counters() -> dict:
     }
 
 
-def test_the_batch_that_was_fetched_counts_as_trained_on():
+def test_a_batch_that_was_only_fetched_does_not_count_as_trained_on():
     progress = counters()
-    step_back(progress, 1, validating=False)
+    rewind_progress(progress, 1, validating=False)
     batch = progress["epoch_loop.batch_progress"]
     assert set(batch["total"].values()) == {5}
     assert set(batch["current"].values()) == {1}
     assert progress["epoch_loop.val_loop.batch_progress"] == counters()["epoch_loop.val_loop.batch_progress"]
 
 
-def test_a_validation_that_was_cut_off_counts_as_done():
+def test_an_interrupted_validation_does_not_count_as_done():
     progress = counters()
-    step_back(progress, 1, validating=True)
+    rewind_progress(progress, 1, validating=True)
     validation = progress["epoch_loop.val_loop.batch_progress"]
     assert set(validation["current"].values()) == {0}
     assert validation["total"]["started"] - validation["total"]["processed"] == 1
 
 
-def test_the_best_epoch_is_one_that_the_checkpoint_does_not_know(tmp_path, capsys):
+def test_the_best_checkpoint_is_put_back_to_the_step_that_is_resumed(tmp_path, capsys):
     best = tmp_path / "best.ckpt"
     for step in (4, 8):
         checkpoint_file.write({"global_step": step}, best)
-    assert is_of_step(best, 8)
-    assert is_of_step(best, 4)  # killed between best.ckpt and last.ckpt of step 8
+    assert restore_step(best, 8)
+    assert restore_step(best, 4)  # killed between best.ckpt and last.ckpt of step 8
     assert checkpoint_file.read(best)["global_step"] == 4
     assert capsys.readouterr().out == ""
     best.write_bytes(b"")
-    assert not is_of_step(best, 4)
+    assert not restore_step(best, 4)
     assert "best.ckpt is damaged: it is empty" in capsys.readouterr().out
 
 
-def test_the_score_of_a_file_that_is_lost_keeps_later_epochs_out(tmp_path):
+def test_the_best_score_is_forgotten_when_its_file_is_lost(tmp_path):
     state = {"score": torch.tensor(0.5), "step": 4}
     lost = KeepBest(tmp_path, "val/mrr")
     lost.load_state_dict(state)
@@ -88,14 +88,14 @@ def saving(tmp_path, monkeypatch, **given) -> tuple[SaveLast, SimpleNamespace, l
         save_checkpoint=lambda path: made.append((trainer.global_step, trainer.datamodule.position)),
     )
     callback = SaveLast(
-        tmp_path / "last.ckpt", **{"every_n_minutes": None, "every_n_steps": None, "watch": Watch(), **given}
+        tmp_path / "last.ckpt", **{"every_n_minutes": None, "every_n_steps": None, "watcher": SignalWatcher(), **given}
     )
-    monkeypatch.setattr(callback.watch, "_listen", lambda: None)
+    monkeypatch.setattr(callback.watcher, "_install_handlers", lambda: None)
     callback.on_train_start(trainer, None)
     return callback, trainer, made
 
 
-def test_steps_or_minutes_are_miscounted(tmp_path, monkeypatch):
+def test_a_checkpoint_is_saved_every_few_steps_and_every_few_minutes(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     callback, trainer, made = saving(tmp_path, monkeypatch, every_n_steps=3, every_n_minutes=2)
@@ -108,7 +108,7 @@ def test_steps_or_minutes_are_miscounted(tmp_path, monkeypatch):
     assert made[-1] == (7, (0, 7))
 
 
-def test_gradients_that_were_gathered_are_lost(tmp_path, monkeypatch):
+def test_a_checkpoint_is_saved_only_when_no_gradients_are_accumulated(tmp_path, monkeypatch):
     callback, trainer, made = saving(tmp_path, monkeypatch, every_n_steps=1)
     trainer.accumulate_grad_batches = 2
     for batch, step in enumerate((0, 0, 1, 1, 2)):
@@ -117,9 +117,9 @@ def test_gradients_that_were_gathered_are_lost(tmp_path, monkeypatch):
     assert made == [(1, (0, 2)), (2, (0, 4))]
 
 
-def test_a_stop_saves_twice_or_not_at_all(tmp_path, monkeypatch):
+def test_a_stop_saves_exactly_once(tmp_path, monkeypatch):
     callback, trainer, made = saving(tmp_path, monkeypatch)
-    callback.watch.by = signal.SIGTERM
+    callback.watcher.received = signal.SIGTERM
     trainer.global_step = 2
     for _ in range(2):
         with pytest.raises(Preempted):

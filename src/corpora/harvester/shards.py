@@ -20,6 +20,7 @@ from typing import Any
 from src.corpora.harvester.extract import extract, extract_all
 from src.corpora.harvester.languages import LANGUAGES
 from src.corpora.harvester.source_trees import SourceFile, Tree
+from src.utils.files import replacing, write_atomically
 
 FILES_PER_SHARD = 64
 BYTES_PER_SHARD = 4_000_000
@@ -95,9 +96,12 @@ def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = 
     counts: Counter[str] = Counter()
     complaints: list[tuple[str, str]] = []
     index: list[tuple[str, str]] = []
-    part = shard.rows.with_suffix(".part")
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    with part.open("w", encoding="utf-8") as rows, shard.now.open("w", encoding="utf-8") as now:
+    with (
+        replacing(shard.rows) as part,
+        part.open("w", encoding="utf-8") as rows,
+        shard.now.open("w", encoding="utf-8") as now,
+    ):
         for file in shard.files:
             tree = shard.trees[file.tree]
             name = f"{tree.name}/{file.path}"
@@ -111,9 +115,7 @@ def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = 
                 rows.write(encode(row) + "\n")
                 index.append((blake2b(row["code"].encode(), digest_size=8).hexdigest(), name))
     shard.now.unlink()
-    part.replace(shard.rows)
-    part.write_text(json.dumps({"counts": counts, "complaints": complaints, "index": index}), encoding="utf-8")
-    part.replace(shard.about)
+    write_atomically(shard.about, json.dumps({"counts": counts, "complaints": complaints, "index": index}))
 
 
 def _rows(

@@ -48,7 +48,7 @@ HARVEST = (
 ONE_FILE = "from src.corpora.harvester import shards\nshards.FILES_PER_SHARD = 1\n"
 
 
-def test_harvest_killed_by_the_system_starts_over_or_leaves_its_workers(tmp_path: Path) -> None:
+def test_a_harvest_killed_by_the_system_resumes_and_leaves_no_workers(tmp_path: Path) -> None:
     root, stuck = go_tree(tmp_path / "src"), tmp_path / "stuck"
     stuck.mkdir()
     harvest(plan("go", [root]), tmp_path / "whole", 0)
