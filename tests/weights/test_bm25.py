@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rank_bm25 import BM25Okapi
 from src.corpora.base import Pair
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
-from src.weights.bm25 import BETWEEN, BM25Estimator
+from src.weights.bm25 import BETWEEN, BM25Estimator, Normalize, Statistics
 from src.weights.none import NoEstimator
 
 TEXTS = [  # 7 pairs
@@ -111,8 +112,8 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
 @given(
     st.lists(st.tuples(words, words), min_size=2, max_size=7),
     st.sampled_from(list(BETWEEN)),
-    st.sampled_from(STATISTICS),
-    st.sampled_from(NORMALIZE),
+    st.sampled_from(get_args(Statistics)),
+    st.sampled_from(get_args(Normalize)),
     st.randoms(use_true_random=False),
 )
 def test_similarities_are_finite_and_do_not_depend_on_the_batch_order(texts, between, statistics, normalize, random):
