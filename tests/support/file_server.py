@@ -13,7 +13,7 @@ from tests.support.local_servers import Silent, running
 
 
 class Mirror(http.server.ThreadingHTTPServer):
-    """Serves `files` by path; `breaks[path]` has the numbers of bytes after which the next responses are interrupted."""
+    """Serves `files` by path; `breaks[path]` has the numbers of bytes after which responses are interrupted."""
 
     daemon_threads = True
 
