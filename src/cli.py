@@ -185,8 +185,8 @@ def print_to_pipe(text: str) -> None:
 
 def print_error(error: BaseException, config_name: str) -> None:
     """One line, unless the process that the command began with has ended."""
-    if not launch.is_over():
-        process = "" if launch.is_first() else f"process {launch.number()}: "
+    if not launch.command_is_ending():
+        process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
         print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
 

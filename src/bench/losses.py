@@ -10,6 +10,7 @@ embeddings and features (on a GPU, less what was allocated before).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 import torch
@@ -25,14 +26,6 @@ from src.utils.lazy_matrix import matrix
 SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
 REPEATS = {1024: 9, 4096: 2}  # steps of one process; one for larger sizes
 ONCE = 4096  # from this size on, one round
-
-
-def ours(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, AUTO)
-
-
-def plain(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, None)
 
 
 def in_blocks(
@@ -57,7 +50,11 @@ def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features
     return -(shifted_NN[:, 0] / shifted_NN.sum(dim=1) + 1e-15).log().mean()
 
 
-WAYS: dict[str, Callable[..., torch.Tensor]] = {OURS: ours, "plain": plain, "paper": paper}
+WAYS: dict[str, Callable[..., torch.Tensor]] = {
+    OURS: partial(in_blocks, block=AUTO),
+    "plain": partial(in_blocks, block=None),
+    "paper": paper,
+}
 MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
 
 

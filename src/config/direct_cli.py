@@ -40,7 +40,7 @@ def run(task: Callable[[Any], None], command: str) -> None:
         if keys is not None:
             task(keys)
     except BrokenPipeError:  # `| head` has read enough
-        sys.stdout = None  # type: ignore[assignment]  # python would complain at its end that it cannot flush
+        sys.stdout = None  # python would complain at its end that it cannot flush
         sys.exit(0)
     except (UserError, OSError) as error:
         print(f"error: {message_of(error)}", file=sys.stderr)

@@ -93,6 +93,8 @@ class HarvestCorpus(Corpus):
     @cached_property
     def _folder(self) -> Path:
         """The finished harvest, made now where there is none."""
+        if self.cache is None:
+            raise InputError("corpus=harvest keeps its harvest in the cache: expected cache=DIR, found cache=null")
         work = plan(self.language, self._roots)
         names = [tree.name for tree in work.trees]
         of = f"{len(work.files):,} {self.language} files of {', '.join(names[:3])}"

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
 from src.data.length_buckets import UntokenizedTexts
+from src.utils.cpus import usable_cpus
 from src.utils.disk_cache import Cache, NotWritableError
-from src.utils.processors import processors
 from src.utils.ragged import Column, Ragged
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class Mapped(Ragged):
             for path in sorted(self.folder.rglob(f"*{VALUES}")):
                 name = path.relative_to(self.folder).as_posix().removesuffix(VALUES)
                 files = (path, self.folder / f"{name}{STARTS}")
-                self._mapped[name] = tuple(np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                values, starts = (np.asarray(np.load(file, mmap_mode="r")) for file in files)
+                self._mapped[name] = values, starts
         return self._mapped
 
     def __getstate__(self) -> dict[str, Any]:
@@ -104,14 +105,18 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
         start = time.perf_counter()
         yield chunks[0]
         left = (time.perf_counter() - start) * (len(chunks) - 1)
-        if encoder.tokenises_in_threads or left < POOL_SECONDS or processors() == 1:
+        if encoder.tokenises_in_threads or left < POOL_SECONDS or usable_cpus() == 1:
             yield from (chunks[number] for number in range(1, len(chunks)))
             return
-    workers = min(processors(), len(chunks) - 1)
-    loader = DataLoader(
-        chunks, batch_size=None, sampler=range(1, len(chunks)), num_workers=workers, collate_fn=_as_it_is,
+    workers = min(usable_cpus(), len(chunks) - 1)
+    loader: DataLoader[tuple[Ragged, Counter[str]]] = DataLoader(
+        chunks,  # type: ignore[arg-type]  # a sequence is a dataset
+        batch_size=None,
+        sampler=range(1, len(chunks)),
+        num_workers=workers,
+        collate_fn=_as_it_is,
         generator=torch.Generator(),
-    )  # fmt: skip
+    )
     for items, failed in loader:
         encoder.parse_failures(side).update(failed)  # counted in a process that is gone
         yield items, failed

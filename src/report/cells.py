@@ -13,7 +13,7 @@ from src.report.runs import Run, Setting
 from src.runs.identity import IDLE_KEYS
 from src.utils.errors import InputError
 
-# Of a configuration, what may differ between the seeds of a cell.
+# Keys of a configuration that may differ between the seeds of a cell.
 INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
 INCIDENTAL_OF = {
     "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
@@ -156,7 +156,7 @@ def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
         one, other, *_ = splits.values()
         raise InputError(
             f"{one.path} and {other.path} are both {name} with other hyper-parameters, and were chosen on different "
-            "valid splits, so nothing says which is better: give runs of one, or set choose=each"
+            "valid splits, which cannot be compared: give runs of one, or set choose=each"
         )
     for run in runs:
         if "val/mrr" not in run.metrics:
@@ -178,7 +178,7 @@ def hyperparameters(run: Run) -> dict[str, Any]:
     for group, incidental in INCIDENTAL_OF.items():
         kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
     if not run.estimator:
-        kept.pop("weights", None)  # chosen, not used
+        kept.pop("weights", None)  # not used
     return dict(_flat(kept))
 
 

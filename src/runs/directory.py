@@ -27,9 +27,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.files import write_atomically
-from src.utils.processors import processors
 
 PACKAGES = (
     "torch",
@@ -133,7 +133,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
         "packages": {name: package_version(name) for name in PACKAGES},
         "hardware": {
             "processor": platform.machine(),
-            "cpus": processors(),
+            "cpus": usable_cpus(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },

@@ -26,6 +26,7 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
@@ -64,7 +65,11 @@ class Grid(Sweeper):
         params: swept values beside the command line's, as Hydra's own sweeper takes them.
     """
 
-    axes = AXES
+    axes: tuple[str, ...] = AXES
+    # Set in `setup`, before anything else is called.
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.root = Path(root)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -183,6 +183,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
             OmegaConf.update(made, key, OmegaConf.select(cfg, key))
         made.trainer.update(devices=1, num_nodes=1, strategy="auto")  # whatever the run itself has
     own = OmegaConf.load(CONF / "experiment" / f"{estimator.recipe}.yaml")
+    assert isinstance(own, DictConfig)
     own.pop("defaults")
     made.merge_with(own)
     for key, value in estimator.training.items():
@@ -193,7 +194,7 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
 def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     """Everything that the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
-    resolved = OmegaConf.to_container(cfg, resolve=True)
+    resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     recipe = _decisive({name: resolved[name] for name in DECISIVE})
     return {
         "corpus": [

@@ -26,8 +26,8 @@ from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
 from src.corpora.harvester.splits import SPLIT_STARTS, assign_files
 from src.corpora.harvester.workers import harvest_all
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, UserError
-from src.utils.processors import processors
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
     """All shards, made in any order."""
     shards = list(cut(folder, work.language, work.trees, work.files))
     if workers is None:
-        workers = min(processors(), len(shards))
+        workers = min(usable_cpus(), len(shards))
     finished = sum(len(shard.files) for shard in shards if shard.about.exists())
     with _progress(work, finished) as advance:
         harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
