@@ -18,7 +18,7 @@ from src.losses.base import Loss
 from src.runs.directory import RunDirectory, environment, relative
 from src.training.guide_models import attach_guide_models
 from src.training.setup import dashboards, start_loggers, validate_config
-from src.utils.console import print_facts
+from src.utils.console import as_list, print_facts
 from src.utils.errors import InputError, nearest
 from src.utils.tables import print_tables
 from src.weights.base import Estimator
@@ -75,7 +75,7 @@ def check(cfg: DictConfig) -> None:
 
 def estimator_names(cfg: DictConfig) -> list[str]:
     """Names of the estimators that are listed, and of the one that the command line configures."""
-    names = [cfg.estimators] if isinstance(cfg.estimators, str) else list(cfg.estimators or ())
+    names = as_list(cfg.estimators)
     words = (word.lstrip("+").partition("=")[0] for word in HydraConfig.get().overrides.task)
     if any(word == "weights" or word.startswith("weights.") for word in words):
         names.append(cfg.choices.weights)

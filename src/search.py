@@ -41,9 +41,9 @@ def answer(searcher: Searcher, cfg: Search, query: str) -> None:
     """Prints the results of one query."""
     from src.deploy.index.query_options import unread_words
     from src.deploy.index.terminal import show
-    from src.utils.console import texts
+    from src.utils.console import as_list
 
-    hits = searcher.search(query, cfg.top, texts(cfg.lang), texts(cfg.path), cfg.fusion, cfg.exact)
+    hits = searcher.search(query, cfg.top, as_list(cfg.lang), as_list(cfg.path), cfg.fusion, cfg.exact)
     if note := unread_words(searcher.model, query):
         print(f"warning: {note}", file=sys.stderr)
     if cfg.json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from src.training.setup import dashboards, start_loggers, validate_config
+
 if __name__ == "__main__":
     import sys
 
@@ -45,7 +47,6 @@ from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
-from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 
@@ -114,7 +115,7 @@ def fit_and_test(
     loggers: Sequence[Logger] = (),
     resume_from: Path | None = None,
 ) -> TrainingResult:
-    """One training and its test: the epoch that is kept is tested, once."""
+    """One training, and the test of the epoch that is kept."""
     fitted = fit(cfg, module, data, run.path, loggers, resume_from=resume_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
@@ -154,7 +155,7 @@ def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
 def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
 ) -> TrainingResult:
-    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
+    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": INFONCE}
@@ -191,7 +192,7 @@ def report(
     lexical: np.ndarray,
     plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """metrics.json and the table at the end of a run."""
+    """Writes metrics.json and prints the table at the end of a run."""
     name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}

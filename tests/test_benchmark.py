@@ -87,9 +87,9 @@ def test_mteb_measures_the_same_ndcg_and_recall(finished, tmp_path, monkeypatch)
 def test_a_mistake_ends_with_status_two_and_one_line(finished, tmp_path):
     root, run = finished
     cases = {
-        (): "HF_HUB_OFFLINE is set; corpus.root=DIR evaluates on corpora of this disk",
+        (): "HF_HUB_OFFLINE is set; corpus.root=DIR evaluates on local corpora",
         (f"corpus.root={tmp_path}",): "has no language with a test split",
-        ("corpus.root=nowhere",): "corpus.root=nowhere is no folder",
+        ("corpus.root=nowhere",): "corpus.root=nowhere is not a folder",
         (f"corpus.root={root}", "languages=pyhton"): "found 'pyhton'; did you mean 'python'?",
         (f"corpus.root={root}", "corpus.text=tokns"): "found 'tokns'; did you mean 'tokens'?",
     }

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +26,8 @@ from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader
 
 from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
-from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
+from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns, now
+from src.bench.page import costs
 from src.bench.train_step import ListCorpus
 from src.config.compose import compose_config
 from src.corpora.base import Corpus
@@ -36,13 +36,13 @@ from src.datamodule import CodeSearchData
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data, build_estimator, build_loss, build_module
 from src.training.guide_models import attach_guide_models
-from src.utils.tables import Table, print_tables
+from src.utils.tables import print_tables
 
 MODELS = ("bm25", "simcse", "trained_model", "mixture")
 MODELS_OF_THEIR_OWN = ("simcse", "trained_model")
 ESTIMATORS = ("bm25", "bm25_paper", "simcse", "trained_model", "mixture")
 PREFETCHED, TIMED = 3, 4  # steps
-PLAIN, TEACHER = "infonce", "teacher in the loop"
+TEACHER = "teacher_in_the_loop"
 
 
 def main(arguments: list[str] | None = None) -> dict[str, float]:
@@ -53,9 +53,12 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     given, overrides = parser.parse_known_args(arguments)
     quiet_libraries()
     steps = contenders(given.backbone, given.estimators.split(","), overrides)
-    seconds = turns(steps, given.rounds)
-    show(seconds, given.backbone)
-    return {name: ratio(seconds, name) for name in seconds}
+    title = f"training step of {given.backbone}, median of {given.rounds} rounds, {torch.get_num_threads()} threads"
+    batch_size = configured("infonce", "none", given.backbone, overrides).data.batch_size
+    benchmark = Benchmark("estimator_overhead", title, SECONDS, batch_size)
+    benchmark.add(batch_size, in_turns({name: prefetched(step) for name, step in steps.items()}, given.rounds))
+    print_tables([costs(benchmark)])
+    return {name: float(np.median(benchmark.rounds(batch_size, name))) for name in steps}
 
 
 def measure(
@@ -73,17 +76,29 @@ def measure(
     steps = contenders("hf", list(estimators), overrides, ListCorpus(data.pairs[: 8 * batch_size]))
     title = f"training step with an estimator, batch of {batch_size}, relative to plain InfoNCE; {data.about}"
     benchmark = Benchmark("estimator_overhead", title, SECONDS, batch_size)
-    names = {PLAIN: OURS, TEACHER: "teacher_in_the_loop"}
-    seconds = in_turns({names.get(name, name): step for name, step in steps.items()}, rounds)
-    benchmark.add(batch_size, seconds)
+    benchmark.add(batch_size, in_turns(steps, rounds))
     return [benchmark]
+
+
+def prefetched(step: Callable[[], None]) -> Callable[[], float]:
+    """Seconds of a step, the mean of a few, after steps that use up the batches prefetched during other steps."""
+
+    def run() -> float:
+        for _ in range(PREFETCHED):
+            step()
+        start = now()
+        for _ in range(TIMED):
+            step()
+        return (now() - start) / TIMED
+
+    return run
 
 
 def contenders(
     backbone: str, estimators: list[str], overrides: list[str], corpus: Corpus | None = None
 ) -> dict[str, Callable[[], None]]:
     """name -> the next training step. All share one model and one optimiser; each has its own loader and workers."""
-    cfg = configured(PLAIN, "none", backbone, overrides)
+    cfg = configured("infonce", "none", backbone, overrides)
     corpus = corpus or instantiate(cfg.corpus)
     encoder = instantiate(cfg.backbone.encoder)
     encoder.fit(corpus.split("train").pairs)
@@ -116,7 +131,7 @@ def contenders(
 
         return step
 
-    steps = {PLAIN: step_of(PLAIN, "none")}
+    steps = {OURS: step_of("infonce", "none")}
     steps |= {name: step_of("soft_infonce", name) for name in estimators}
     return {**steps, TEACHER: step_of("soft_infonce", "bm25", with_teacher=True)}
 
@@ -151,39 +166,6 @@ def configured(loss: str, weights: str, backbone: str, overrides: list[str]) -> 
         cfg.choices = {"backbone": backbone, "corpus": "as given", "lang": cfg.lang.name}
         cfg.trainer.logger = False
     return cfg
-
-
-def turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of a step, (rounds,): each kind takes a few steps in turn, after steps that use up prefetched batches."""
-    names = list(steps)
-    seconds = {name: np.empty(rounds) for name in names}
-    for round_ in range(-1, rounds):  # one round to warm up
-        for name in np.roll(names, round_):
-            for _ in range(PREFETCHED):
-                steps[name]()
-            start = time.perf_counter()
-            for _ in range(TIMED):
-                steps[name]()
-            if round_ >= 0:
-                seconds[name][round_] = (time.perf_counter() - start) / TIMED
-    return seconds
-
-
-def ratio(seconds: dict[str, np.ndarray], name: str) -> float:
-    """Median over rounds of the step's time over that of plain InfoNCE in the same round."""
-    return float(np.median(seconds[name] / seconds[PLAIN]))
-
-
-def show(seconds: dict[str, np.ndarray], backbone: str) -> None:
-    rounds = len(seconds[PLAIN])
-    title = f"{backbone}, median of {rounds} rounds, {torch.get_num_threads()} threads"
-    rows = []
-    for name, values in seconds.items():
-        low, high = np.quantile(values / seconds[PLAIN], (0.25, 0.75))
-        label = name if name in (PLAIN, TEACHER) else f"soft_infonce {name}"
-        milliseconds = f"{1000 * np.median(values):.1f}"
-        rows.append([label, milliseconds, f"{ratio(seconds, name):.3f}", f"{low:.3f} to {high:.3f}"])
-    print_tables([Table(title, ("step", "ms", "ratio", "middle half of rounds"), rows)])
 
 
 if __name__ == "__main__":

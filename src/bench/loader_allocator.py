@@ -15,19 +15,19 @@ from src.training.build import build_data
 
 
 def loader(
-    given: BenchData, notes: list[str], step_seconds: float, batch_size: int, batches: int = 12
+    data: BenchData, notes: list[str], step_seconds: float, batch_size: int, batches: int = 12
 ) -> list[Benchmark]:
     """Seconds per pair of the loader alone, in its workers, compared with the step that it feeds."""
     benchmark = Benchmark(
         "loader", "a pair from the data loader alone, compared with a pair in the training step", SECONDS, batch_size
     )
-    cfg = configured(given, f"data.batch_size={batch_size}")
+    cfg = configured(data, f"data.batch_size={batch_size}")
     encoder = instantiate(cfg.backbone.encoder)
     encoder.fit([])
-    pairs = [given.pairs[i % len(given.pairs)] for i in range(batches * batch_size)]
-    data = build_data(cfg, ListCorpus(pairs), encoder, None)
-    data.setup("fit")
-    dataloader = data.train_dataloader()
+    pairs = [data.pairs[i % len(data.pairs)] for i in range(batches * batch_size)]
+    datamodule = build_data(cfg, ListCorpus(pairs), encoder, None)
+    datamodule.setup("fit")
+    dataloader = datamodule.train_dataloader()
     next(iter(dataloader))  # starts the workers
     start = now()
     for _ in dataloader:
@@ -36,7 +36,7 @@ def loader(
     return [benchmark]
 
 
-def allocator(given: BenchData, notes: list[str], batch_size: int, rounds: int = 3) -> list[Benchmark]:
+def allocator(data: BenchData, notes: list[str], batch_size: int, rounds: int = 3) -> list[Benchmark]:
     """The same step with glibc's defaults and with our settings, each in a fresh process: a setting is permanent."""
     title = f"padded training step of {batch_size}, glibc's malloc with its defaults and with our settings"
     benchmark = Benchmark("allocator", title, SECONDS, batch_size)
@@ -45,7 +45,7 @@ def allocator(given: BenchData, notes: list[str], batch_size: int, rounds: int =
         for way in [*costs] * rounds:
             setting = {SWITCH: "system" if way == "system" else ""}
             function = "src.bench.loader_allocator:step_seconds"
-            costs[way].append(alone(function, environment=setting, model=str(given.model), batch_size=batch_size))
+            costs[way].append(alone(function, environment=setting, model=str(data.model), batch_size=batch_size))
     except LeftOut as error:
         notes.append(f"allocator is left out: {error}")
         return []
@@ -57,6 +57,6 @@ def step_seconds(model: str, batch_size: int) -> float:
     """Seconds of the padded loop's third step, in this process."""
     keep_freed_memory()
     quiet_libraries()
-    given = prepare_data(model, Path(model))
-    step = naive_padded(given, "32-true")
-    return [step(given.batch(batch_size, round_)) for round_ in range(3)][-1]
+    data = prepare_data(model, Path(model))
+    step = naive_padded(data, "32-true")
+    return [step(data.batch(batch_size, round_)) for round_ in range(3)][-1]

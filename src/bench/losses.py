@@ -10,12 +10,14 @@ embeddings and features (on a GPU, less what was allocated before).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 import torch
 from torch.nn import functional as F
 
 from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, alone_in_turns, now, peak_megabytes
+from src.config.schema import LossBlock
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, mean_loss
 from src.losses.soft_infonce import SoftInfoNCE
@@ -27,16 +29,8 @@ REPEATS = {1024: 9, 4096: 2}  # steps of one process; one for larger sizes
 ONCE = 4096  # from this size on, one round
 
 
-def ours(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, AUTO)
-
-
-def plain(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, None)
-
-
 def in_blocks(
-    loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor, block: int | str | None
+    loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor, block: LossBlock
 ) -> torch.Tensor:
     N = len(queries_ND)
     similarity = matrix(lambda rows: features_ND[rows] @ features_ND.T, (N, N))
@@ -57,7 +51,11 @@ def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features
     return -(shifted_NN[:, 0] / shifted_NN.sum(dim=1) + 1e-15).log().mean()
 
 
-WAYS: dict[str, Callable[..., torch.Tensor]] = {OURS: ours, "plain": plain, "paper": paper}
+WAYS: dict[str, Callable[..., torch.Tensor]] = {
+    OURS: partial(in_blocks, block=AUTO),
+    "plain": partial(in_blocks, block=None),
+    "paper": paper,
+}
 MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
 
 

@@ -89,7 +89,7 @@ def markdown(report: Report) -> str:
 def page(report: Report) -> str:
     """HTML that needs nothing else."""
     return results_page(
-        title="How fast is it, beside its peers?",
+        title="How fast is it, compared with its peers?",
         headline=headline(report),
         facts=report.facts,
         tables=tables(report),

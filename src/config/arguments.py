@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 ENTRY = re.compile(r"^ {4}([\w*]+(?: ?, ?[\w*]+)*)(?: ?\([^)]*\))?: (.*)")
 SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)[.](?=\s|$)")
@@ -45,6 +46,31 @@ def arguments(of: Callable[..., Any]) -> Mapping[str, Argument]:
         elif name != "self" and parameter.kind is not parameter.VAR_POSITIONAL:
             found[name] = Argument(annotation, parameter.default is parameter.empty, sentences.get(name, ""))
     return found
+
+
+@cache
+def marked(of: Callable[..., Any], *effects: Any) -> frozenset[str]:
+    """Names of the arguments, and of the keys below them, that are marked with one of the effects (`types.Effect`)."""
+    found: set[str] = set()
+    seen: set[Callable[..., Any]] = set()
+    left = [of]
+    while left:
+        if (one := left.pop()) in seen:
+            continue
+        seen.add(one)
+        for name, item in arguments(one).items():
+            metadata = list(_metadata(item.annotation))
+            left += [other for other in metadata if callable(other)]
+            if any(effect in metadata for effect in effects):
+                found.add(name)
+    return frozenset(found)
+
+
+def _metadata(kind: Any) -> Iterator[Any]:
+    """What `Annotated` adds to a type, or to one of the types of a union."""
+    yield from getattr(kind, "__metadata__", ())
+    for member in get_args(kind) if get_origin(kind) in (Annotated, Union, UnionType) else ():
+        yield from _metadata(member)
 
 
 def kwargs_key(of: Callable[..., Any]) -> str | None:

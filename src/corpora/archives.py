@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from src.utils.errors import InputError
 
@@ -33,8 +33,9 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, It
             with tarfile.open(path) as archive:
                 inside = {member.name: member for member in archive.getmembers() if member.isfile()}
                 for name in _chosen(path, archive.getnames(), wanted):
-                    if name in inside:  # a link or a device is no data
-                        yield name, _lines(path, name, archive.extractfile(inside[name]))
+                    # a link or a device is no data
+                    if name in inside and (stream := archive.extractfile(inside[name])) is not None:
+                        yield name, _lines(path, name, stream)
         else:
             raise InputError(f"{path}: expected a zip or tar archive; remove the file and run the command again")
     except DAMAGED as error:
@@ -54,7 +55,7 @@ def _chosen(path: Path, names: list[str], wanted: Callable[[str], bool]) -> list
 
 def _lines(path: Path, name: str, stream: IO[bytes]) -> Iterator[bytes]:
     try:
-        with gzip.open(stream) if name.endswith(".gz") else io.BufferedReader(stream) as unpacked:
+        with gzip.open(stream) if name.endswith(".gz") else io.BufferedReader(cast(io.RawIOBase, stream)) as unpacked:
             yield from unpacked
     except DAMAGED as error:
         raise _damaged(f"{path}, {name}", error) from error

@@ -186,7 +186,7 @@ class Fetcher:
 
     def _remember(self, file: Remote, path: Path, found: str, origin: str) -> None:
         with FileLock(self.folder / f".{SUMS}.lock"):
-            sums = _read_json(self.folder / SUMS)
+            sums = dict(_read_json(self.folder / SUMS))
             about = {"sha256": found, "bytes": path.stat().st_size, "from": origin}
             sums.setdefault(file.name, about)
             write_atomically(self.folder / SUMS, json.dumps(sums, indent=2, sort_keys=True) + "\n")

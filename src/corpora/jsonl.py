@@ -156,7 +156,7 @@ def read_rows(path: Path, bad: BadLines | None = None) -> Iterator[Row]:
         raise InputError(f"{path}:{number + 1}: cannot be read: {error}; copy or pack the file again") from error
 
 
-def _rest(stream: IO[bytes]) -> int:
+def _rest(stream: IO[bytes] | gzip.GzipFile) -> int:
     """Reads to the end of the line, a piece at a time; how many bytes that was."""
     size = 0
     while piece := stream.readline(LONGEST):

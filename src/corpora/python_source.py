@@ -103,6 +103,7 @@ def _comments_and_strings(lines: list[str]) -> tuple[dict[int, int], set[int]]:
 def _remove_docstring(node: FunctionNode, lines: list[str]) -> set[int]:
     """Blank the docstring's rows in place and return them; what shares its first or last row stays."""
     statement = node.body[0]
+    assert statement.end_lineno is not None  # ast.parse sets it
     first, last = statement.lineno - node.lineno, statement.end_lineno - node.lineno
     before = lines[first].encode()[: statement.col_offset].decode()
     after = lines[last].encode()[statement.end_col_offset :].decode().lstrip(" \t;")

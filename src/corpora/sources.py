@@ -10,11 +10,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
 from src.corpora.archives import members
-from src.corpora.codesearchnet import SPLITS
+from src.corpora.base import SPLITS
 from src.corpora.harvester.filters import parses, query_problem
 from src.utils.errors import InputError
 
@@ -173,7 +173,7 @@ def codesearchnet_rows(archive: Path, language: str) -> Iterator[tuple[str, Fiel
         found = True
         for number, line in enumerate(lines, start=1):
             where = f"{archive}, {name}:{number}"
-            yield layout.fullmatch(name)[1], _kept(where, _object(where, line))
+            yield PurePosixPath(name).parent.name, _kept(where, _object(where, line))
     if not found:
         raise InputError(f"{archive}: expected {language}/final/jsonl/train/*.jsonl.gz and so on, found none of them")
 
@@ -191,7 +191,7 @@ def read_url_lists(given: Path, language: str) -> dict[str, set[str]]:
     if given.is_file():
         layout = re.compile(rf"(?:.*/)?{language}/({'|'.join(names)})\.txt")
         for member, lines in members(given, lambda member: layout.fullmatch(member) is not None):
-            lists[layout.fullmatch(member)[1]] = set(filter(None, map(_text, lines)))
+            lists[PurePosixPath(member).stem] = set(filter(None, map(_text, lines)))
         where = f"{given}, {language}/"
     else:
         folder = given / language if (given / language).is_dir() else given

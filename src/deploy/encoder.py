@@ -14,11 +14,10 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch.nn import functional as F
 
 from src.backbones.base import Encoder
 from src.config.targets import from_outside
-from src.data.length_buckets import BatchSide, embed_buckets, to_device
+from src.data.length_buckets import BatchSide, embed_side, to_device
 from src.runs.labels import needs_similarity
 from src.runs.restore import best_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
@@ -69,10 +68,9 @@ class Model:
 
     @torch.inference_mode()
     def embed(self, side: BatchSide) -> torch.Tensor:
-        """float32 embeddings_BD of a side of a batch, normalised where they are compared by cosine."""
+        """float32 embeddings_BD of a side of a batch, on the encoder's device, that a dot product scores."""
         device = next(self.encoder.parameters()).device
-        embeddings_BD = embed_buckets(to_device(side, device), self.encoder).float()
-        return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
+        return embed_side(to_device(side, device), self.encoder, self.similarity)
 
     def query(self, text: str) -> np.ndarray:
         """The float32 embedding (D,) of a query."""

@@ -67,4 +67,6 @@ class Examples:
         self.rows = rows
 
     def _code(self, row: int) -> str:
-        return self.split.codebase.codes[row][:LENGTH]
+        codebase = self.split.codebase
+        assert codebase is not None  # the test split has one
+        return codebase.codes[row][:LENGTH]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.report.compare import Comparison, Row
+from src.report.compare import Comparison, Difference, Row
 from src.report.runs import Run
 from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 
@@ -72,8 +72,14 @@ def style(comparison: Comparison) -> dict[str, tuple[str, str]]:
 
 
 def forest(comparison: Comparison, salt: str) -> str:
-    compared = comparison.compared
-    figure, axis = empty_figure(0.6 + 0.28 * len(compared))
+    figure, axis = empty_figure(0.6 + 0.28 * len(comparison.compared))
+    draw_differences(axis, comparison.compared)
+    axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, symmetric=False))
+    return to_svg(figure, f"differences {salt}")
+
+
+def draw_differences(axis: Axes, compared: Sequence[tuple[Row, Difference]]) -> None:
+    """A line for each row: its 95% interval, mean and seeds; in colour where Holm's correction leaves it decided."""
     axis.axvline(0, color=INK, alpha=0.6, linewidth=1)
     for place, (_, d) in enumerate(compared):
         color = {"better": BETTER, "worse": WORSE, "undecided": INK}[d.verdict]
@@ -83,9 +89,7 @@ def forest(comparison: Comparison, salt: str) -> str:
         axis.plot(d.mean, place, "o", color=color, markersize=6)
     axis.set_yticks(range(len(compared)), [wrapped(row.cell.name) for row, _ in compared])
     axis.set_ylim(len(compared) - 0.4, -0.6)
-    axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, symmetric=False))
     axis.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
-    return to_svg(figure, f"differences {salt}")
 
 
 def small_multiples(curves: dict[str, Curve], baseline: str, salt: str) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.files import write_atomically
 
@@ -133,7 +133,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
         "packages": {name: package_version(name) for name in PACKAGES},
         "hardware": {
             "processor": platform.machine(),
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": usable_cpus(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },

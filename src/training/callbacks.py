@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from src.data.collate import TrainingBatch
 from src.loggers import FaultTolerantWandbLogger
-from src.losses.base import effective_negatives, mask_excluded, negatives
+from src.losses.base import Loss, effective_negatives, mask_excluded, negatives
+from src.module import CodeSearchModule
 from src.utils.lazy_matrix import some_rows
 
 
@@ -36,14 +37,14 @@ class Throughput(Callback):
             self.pairs += len(batch.positive_B) * trainer.world_size
             self.training_seconds += now - self._last
         self._last = now
-        if trainer.global_step % trainer.log_every_n_steps == 0 and self.training_seconds:
+        if is_logged(trainer) and self.training_seconds:
             module.log("train/pairs_per_second", self.pairs_per_second)
 
     def state_dict(self) -> dict[str, float]:
         return {"pairs": self.pairs, "training_seconds": self.training_seconds}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        self.pairs, self.training_seconds = state["pairs"], state["training_seconds"]
+        self.pairs, self.training_seconds = int(state["pairs"]), state["training_seconds"]
 
     @property
     def pairs_per_second(self) -> float:
@@ -65,21 +66,21 @@ class NegativeWeights(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: TrainingBatch, batch_idx: int
     ) -> None:
-        step = trainer.global_step
-        if batch.similarity_BC is None or step % trainer.log_every_n_steps:
+        if batch.similarity_BC is None or not is_logged(trainer):
             return
+        loss: Loss = cast(CodeSearchModule, module).loss
         similarity_BC = some_rows(batch.similarity_BC).float()
         positive_B = batch.positive_B[: len(similarity_BC)]
         if batch.excluded_BC is not None:
             similarity_BC = mask_excluded(similarity_BC, some_rows(batch.excluded_BC), positive_B)
-        weights_BC = module.loss.negative_weights(similarity_BC, positive_B)
+        weights_BC = loss.negative_weights(similarity_BC, positive_B)
         if weights_BC is None or similarity_BC.shape[1] < 2:
             return
         is_negative_BC = negatives(similarity_BC, positive_B)
         weights_N = weights_BC[is_negative_BC]
         if not len(weights_N):  # all negatives are excluded as copies of the positives
             return
-        floor = module.loss.min_weight
+        floor = loss.min_weight
         module.log_dict(
             {
                 "weights/mean": weights_N.mean(),
@@ -93,7 +94,12 @@ class NegativeWeights(Callback):
         if self._logged % self.histogram_every == 1:
             for logger in trainer.loggers:
                 if isinstance(logger, FaultTolerantWandbLogger):
-                    logger.log_histogram("weights/histogram", weights_N, step)
+                    logger.log_histogram("weights/histogram", weights_N, trainer.global_step)
+
+
+def is_logged(trainer: L.Trainer) -> bool:
+    """Whether the metrics of this step are logged."""
+    return trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]  # Lightning sets it
 
 
 class EpochLines(Callback):

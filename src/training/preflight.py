@@ -151,10 +151,12 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
                 f"weights.backbone: expected an option of backbone ({', '.join(backbones)}), found {part.backbone!r}"
                 f"{nearest(part.backbone, backbones)}"
             )
-        given = Path(part.checkpoint).expanduser() if part.checkpoint else None
+        if not part.checkpoint:
+            continue
+        given = Path(part.checkpoint).expanduser()
         # A path that does not exist, and not a name on the hub.
-        is_path = given and (given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/")
-        if given and not given.exists() and (is_path or given.suffix == ".ckpt"):
+        is_path = given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/"
+        if not given.exists() and (is_path or given.suffix == ".ckpt"):
             raise InputError(
                 f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
                 "sentence encoder (a folder or a hub name)"

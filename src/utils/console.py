@@ -17,11 +17,6 @@ def print_facts(facts: Mapping[str, str], console: Console | None = None) -> Non
         console.print(f" [dim]{name:<{width}}[/dim]  {escape(fact)}", highlight=False, soft_wrap=True)
 
 
-def as_list(roots: Any) -> list[str]:
-    """roots=DIR means the same as roots=[DIR]."""
-    return [roots] if isinstance(roots, str) else list(roots or ())
-
-
-def texts(value: Any) -> list[str]:
-    """key=a, key=[a,b] and null as a list."""
+def as_list(value: Any) -> list[str]:
+    """key=a, key=[a,b] and null as a list of texts."""
     return [str(item) for item in ([value] if isinstance(value, str | int | float) else value or ())]

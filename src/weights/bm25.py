@@ -8,20 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from src.config.types import check_value
 from src.corpora.base import Pair
 from src.utils.bm25 import BM25, Rows, block_product, bm25_weights
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
 from src.weights.base import Estimator
 
+Between = Literal["query_query", "query_code", "code_code"]
+Statistics = Literal["corpus", "batch"]
+Normalize = Literal["none", "self"]
 # What is compared: (text of the row, text of the column).
-BETWEEN = {"query_query": ("query", "query"), "query_code": ("query", "code"), "code_code": ("code", "code")}
-STATISTICS = ("corpus", "batch")
-NORMALIZE = ("none", "self")
+BETWEEN: dict[Between, tuple[str, str]] = {
+    "query_query": ("query", "query"),
+    "query_code": ("query", "code"),
+    "code_code": ("code", "code"),
+}
 BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
 
 
@@ -51,15 +58,15 @@ class BM25Estimator(Estimator):
 
     def __init__(
         self,
-        between: str = "query_query",
-        statistics: str = "corpus",
-        normalize: str = "none",
+        between: Between = "query_query",
+        statistics: Statistics = "corpus",
+        normalize: Normalize = "none",
         scale: float = 1.0,
         tokenizer: Callable[[str], list[str]] = subtokens,
     ) -> None:
-        _check("between", between, BETWEEN)
-        _check("statistics", statistics, STATISTICS)
-        _check("normalize", normalize, NORMALIZE)
+        check_value("weights.between", between, Between)
+        check_value("weights.statistics", statistics, Statistics)
+        check_value("weights.normalize", normalize, Normalize)
         self.between, self.statistics, self.normalize = between, statistics, normalize
         self.scale, self.tokenizer = scale, tokenizer
 
@@ -97,10 +104,13 @@ class BM25Estimator(Estimator):
     def _own(self, rows: np.ndarray, column_CV: Rows) -> np.ndarray:
         """own_B: each row's score for the document at its own index."""
         if self.statistics == "corpus":
-            return self._own_N[rows]
+            of_rows_B: np.ndarray = self._own_N[rows]
+            return of_rows_B
         document_BV = Rows.of(self._columns_NV, rows)
         weights = (batch_weights(document_BV, column_CV), document_BV.indices, document_BV.indptr)
-        return self._rows_NV[rows].multiply(csr_array(weights, shape=(len(rows), column_CV.width))).sum(axis=1)
+        documents_BV = csr_array(weights, shape=(len(rows), column_CV.width))
+        own_B: np.ndarray = self._rows_NV[rows].multiply(documents_BV).sum(axis=1)
+        return own_B
 
 
 def batch_weights(document_DV: Rows, column_CV: Rows, average_length: float | None = None) -> np.ndarray:
@@ -127,9 +137,3 @@ def batch_weights(document_DV: Rows, column_CV: Rows, average_length: float | No
     if average_length is None:
         average_length = column_CV.data.sum(dtype=np.float64) / max(columns, 1)
     return bm25_weights(document_DV, idf, average_length, BATCH_K1, BATCH_B)
-
-
-def _check(key: str, value: str, valid: Sequence[str] | dict) -> None:
-    if value not in valid:
-        options = ", ".join(valid)
-        raise InputError(f"weights.{key}: expected one of {options}, found {value!r}{nearest(str(value), valid)}")

@@ -106,7 +106,7 @@ def test_a_document_keeps_the_text_around_the_figures(benched, tmp_path):
         bench.insert(tmp_path / "unmarked.md", "figures")
 
 
-def test_an_unknown_measure_is_refused():
+def test_an_unknown_measure_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"^only: expected bm25_block, train_step, .*, found 'speed'"):
         read_keys("bench", ["only=speed"])
     assert list(bench.measures(TINY, lambda: None, [])) == list(get_args(Measure))

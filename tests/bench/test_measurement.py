@@ -36,12 +36,12 @@ def test_every_way_runs_in_every_round_and_may_report_its_own_seconds():
 
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(1.0, True, True), (0.9, False, True), (1.1, True, False)])
-def test_an_aim_is_met_on_the_right_side_of_its_bound(ratio, least, most):
+def test_a_target_is_met_on_the_right_side_of_its_bound(ratio, least, most):
     assert Target("key", 1.0).met(ratio) is least
     assert Target("key", 1.0, at_most=True).met(ratio) is most
 
 
-def test_a_missed_aim_is_named_and_smaller_sizes_are_not_judged():
+def test_a_missed_target_is_named_and_smaller_sizes_are_not_judged():
     benchmark = Benchmark("bm25_block", "blocks", SECONDS, 64)
     benchmark.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
     said = headline(Report([benchmark], ["left out"], {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.config.direct_cli import read_keys
-from src.utils.console import texts
+from src.utils.console import as_list
 from src.utils.errors import InputError
 
 
@@ -16,8 +16,8 @@ def search(*words: str):
 def test_words_and_keys_may_stand_in_any_order() -> None:
     cfg = search("index=DIR", "open", "a file", "top=5", "json=true", "lang=[python, go]", "exact=TRUE", "path=*.py")
     assert (cfg.index, cfg.query, cfg.top, cfg.json, cfg.exact) == ("DIR", "open a file", 5, True, True)
-    assert (texts(cfg.lang), texts(cfg.path), cfg.fusion) == (["python", "go"], ["*.py"], "none")
-    assert texts(cfg.run) == []
+    assert (as_list(cfg.lang), as_list(cfg.path), cfg.fusion) == (["python", "go"], ["*.py"], "none")
+    assert as_list(cfg.run) == []
     assert search("path=null").path is None
 
 

@@ -70,7 +70,7 @@ def test_valid_words_are_accepted(tmp_path):
         (["seed=3"], ""),
     ],
 )
-def test_a_refusal_of_hydra_is_explain_refusal(words, expected):
+def test_a_refusal_of_hydra_is_explained(words, expected):
     said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)

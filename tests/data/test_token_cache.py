@@ -167,7 +167,7 @@ def test_several_processes_keep_the_texts_their_order_and_the_count_of_unparsed_
     encoder = encoders["graphcodebert"]()
     codes = [*CODES[:5], "def broken(:", *CODES[5:11], "x = = 1", *CODES[11:], "def broken(:"]
     expected = encoder.features(encoder.tokenise(codes, "code"))
-    monkeypatch.setattr(module, "processors", lambda: 2)
+    monkeypatch.setattr(module, "usable_cpus", lambda: 2)
     asked, loader = [], torch.utils.data.DataLoader
     monkeypatch.setattr(
         module, "DataLoader", lambda *args, **options: asked.append(options) or loader(*args, **options)

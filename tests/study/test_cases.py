@@ -36,7 +36,7 @@ def found(number):
     return {kind: [(e.row, e.column, round(e.weight, 9)) for e in examples] for kind, examples in made.items()}
 
 
-def test_cases_are_seen_missed_or_mistaken_by_their_weights():
+def test_cases_are_detected_missed_or_mistaken_by_their_weights():
     assert found(1) == {"detected": [(0, 1, 0.2)], "missed": [(2, 3, 0.7)], "mistaken": [(2, 4, 0.1)]}
 
 

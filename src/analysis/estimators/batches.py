@@ -69,7 +69,7 @@ def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> lis
 
 
 def training_batches(
-    batching: Batching, similarity: Similarity | None, items: int, size: int, number: int, seed: int
+    batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
 ) -> Iterator[Rows]:
     """The first `number` batches of a training on these items, over as many epochs as needed."""
     sampler = batching.sampler(similarity, items, seed)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from src.analysis.estimators.agreement import agreement
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
 from src.analysis.estimators.false_negatives import FalseNegatives
-from src.analysis.estimators.measure import Ordinary, base_rates, on_batches, spotting, weigh_with
+from src.analysis.estimators.measure import Ordinary, base_rates, detection, on_batches, weigh_with
 from src.data.samplers import Batching, RandomBatches, Similarity
 from src.losses.base import Loss
 from src.weights.base import Estimator
@@ -55,7 +55,7 @@ def inspect(
         batches = planted_batches(known.kinds[kind], size, cfg.most, cfg.seed)
         numbers[f"rows/{kind}"] = sum(len(batch.row_B) for batch in batches)
         for name, similarity in similarities.items():
-            measured = spotting(batches, known, kind, similarity, weigh)
+            measured = detection(batches, known, kind, similarity, weigh)
             numbers |= {f"{key}/{kind}/{name}": value for key, value in measured.items()}
 
     def ordered(batching: Batching, similarity: Similarity | None) -> list[Rows]:

@@ -134,7 +134,7 @@ def row_precision(value_BC: np.ndarray, known_BC: np.ndarray, ordinary_BC: np.nd
     return np.where(known_BC.any(axis=1) & ordinary_BC.any(axis=1), share_B, np.nan)
 
 
-def spotting(
+def detection(
     batches: Iterable[Rows], known: FalseNegatives, kind: str, similarity: Similarity, weigh: Weigh
 ) -> dict[str, float]:
     """How well an estimator detects one kind of known false negatives in planted batches.

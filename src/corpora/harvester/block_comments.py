@@ -1,8 +1,10 @@
-"""What Javadoc, JSDoc and PHPDoc share: /** ... */ with block tags."""
+"""The common part of Javadoc, JSDoc and PHPDoc: /** ... */ with block tags."""
 
 from __future__ import annotations
 
 import re
+
+from src.corpora.harvester.base import Language
 
 _STARS = re.compile(r"^[ \t]*\*+[ \t]?", re.MULTILINE)
 _TAG = re.compile(r"^[ \t]*@(\w[\w-]*)[ \t]*(.*)", re.MULTILINE)
@@ -15,16 +17,21 @@ _BREAK = re.compile(
 _VERBATIM = re.compile(r"<(pre|listing|example|xmp|script)\b[^<>]*>.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
 
 
-def block_text(comment: str) -> str:
-    """The text of a /** ... */ comment; empty for every other comment."""
-    if not comment.startswith("/**") or comment.startswith("/***") or len(comment) < 6:
-        return ""
-    first, _, rest = comment[3:-2].rstrip("*").partition("\n")
-    return first.strip() + "\n" + _STARS.sub("", rest)
+class BlockCommentLanguage(Language):
+    """A language whose documentation is in comments of this kind."""
+
+    def text(self, comment: str) -> str:
+        if not comment.startswith("/**") or comment.startswith("/***") or len(comment) < 6:
+            return ""
+        first, _, rest = comment[3:-2].rstrip("*").partition("\n")
+        return first.strip() + "\n" + _STARS.sub("", rest)
+
+    def strip_tags(self, text: str) -> str:
+        return _before_tags(text)
 
 
-def block_prose(text: str) -> str:
-    """The text before the first block tag, or the one of @description; HTML's blocks are paragraphs."""
+def _before_tags(text: str) -> str:
+    """The text before the first block tag, or that of @description; block elements of HTML become paragraphs."""
     before, tag, rest = text, "", ""
     if match := _TAG.search(text):
         before, tag, rest = text[: match.start()], match[1].lower(), match[2] + text[match.end() :]

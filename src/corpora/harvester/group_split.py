@@ -1,5 +1,4 @@
-"""How what belongs together is kept in one split: modules and repositories are divided among the splits, never their
-functions."""
+"""Splits by group: whole modules or repositories are assigned to a split, so that similar functions stay together."""
 
 from __future__ import annotations
 
@@ -7,15 +6,16 @@ import hashlib
 from collections.abc import Mapping
 
 
-def assign_modules(sizes: Mapping[str, int], begins: Mapping[str, float]) -> dict[str, str]:
-    """Module -> split. Laid end to end in the order of their hashes, each goes where its middle falls.
+def split_groups(sizes: Mapping[str, int], starts: Mapping[str, float]) -> dict[str, str]:
+    """Group -> split, from the size of each group and the start of each split between 0 and 1.
 
-    A hash of each module alone would let one large package upset the proportions. `begins` says where on the line
-    from 0 to 1 each split begins.
+    Groups are put on a line in the order of their hashes; each belongs to the split that contains its middle. Assigning
+    each group by its own hash would let one large group distort the proportions.
     """
-    total, done, split_of = sum(sizes.values()), 0, {}
-    for module in sorted(sizes, key=lambda module: hashlib.sha256(module.encode()).digest()):
-        middle = (done + sizes[module] / 2) / total
-        split_of[module] = max((name for name in begins if begins[name] <= middle), key=begins.__getitem__)
-        done += sizes[module]
+    total, done = sum(sizes.values()), 0
+    split_of: dict[str, str] = {}
+    for group in sorted(sizes, key=lambda group: hashlib.sha256(group.encode()).digest()):
+        middle = (done + sizes[group] / 2) / total
+        split_of[group] = max((name for name in starts if starts[name] <= middle), key=starts.__getitem__)
+        done += sizes[group]
     return split_of

@@ -6,11 +6,10 @@ import re
 
 import tree_sitter_javascript
 
-from src.corpora.harvester.base import Language
-from src.corpora.harvester.block_comments import block_prose, block_text
+from src.corpora.harvester.block_comments import BlockCommentLanguage
 
 
-class JavaScript(Language):
+class JavaScript(BlockCommentLanguage):
     name = "javascript"
     suffixes = (".js", ".mjs", ".cjs", ".jsx")
     query = """
@@ -24,8 +23,8 @@ class JavaScript(Language):
         (class name: (_)) @scope
         (comment) @comment [(string) (template_string) (regex) (jsx_text)] @string
     """
-    documented = re.compile(rb"/\*\*")
-    standard = frozenset(("constructor", "toString", "toLocaleString", "valueOf"))
+    may_document = re.compile(rb"/\*\*")
+    standard_methods = frozenset(("constructor", "toString", "toLocaleString", "valueOf"))
     test_files = r".*[.-](?:test|spec|bench)\.\w+|test[.-].*|tests?\.\w+"
     test_folders = frozenset(("spec", "specs", "__tests__", "__mocks__", "e2e"))
     # export default, const name =, Type.prototype.name = exports.name =, name: (a property), static #name = (a field)
@@ -36,9 +35,3 @@ class JavaScript(Language):
 
     def grammar(self) -> object:
         return tree_sitter_javascript.language()
-
-    def text(self, comment: str) -> str:
-        return block_text(comment)
-
-    def reduce(self, text: str) -> str:
-        return block_prose(text)

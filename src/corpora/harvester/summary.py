@@ -1,4 +1,4 @@
-"""What a harvest kept and what it dropped, as a table."""
+"""The numbers of a harvest as a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(about: Mapping[str, Any], out: str | Path) -> None:
 
 
 def _rows(counts: Mapping[str, int], sizes: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Files, functions and splits, each with what was left out, the most frequent reason first."""
+    """Files, functions and splits; the reasons for skipped and dropped ones are sorted by frequency."""
 
     def of(kind: str) -> list[tuple[str, int]]:
         reasons = ((name, number) for name, number in counts.items() if name.startswith(kind))

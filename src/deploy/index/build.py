@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from src.deploy.index.progress import Bars
 from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import File, Index, Segment, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, ResourceError
 
 log = logging.getLogger(__name__)
@@ -112,18 +112,17 @@ class _Build:
 
     def _divided(self) -> tuple[dict[int, tuple[SourceFile, str]], Sources]:
         """Unchanged files by their number in the old table, and the files that are new or changed."""
-        old_files: list[File] = []
-        held: dict[tuple[str, str], int] = {}
+        held: dict[tuple[str, str], tuple[int, File]] = {}
         if self.before and self.before.manifest["harvester"] == harvester_version():
-            roots, old_files = self.before.roots, self.before.files
-            held = {(roots[file.root], file.path): number for number, file in enumerate(old_files)}
+            roots = self.before.roots
+            held = {(roots[old.root], old.path): (number, old) for number, old in enumerate(self.before.files)}
         kept: dict[int, tuple[SourceFile, str]] = {}
         changed: dict[str, list[SourceFile]] = {}
         for language, files in self.sources.files.items():
             changed[language] = []
             for file in files:
-                number = held.get((self.sources.trees[file.tree].root, file.path))
-                if number is not None and _unchanged(old_files[number], file, language):
+                number, old = held.get((self.sources.trees[file.tree].root, file.path), (-1, None))
+                if old and (old.size, old.stamp, old.language) == (file.size, file.stamp, language):
                     kept[number] = (file, language)
                 else:
                     changed[language].append(file)
@@ -141,9 +140,9 @@ class _Build:
         shards: list[Shard] = []
         for language, files in changed.files.items():
             (folder / language).mkdir(exist_ok=True)
-            shards += cut(folder / language, language, changed.trees, files, every=True)
+            shards += cut(folder / language, language, changed.trees, files, all_functions=True)
         done = sum(len(shard.files) for shard in shards if shard.about.exists())
-        workers = _processors() if self.options.workers is None else self.options.workers
+        workers = usable_cpus() if self.options.workers is None else self.options.workers
         with bars.of("harvesting", changed.number, "files", done) as advance:
             harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
         for shard in shards:
@@ -223,10 +222,6 @@ def _distinct(rows: Rows) -> np.ndarray:
     return np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
 
 
-def _unchanged(old: File, file: SourceFile, language: str) -> bool:
-    return (old.size, old.stamp, old.language) == (file.size, file.stamp, language)
-
-
 def _earlier(out: Path, model: Model, rebuild: bool) -> Index | None:
     """The index to update. Raises InputError where it is another model's."""
     if rebuild or read_manifest(out) is None:
@@ -295,13 +290,6 @@ def _key(sources: Sources) -> str:
     digest = hashlib.sha256(harvester_version().encode())
     for language, files in sources.files.items():
         for file in files:
-            digest.update(
-                f"\n{language}\0{sources.trees[file.tree].root}\0{file.path}\0{file.size}\0{file.stamp}".encode(
-                    "utf-8", "replace"
-                )
-            )
+            fields = (language, sources.trees[file.tree].root, file.path, str(file.size), file.stamp)
+            digest.update(("\n" + "\0".join(fields)).encode("utf-8", "replace"))
     return digest.hexdigest()[:16]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,7 @@ import pytest
 from src.analysis.estimators.agreement import agreement, row_correlation, top_shares
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
 from src.analysis.estimators.false_negatives import known_false_negatives
-from src.analysis.estimators.measure import base_rates, on_batches, row_auc, row_precision, spotting, weigh_with
+from src.analysis.estimators.measure import base_rates, detection, on_batches, row_auc, row_precision, weigh_with
 from src.corpora.base import Pair
 from src.data.samplers import RandomBatches
 from src.losses.soft_infonce import SoftInfoNCE
@@ -47,7 +47,7 @@ def known():
 
 def spotted(known, similarity):
     batches = planted_batches(known.kinds["same code"], 64, most=1000, seed=1)
-    return spotting(batches, known, "same code", similarity, WEIGH)
+    return detection(batches, known, "same code", similarity, WEIGH)
 
 
 def test_an_oracle_is_perfect(known):
