@@ -100,7 +100,7 @@ def argument_sentences(of: Callable[..., Any]) -> dict[str, str]:
 
 
 def _constructor(of: Callable[..., Any]) -> Callable[..., Any]:
-    return inspect.unwrap(of.__init__ if isinstance(of, type) else of)
+    return inspect.unwrap(getattr(of, "__init__") if isinstance(of, type) else of)  # noqa: B009 - unsound to mypy
 
 
 def _first_sentences(docstring: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Backbone:
         encoder: the model that embeds queries and codes.
         recipe: hyper-parameters that suit the encoder.
         name: name of a model on the Hugging Face hub, or a folder written by save_pretrained.
-        pooling: how the embeddings of a text's tokens become one.
+        pooling: how the embedding of a text is made from those of its tokens.
         lora: low-rank matrices that are trained while the weights are frozen.
         query: the encoder of the queries.
         code: the encoder of the codes.

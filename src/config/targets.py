@@ -28,13 +28,12 @@ ALLOWED = re.compile(
 TYPED_TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
 # First name -> current name, of modules and of single objects. Runs, checkpoints and identities hold the first name
 # that a `_target_` ever had: a rename adds a line here, and an object that moves a second time changes its line.
-RENAMED = {
+MOVED = {
     "src.batching": "src.data.samplers",
     "src.build": "src.training.build",
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
     "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
-    "src.loggers.wandb.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
 }
 TARGET_LINE = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 
@@ -48,12 +47,12 @@ def named_in_conf() -> frozenset[str]:
 
 def current_name(target: str) -> str:
     """The name by which a target is known now; finished runs and checkpoints hold that of their time."""
-    return _renamed(target, RENAMED)
+    return _renamed(target, MOVED)
 
 
 def first_name(target: str) -> str:
     """The name that a target had first: identities are made of it, so that a rename changes none."""
-    return _renamed(target, {new: old for old, new in RENAMED.items()})
+    return _renamed(target, {new: old for old, new in MOVED.items()})
 
 
 def _renamed(target: str, names: Mapping[str, str]) -> str:

@@ -157,7 +157,7 @@ def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
         one, other, *_ = splits.values()
         raise InputError(
             f"{one.path} and {other.path} are both {name} with other hyper-parameters, and were chosen on different "
-            "valid splits, so nothing says which is better: give runs of one, or set choose=each"
+            "valid splits, which cannot be compared: give runs of one, or set choose=each"
         )
     for run in runs:
         if "val/mrr" not in run.metrics:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hydra._internal.utils import get_args_parser
 
 from src.config.compose import explain_refusal
-from src.config.overrides import check_overrides
+from src.config.overrides import FLAGS, NO_VALUE, OPTIONAL_VALUE, SHORT, VALUE, check_overrides, split_words
 from src.utils.errors import InputError
 
 
@@ -73,3 +74,21 @@ def test_a_refusal_of_hydra_is_explained(words, expected):
     said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)
+
+
+def test_the_flags_are_those_of_hydra():
+    parser = get_args_parser()
+    takes_value = {
+        option: OPTIONAL_VALUE if action.nargs == "?" else NO_VALUE if action.nargs == 0 else VALUE
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    assert {flag: kind for flag, kind in takes_value.items() if flag.startswith("--")} == FLAGS
+    assert {flag for flag in takes_value if not flag.startswith("--")} == SHORT.keys()
+
+
+def test_flags_and_their_values_are_told_from_other_words():
+    line = split_words(["-m", "seed=1,2", "--config-dir", "mine", "--cfg=job", "--info", "loss=bce", "-3"])
+    assert line.flags == {"--multirun": "", "--config-dir": "mine", "--cfg": "job", "--info": ""}
+    assert line.words == ["seed=1,2", "loss=bce", "-3"]
+    assert line.flag_words == ["-m", "--config-dir", "mine", "--cfg=job", "--info"]

@@ -192,7 +192,7 @@ def test_all_languages_need_two_languages_or_more(roots, tmp_path):
 
 def test_a_missing_toolchain_leaves_out_its_language_with_a_hint(roots, tmp_path, monkeypatch, capsys):
     places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
-    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", places)
+    monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", places)
     options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
     corpus = instantiate(compose_config("train", options).corpus)
     assert list(corpus.corpora) == ["go", "python", "ruby"]

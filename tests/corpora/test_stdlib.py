@@ -13,8 +13,8 @@ import pytest
 
 from src.corpora import stdlib
 from src.corpora.base import Split
-from src.corpora.harvester.filters import is_good_query
-from src.corpora.harvester.group_split import assign_modules
+from src.corpora.harvester.filters import query_problem
+from src.corpora.harvester.splits import split_groups
 from src.corpora.stdlib import BEGINS, StdlibCorpus
 from src.utils.errors import InputError
 
@@ -53,12 +53,12 @@ def all_ids(corpus: StdlibCorpus) -> set[str]:
     ],
 )
 def test_a_query_that_codesearchnet_would_leave_out_is_left_out(query: str) -> None:
-    assert not is_good_query(query)
+    assert query_problem(query)
 
 
 @pytest.mark.parametrize("query", ["Three whole words", "word " * 256, "Return f(x), or None."])
 def test_a_query_that_codesearchnet_would_keep_is_kept(query: str) -> None:
-    assert is_good_query(query)
+    assert not query_problem(query)
 
 
 def test_dunders_tests_and_short_functions_are_left_out(tmp_path: Path) -> None:
@@ -134,15 +134,15 @@ def test_modules_of_one_package_stay_in_one_split(tmp_path: Path) -> None:
 
 def test_one_large_module_does_not_take_a_whole_small_split() -> None:
     sizes = {f"module{n}": 10 for n in range(100)} | {"large": 200}
-    split_of = assign_modules(sizes, BEGINS)
+    split_of = split_groups(sizes, BEGINS)
     held = {name: sum(sizes[module] for module in sizes if split_of[module] == name) for name in stdlib.BEGINS}
     assert held["train"] / 1200 == pytest.approx(0.75, abs=0.1)
     assert held["valid"] > 0 < held["test"]
-    assert assign_modules(dict(reversed(sizes.items())), BEGINS) == split_of
+    assert split_groups(dict(reversed(sizes.items())), BEGINS) == split_of
 
 
 def test_the_error_for_a_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", {"java": list})
+    monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", {"java": list})
     with pytest.raises(InputError, match=r"lang=java found no library .*openjdk-17-source.*corpus.root=DIR") as error:
         StdlibCorpus("java").split("train")
     assert "\n" not in str(error.value)

@@ -8,7 +8,7 @@ is one annotation: from 0, irrelevant, to 3, an exact match; several of one quer
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Te
     """
     number_P = np.repeat(np.arange(len(annotations.queries)), list(map(len, annotations.rows)))
     row_P = np.concatenate(annotations.rows)
-    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P).numpy()
+    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P.tolist()).numpy()
     scores_P = torch.linalg.vecdot(query_ND[number_P].double(), code_MD[row_P].double()).numpy()
     ends = np.cumsum(list(map(len, annotations.rows)))[:-1]
     return summarize(annotations, np.split(scores_P, ends), np.split(ranks_P, ends))
@@ -88,11 +88,12 @@ def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, flo
     return summarize(annotations, scores, ranks)
 
 
-def summarize(annotations: Annotations, scores: list, ranks: list) -> dict[str, float]:
+def summarize(
+    annotations: Annotations, scores: Sequence[np.ndarray], ranks: Sequence[Sequence[float] | np.ndarray]
+) -> dict[str, float]:
     """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
-    ways: Mapping[str, list] = {"within": [ranks_within(own) for own in scores], "all": ranks}
-    return {
-        f"{way}/{key}": value
-        for way, of_queries in ways.items()
-        for key, value in summarize_graded(list(map(ndcg, annotations.relevance, of_queries))).items()
-    }
+    numbers = {}
+    for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
+        values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
+        numbers |= {f"{way}/{key}": value for key, value in summarize_graded(values).items()}
+    return numbers

@@ -140,7 +140,7 @@ class _Build:
         shards: list[Shard] = []
         for language, files in changed.files.items():
             (folder / language).mkdir(exist_ok=True)
-            shards += cut(folder / language, language, changed.trees, files, every=True)
+            shards += cut(folder / language, language, changed.trees, files, all_functions=True)
         done = sum(len(shard.files) for shard in shards if shard.about.exists())
         workers = usable_cpus() if self.options.workers is None else self.options.workers
         with bars.of("harvesting", changed.number, "files", done) as advance:

@@ -79,7 +79,7 @@ def test_the_command_reports_what_it_dropped(tmp_path: Path, monkeypatch: pytest
     write(root / "latin.go", b"package a // \xe4\n")
     result = run_command("harvest", tmp_path / "run", "lang=go", f"roots=[{root}]", "out=corpus", "workers=0")
     assert (result.status, result.errors) == (0, "")
-    assert result.output.startswith("src/latin.go is left out: not UTF-8\n")
+    assert result.output.startswith("src/latin.go is skipped: not UTF-8\n")
     table = re.findall(r"^ +(\S.*?) {2,}([\d,]+) *$", result.output, flags=re.MULTILINE)
     assert {name: int(number) for name, number in table} == {
         "files read": 21,
@@ -92,7 +92,7 @@ def test_the_command_reports_what_it_dropped(tmp_path: Path, monkeypatch: pytest
         "test": 2,
     }
     assert (tmp_path / "corpus" / "go" / "train.jsonl").exists()
-    assert "latin.go is left out" in (tmp_path / "run" / "harvest.log").read_text()
+    assert "latin.go is skipped" in (tmp_path / "run" / "harvest.log").read_text()
 
 
 @pytest.mark.parametrize(

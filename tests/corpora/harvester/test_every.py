@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 
 from src.config.choices import NAMES
-from src.corpora.harvester.extract import Function, every
+from src.corpora.harvester.extract import Function, extract_all
 from src.corpora.harvester.languages import LANGUAGES
 
 
 def functions(language: str, source: str) -> list[Function]:
-    return list(every(LANGUAGES[language], source.encode(), Counter()))
+    return list(extract_all(LANGUAGES[language], source.encode(), Counter()))
 
 
 def test_the_language_names_are_those_with_a_grammar() -> None:

@@ -17,15 +17,15 @@ from tests.corpora.harvester.trees import go_tree, write
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from src.corpora.harvester import trees
+from src.corpora.harvester import source_trees
 
-def slow(tree, path, read=trees.Tree.read):
+def slow(tree, path, read=source_trees.Tree.read):
     if path[0] > "j" and sys.argv[0] != "-c":
         Path(os.environ["STUCK"], str(os.getpid())).touch()
         time.sleep(100)
     return read(tree, path)
 
-trees.Tree.read = slow
+source_trees.Tree.read = slow
 """
 # Says which shards the parent asks for.
 KEEPING = """

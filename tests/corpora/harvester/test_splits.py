@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from src.corpora.harvester.splits import BEGINS, assign_files
+from src.corpora.harvester.splits import SPLIT_STARTS, assign_files
 
 
 def held(functions: dict[str, int]) -> Counter[str]:
@@ -49,7 +49,7 @@ def test_a_top_level_module_stays_in_one_split() -> None:
 def test_a_single_source_folder_is_not_taken_for_one_module() -> None:
     functions = {f"repo/src/main/java/org/m{m}/{file}.java": 1 for m in range(60) for file in "abc"}
     shares = held(functions)
-    assert shares.keys() == BEGINS.keys()
+    assert shares.keys() == SPLIT_STARTS.keys()
     assert shares["train"] / shares.total() == pytest.approx(0.8, abs=0.06)
 
 
