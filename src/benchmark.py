@@ -17,7 +17,7 @@ from src.analysis.benchmarks import local, mteb
 from src.config.checks import check
 from src.config.targets import from_outside
 from src.runs.directory import RunDirectory, environment, relative
-from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
+from src.runs.restore import find_checkpoint, load_checkpoint, with_data_of
 from src.training.build import restore_module
 from src.utils.console import print_facts
 
@@ -27,7 +27,7 @@ WIDTH = 120  # of a table in a file or a pipe
 def main(cfg: DictConfig) -> None:
     """Ranks corpora on this disk where corpus.root names some, else mteb's tasks from the hub."""
     check(cfg, "benchmark")
-    path = checkpoint_path(cfg)
+    path = find_checkpoint(cfg.run, cfg.checkpoint)
     checkpoint = load_checkpoint(path)
     machine = OmegaConf.masked_copy(cfg, ["cache", "accelerator"])  # `corpus` here is no corpus to train on
     trained = with_data_of(machine, from_outside(checkpoint["run_config"], f"checkpoint {path}"))

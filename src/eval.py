@@ -19,14 +19,14 @@ from src.corpora.base import Corpus, Split
 from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, pool_facts, prefixed, print_table
 from src.runs.directory import RunDirectory, environment, read_ranks, relative
-from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
+from src.runs.restore import find_checkpoint, load_checkpoint, with_data_of
 from src.training.build import build_data, restore_module
 
 
 def main(cfg: DictConfig) -> float:
     """Ranks the test split with a run's best checkpoint; on the run's own data it must find the run's own ranks."""
     check(cfg, "eval")
-    path = checkpoint_path(cfg)
+    path = find_checkpoint(cfg.run, cfg.checkpoint)
     checkpoint = load_checkpoint(path)
     trained = from_outside(checkpoint["run_config"], f"checkpoint {path}")
     merged = with_data_of(cfg, trained)

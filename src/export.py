@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from src.deploy.export.parity import check
 from src.module import CodeSearchModule
 from src.runs.directory import RunDirectory, relative
 from src.runs.model_card import card
-from src.runs.restore import best_checkpoint
+from src.runs.restore import find_checkpoint
 from src.training.build import read_module
 from src.utils.console import print_facts
 from src.utils.errors import InputError
@@ -35,13 +34,16 @@ def main(cfg: DictConfig) -> None:
     """Writes the folder, reads it back and compares it, and only then moves it to `out`; pushes it where asked."""
     checks.check(cfg, "export")
     library = check_format(cfg)
-    run = finished_run(cfg.run)
+    if cfg.run is None:
+        raise InputError("nothing to export: expected run=DIR, a finished run's directory")
+    checkpoint = find_checkpoint(cfg.run, finished=True)
+    run = checkpoint.parents[1]
     own = RunDirectory(HydraConfig.get().runtime.output_dir)
     out = Path(cfg.out).expanduser() if cfg.out else own.path / "model"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"out={out} is not empty: give a new folder, or remove it first")
     with own.recording():
-        module = read_module(best_checkpoint(run)).cpu().eval()
+        module = read_module(checkpoint).cpu().eval()
         out.parent.mkdir(parents=True, exist_ok=True)
         making = out.with_name(f".{out.name}.part")
         shutil.rmtree(making, ignore_errors=True)
@@ -75,22 +77,6 @@ def check_format(cfg: DictConfig) -> str:
     if cfg.push:
         hub.check_name(cfg.push)
     return library
-
-
-def finished_run(run: str | None) -> Path:
-    """The directory of a finished run; raises InputError where there is none."""
-    if run is None:
-        raise InputError("nothing to export: expected run=DIR, a finished run's directory")
-    path = Path(run).expanduser()
-    if not path.is_dir():
-        raise InputError(f"run directory {path} does not exist: give the directory that src.train printed at its end")
-    try:
-        status = json.loads((path / "status.json").read_text(encoding="utf-8"))["status"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no run directory (no readable status.json): give one of src.train") from error
-    if status != "finished":
-        raise InputError(f"run {path} is {status}, not finished: a model without a result is not exported")
-    return path
 
 
 def write(format: str, module: CodeSearchModule, folder: Path) -> float:

@@ -14,7 +14,7 @@ from src.config.targets import from_outside
 from src.corpora.base import Split
 from src.data.mined_negatives import write_mined
 from src.runs.directory import RunDirectory, environment, relative
-from src.runs.restore import checkpoint_path, load_checkpoint, with_data_of
+from src.runs.restore import find_checkpoint, load_checkpoint, with_data_of
 from src.training.build import restore_module
 from src.training.encode import embed_texts
 from src.training.guide_models import attach_guide_models
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     """Embeds the training split, searches it with its own queries, and keeps hard codes that are unlikely answers."""
     check(cfg, "mine")
     chosen = NegativeFilter(cfg.depth, cfg.per_query, cfg.margin, cfg.most_alike)
-    path = checkpoint_path(cfg)
+    path = find_checkpoint(cfg.run, cfg.checkpoint)
     checkpoint = load_checkpoint(path)
     merged = with_data_of(cfg, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     out = RunDirectory(HydraConfig.get().runtime.output_dir)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from src.backbones.base import Encoder
 from src.config.targets import from_outside
 from src.data.length_buckets import BatchSide, embed_side, to_device
 from src.runs.labels import needs_similarity
-from src.runs.restore import best_checkpoint, load_checkpoint, restore_encoder
+from src.runs.restore import find_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
@@ -38,7 +37,7 @@ class Model:
     @classmethod
     def load(cls, run: str | None, checkpoint: str | None = None) -> Model:
         """From a finished run's directory or a checkpoint file. Raises InputError for anything else."""
-        path = checkpoint_of(run, checkpoint)
+        path = find_checkpoint(run, checkpoint, finished=True)
         held = load_checkpoint(path)
         # Only these parts: checking the trainer's would import Lightning.
         parts = {key: held["run_config"][key] for key in ("backbone", "model", "choices") if key in held["run_config"]}
@@ -99,26 +98,6 @@ class Model:
     def about(self) -> dict[str, Any]:
         """The facts that an index records about its model."""
         return {"identity": self.identity, "name": self.name, "checkpoint": str(self.checkpoint)}
-
-
-def checkpoint_of(run: str | None, checkpoint: str | None = None) -> Path:
-    """checkpoint=FILE, else the best checkpoint of run=DIR; raises InputError where that run did not finish."""
-    if checkpoint is not None:
-        return Path(checkpoint).expanduser()
-    if run is None:
-        raise InputError("no model: expected run=DIR (a finished run's directory) or checkpoint=FILE")
-    folder = Path(run).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
-    try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        status = "without a status.json"
-    if status != "finished":
-        raise InputError(
-            f"run {run} did not finish ({status}): give a finished run, or one of its checkpoints in checkpoint=FILE"
-        )
-    return best_checkpoint(folder)
 
 
 def _name(cfg: DictConfig, loss: Any) -> str:

@@ -23,9 +23,10 @@ SET_ASIDE = "replaced"  # the folder of a sweep's attempts that another has take
 def recorded(path: Path) -> dict[str, Any]:
     """The status.json of a run; empty where there is none, or half of one."""
     try:
-        return json.loads((path / "status.json").read_text(encoding="utf-8"))
+        found = json.loads((path / "status.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 @cache

@@ -20,6 +20,7 @@ from src.config.checks import check_part
 from src.config.targets import locate_target, with_names
 from src.config.types import Effect
 from src.runs.checkpoint_file import DamagedError, check
+from src.runs.identity import recorded
 from src.utils.errors import InputError, first_line
 
 
@@ -54,6 +55,26 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         )
     checkpoint["run_config"] = with_names(checkpoint["run_config"])
     return checkpoint
+
+
+def find_checkpoint(run: str | None, checkpoint: str | None = None, finished: bool = False) -> Path:
+    """checkpoint=FILE, else the best checkpoint of run=DIR, which must have finished where `finished`.
+
+    Raises InputError where neither is given, or the run has none.
+    """
+    if checkpoint is not None:
+        return Path(checkpoint).expanduser()
+    if run is None:
+        raise InputError("no model: expected run=DIR (a finished run's directory) or checkpoint=FILE")
+    folder = Path(run).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
+    status = recorded(folder).get("status", "without a status.json")
+    if finished and status != "finished":
+        raise InputError(
+            f"run {run} did not finish ({status}): give a finished run, or one of its checkpoints in checkpoint=FILE"
+        )
+    return best_checkpoint(folder)
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -96,18 +117,6 @@ def _weights_config(encoder: dict[str, Any], ignored: frozenset[str] = frozenset
     if "rank" not in kept.get("lora", {}):
         kept.pop("lora", None)
     return kept
-
-
-def checkpoint_path(cfg: DictConfig) -> Path:
-    """checkpoint=FILE, else the best checkpoint of run=DIR."""
-    if cfg.checkpoint is not None:
-        return Path(cfg.checkpoint)
-    if cfg.run is None:
-        raise InputError("nothing to evaluate: expected run=DIR (a finished run's directory) or checkpoint=FILE")
-    run = Path(cfg.run)
-    if not run.is_dir():
-        raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
-    return best_checkpoint(run)
 
 
 def with_data_of(cfg: DictConfig, trained: DictConfig) -> DictConfig:

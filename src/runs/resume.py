@@ -149,7 +149,7 @@ def good(folder: Path) -> tuple[Path | None, list[str]]:
     from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
 
     last = folder / "checkpoints" / "last.ckpt"
-    damaged = []
+    damaged: list[str] = []
     for path in (last, checkpoint_file.previous(last)):
         if not path.exists():
             continue
@@ -165,11 +165,13 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
     """The first process's checkpoint, in every process of the trainer."""
     if trainer.world_size == 1:
         return checkpoint
-    from torch import distributed as dist  # here, since a sweep may have nothing to run
+    from lightning.pytorch.strategies import ParallelStrategy  # here, since a sweep may have nothing to run
+    from torch import distributed as dist
 
+    environment = trainer.strategy.cluster_environment if isinstance(trainer.strategy, ParallelStrategy) else None
     said = str(checkpoint or "")
     if not dist.is_initialized():
-        if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
+        if trainer.is_global_zero and not (environment and environment.creates_processes_externally):
             os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
             return checkpoint
         if GO_ON_FROM in os.environ:  # one of those

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
@@ -29,7 +29,7 @@ class RayJobs(Launcher):
     """
 
     def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any]) -> None:
-        self.init, self.remote = (OmegaConf.to_container(OmegaConf.create(o), resolve=True) for o in (init, remote))
+        self.init, self.remote = _plain(init), _plain(remote)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -64,6 +64,10 @@ class RayJobs(Launcher):
         finally:
             if started:
                 ray.shutdown()
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(dict(options)), resolve=True))
 
 
 def run(state: tuple, overrides: list[str], number: int) -> JobReturn:

@@ -23,7 +23,7 @@ from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
+from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, KnownJobs
 from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
 
@@ -84,7 +84,7 @@ class Search(Grid):
         folder.mkdir(parents=True, exist_ok=True)
         with claimed(folder, PATIENCE, ADVICE):
             study = self._study(optuna, folder, space)
-            self.known = Known(folder / "cells.json", self._sources())
+            self.known = KnownJobs(folder / "cells.json", self._sources())
             ran: dict[Cell, None] = {}
             try:
                 self._settle(optuna, study, folder)
@@ -107,7 +107,7 @@ class Search(Grid):
         for key in AXES:
             if key in typed and typed[key].is_sweep_override():
                 raise InputError(f"hydra/sweeper=optuna searches with one {key}, found {typed[key].input_line}")
-        fixed = [o.input_line for o in typed.values() if not o.is_sweep_override()]
+        fixed = [str(o.input_line) for o in typed.values() if not o.is_sweep_override()]
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, fixed)
         given = self.parser.parse_overrides([f"{key}={values}" for key, values in self.params.items()])
         own = {o.get_key_element(): o for o in given if has(cfg, o.key_or_group)}
@@ -134,10 +134,10 @@ class Search(Grid):
 
     def _cell(self, folder: Path, params: Mapping[str, Any]) -> Cell:
         """The job of these values: a directory that the same values find again."""
-        job = [*(o.input_line for o in self.fixed), *as_overrides(params)]
+        job = [*(str(o.input_line) for o in self.fixed), *as_overrides(params)]
         if (directory := self.known.get(job)) is None:
             named = {o.get_key_element() for o in self.swept}
-            directory = self.known[job] = self._directory(job, named, self.parser)
+            self.known.add(job, directory := self._directory(job, named, self.parser))
         return Cell(tuple(job), folder / directory)
 
     def _run(self, study: Any, folder: Path, trials: Sequence[Any]) -> list[Cell]:
@@ -191,11 +191,11 @@ def distribution(override: Override) -> Any:
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     if not isinstance(values, IntervalSweep | RangeSweep):
         raise InputError(f"{override.input_line}: expected interval(a,b), range(a,b) or a,b to search")
-    is_range = isinstance(values, RangeSweep)
-    low, high = (values.start, values.stop if is_range else values.end)
-    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
+    low: Any = values.start
+    high: Any = values.stop if isinstance(values, RangeSweep) else values.end
+    kind: Any = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
-        if is_range:  # without its end, as in Hydra
+        if isinstance(values, RangeSweep):  # without its end, as in Hydra
             steps = math.ceil((high - low) / values.step) - 1
             return kind(low, low + steps * values.step, step=values.step)
         return kind(low, high, log="log" in values.tags)

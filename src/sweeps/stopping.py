@@ -45,7 +45,7 @@ def tell(number: Signals) -> None:
     """Passes a signal on to every process that this one has started."""
     for process in multiprocessing.active_children():
         with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+            os.kill(process.ident or 0, number)
 
 
 @contextmanager

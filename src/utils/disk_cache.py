@@ -133,7 +133,8 @@ class Cache:
         differing = [sorted(part for part in asked if asked[part] != other.get(part)) for other in others]
         if not differing:
             return "none was made yet"
-        return f"those made before have another {' and another '.join(min(differing, key=lambda parts: len(parts)))}"
+        fewest: list[str] = min(differing, key=len)
+        return f"those made before have another {' and another '.join(fewest)}"
 
     def _make(
         self,

@@ -73,7 +73,7 @@ def listening() -> Iterator[list[str]]:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logger = logging.getLogger("src.cache")
+    logger = logging.getLogger("src.utils.disk_cache")
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
