@@ -28,7 +28,7 @@ def tree(tmp_path_factory) -> Path:
     tree = tmp_path_factory.mktemp("extended")
     for folder in ("src", "conf", "tests"):
         shutil.copytree(
-            PROJECT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", "golden", "faults")
+            PROJECT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", "acf4669", "faults")
         )
     shutil.copy(PROJECT / "pyproject.toml", tree)
     for path, text in FILES.items():
