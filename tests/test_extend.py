@@ -48,7 +48,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def run(tree: Path, *words: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "160"}
     done = subprocess.run([sys.executable, "-m", *words], cwd=tree, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
