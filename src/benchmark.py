@@ -1,4 +1,4 @@
-"""A finished run's model on other benchmarks: python -m src.benchmark run=DIR [corpus.root=DIR] [tasks=[CosQA,...]]"""
+"""Measure a finished run's model on other benchmarks: python -m src.benchmark run=DIR [corpus.root=DIR]"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH = 120  # of a table in a file or a pipe
 
 
 def main(cfg: DictConfig) -> None:
-    """Corpora of this disk where corpus.root names some, else mteb's tasks from the hub."""
+    """Ranks corpora on this disk where corpus.root names some, else mteb's tasks from the hub."""
     check(cfg, "benchmark")
     path = checkpoint_path(cfg)
     checkpoint = load_checkpoint(path)

@@ -1,40 +1,50 @@
-"""What the cache holds, and clearing it: python -m src.cache [list | clear [KEY ...]]"""
+"""List the cache's entries, or remove some: python -m src.cache [list | clear [KEY ...]]"""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from src.utils.disk_cache import DEFAULT_ROOT, Cache, damage, part_of, read_about
+from src.utils.console import as_list
+from src.utils.disk_cache import Cache, damage, part_of, read_about
+from src.utils.errors import InputError, ResourceError, nearest
+
+if TYPE_CHECKING:
+    from src.config import direct_commands
+
+ACTIONS = ("list", "clear")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m src.cache", description=__doc__)
-    parser.add_argument("action", nargs="?", default="list", choices=("list", "clear"))
-    parser.add_argument("keys", nargs="*", metavar="KEY", help="clear: these entries or kinds only; default all")
-    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help=f"the cache's folder (default {DEFAULT_ROOT})")
-    given = parser.parse_args(arguments)
-    cache = Cache(given.root)
-    if given.action == "list":
+def main(cfg: direct_commands.Cache) -> None:
+    """Shows the entries, or removes those that are named."""
+    cache = Cache(cfg.root)
+    action, *names = as_list(cfg.action) or ["list"]
+    if action not in ACTIONS or (names and action == "list"):
+        found = " ".join([action, *names])
+        raise InputError(f"action: expected list, clear or clear KEY ..., found {found!r}{nearest(action, ACTIONS)}")
+    if action == "list":
         show(cache)
-        return 0
-    found = sorted({*cache.entries(), *cache.unfinished()})
-    chosen = [path for path in found if not given.keys or {path.name, path.parent.name} & set(given.keys)]
-    unknown = set(given.keys) - {name for path in found for name in (path.name, path.parent.name)}
+    else:
+        clear(cache, set(names))
+
+
+def clear(cache: Cache, names: set[str]) -> None:
+    """Removes the entries of these keys and kinds, all of them where there is no name."""
+    entries = sorted({*cache.entries(), *cache.unfinished()})
+    chosen = [path for path in entries if not names or {path.name, path.parent.name} & names]
+    unknown = names - {name for path in entries for name in (path.name, path.parent.name)}
     if unknown:
-        print(f"error: no entry and no kind {', '.join(sorted(unknown))} in {cache.root}", file=sys.stderr)
-        return 2
+        raise InputError(f"no entry and no kind {', '.join(sorted(unknown))} in {cache.root}")
     busy = [path for path in chosen if not cache.clear(path)]
     print(f"removed {len(chosen) - len(busy)} of {len(chosen)} entries from {cache.root}")
-    for path in busy:
-        print(f"error: {path} is being made by a running job; stop that first", file=sys.stderr)
-    return 2 if busy else 0
+    if busy:
+        paths = ", ".join(map(str, busy))
+        raise ResourceError(f"{paths}: being made by a running job; wait for its end, or stop it first")
 
 
 def show(cache: Cache) -> None:
@@ -62,4 +72,6 @@ def _megabytes(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from src.config import direct_cli
+
+    direct_cli.run(main, "cache")

@@ -1,4 +1,4 @@
-"""What is in a corpus, and can results on it be believed? python -m src.corpus_report corpus=stdlib"""
+"""Measure sizes, duplicates, leaks and languages of a corpus: python -m src.corpus_report corpus=stdlib"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from src import cli
-from src.analysis.corpus.measure import survey, together
+from src.analysis.corpus.measure import combined, survey
 from src.analysis.corpus.page import page
 from src.analysis.corpus.tables import print_survey
 from src.config.checks import check
@@ -25,16 +25,16 @@ def main(cfg: DictConfig) -> None:
         check(cfg, "corpus_report")
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
-        written = as_written(cfg, corpus)
-        if cfg.lang.name == "all":
-            found = {
+        written = with_source_text(cfg, corpus)
+        if isinstance(corpus, MultiLanguageCorpus) and isinstance(written, MultiLanguageCorpus):
+            surveys = {
                 language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
                 for language, own in corpus.corpora.items()
             }
-            numbers = together(found)
+            numbers = combined(surveys)
         else:
-            found = {"": survey(corpus, written, cfg.near, cfg.sample, cfg.seed)}
-            numbers = found[""].numbers
+            surveys = {"": survey(corpus, written, cfg.near, cfg.sample, cfg.seed)}
+            numbers = surveys[""].numbers
         test = corpus.split("test")
         about = {name: corpus.split(name).fingerprint for name in ("train", "valid", "test")}
         run.write_json("environment.json", environment(cfg.seed, corpus=about))
@@ -42,13 +42,13 @@ def main(cfg: DictConfig) -> None:
         name = f"{HydraConfig.get().runtime.choices['corpus']} {cfg.lang.name}"
         facts = {"corpus": name, **pool_facts(test), "near": f"Jaccard index of sub-token sets of {cfg.near:g} or more"}
         run.write_json("report.json", dict(sorted(numbers.items())))
-        run.write_text("report.html", page(found, cfg.near, f"What is in {name}?", facts))
-        print_survey(found, cfg.near)
+        run.write_text("report.html", page(surveys, cfg.near, f"What is in {name}?", facts))
+        print_survey(surveys, cfg.near)
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
 
 
-def as_written(cfg: DictConfig, corpus: Corpus) -> Corpus:
-    """The corpus with the lines of its codes, which python needs to parse, where joined tokens would be read."""
+def with_source_text(cfg: DictConfig, corpus: Corpus) -> Corpus:
+    """The same corpus with its codes as source text, which can be parsed, and not as joined tokens."""
     if cfg.corpus.get("text", "source") == "source":
         return corpus
     written = cfg.corpus.copy()

@@ -1,9 +1,11 @@
-"""A W&B workspace and report that show a project's runs in order: python -m src.dashboard project=soft-infonce"""
+"""Make a W&B workspace and report of a project's runs: python -m src.dashboard project=soft-infonce"""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,7 @@ from src.utils.errors import InputError, first_line
 
 @dataclass(frozen=True)
 class Panel:
-    """A plot of W&B, in its words.
+    """A panel of a W&B workspace or report.
 
     Args:
         kind: `bar` and `scatter` read summaries, `line` reads histories, `table` shows a table.
@@ -62,11 +64,10 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel("scatter", "Alignment against uniformity", ("val/alignment", "val/uniformity")),
     ),
 }
-# Beside the name of a run, in its table; the runs are sorted by the first of the summaries.
-COLUMNS = (
-    *(f"summary:{key}" for key in ("val/mrr.max", "test/mrr", "minus_infonce/mrr", "minus_bm25/mrr")),
-    *(f"config:{key}.value" for key in ("loss", "weights", "corpus", "lang", "backbone", "seed")),
-)
+# Columns of the table of runs, after the name; runs are sorted by the first one.
+SUMMARIES = ("val/mrr.max", "test/mrr", "minus_infonce/mrr", "minus_bm25/mrr")
+CONFIG_KEYS = ("loss", "weights", "corpus", "lang", "backbone", "seed")
+COLUMNS = [f"summary:{key}" for key in SUMMARIES] + [f"config:{key}.value" for key in CONFIG_KEYS]
 ORDER = "val/mrr.max"
 INTRODUCTION = (
     "Every query is ranked against the whole codebase. Runs are sorted by val/mrr, which also chose their epoch; "
@@ -79,8 +80,8 @@ def main(cfg: DictConfig) -> None:
     """Makes both, and prints where they are."""
     check(cfg, "dashboard")
     plots, spaces, expressions = libraries()
-    entity = account(cfg)
-    with quiet():
+    entity = entity_of(cfg)
+    with without_log_lines():
         space = workspace(cfg.project, entity, cfg.name, plots, spaces, expressions)
         text = report(cfg.project, entity, cfg.name, plots)
         try:
@@ -106,8 +107,8 @@ def libraries() -> tuple[Any, Any, Any]:
     return plots, spaces, expr
 
 
-def account(cfg: DictConfig) -> str:
-    """Whose project it is. Raises InputError without a key or a server."""
+def entity_of(cfg: DictConfig) -> str:
+    """The user or team whose project it is. Raises InputError without a key or a server."""
     if os.environ.get("WANDB_MODE", "online") != "online":
         raise InputError(f"the dashboard lives on W&B's server, found WANDB_MODE={os.environ['WANDB_MODE']}: unset it")
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -116,7 +117,7 @@ def account(cfg: DictConfig) -> str:
     if why := ServerProbe(cfg.timeout).unavailable_reason():
         raise InputError(f"the dashboard lives on W&B's server: {why}")
     try:
-        return cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity
+        return str(cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity)
     except Exception as error:
         raise InputError("W&B does not accept the key: wandb login --relogin") from error
 
@@ -124,7 +125,7 @@ def account(cfg: DictConfig) -> str:
 def workspace(project: str, entity: str, name: str, plots: Any, spaces: Any, expressions: Any) -> Any:
     """All panels over all runs of the project, grouped as they were run, the best on valid first."""
     sections = [
-        spaces.Section(name=title, panels=[drawn(panel, plots) for panel in panels], is_open=True)
+        spaces.Section(name=title, panels=[wandb_panel(panel, plots) for panel in panels], is_open=True)
         for title, panels in PANELS.items()
     ]
     return spaces.Workspace(
@@ -143,23 +144,23 @@ def workspace(project: str, entity: str, name: str, plots: Any, spaces: Any, exp
 
 def report(project: str, entity: str, name: str, plots: Any) -> Any:
     """The same panels as a page, a heading for each section."""
-    runs = [plots.Runset(entity=entity, project=project, name="Runs", pinned_columns=list(COLUMNS))]
+    runs = [plots.Runset(entity=entity, project=project, name="Runs", pinned_columns=COLUMNS)]
     blocks = [plots.P(text=INTRODUCTION), plots.TableOfContents()]
     for title, panels in PANELS.items():
-        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=laid_out(panels, plots))]
+        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=in_two_columns(panels, plots))]
     return plots.Report(project=project, entity=entity, title=name, blocks=blocks, width="fluid")
 
 
-def laid_out(panels: tuple[Panel, ...], plots: Any) -> list[Any]:
-    """Two to a row of a report's 24 columns."""
-    made = [drawn(panel, plots) for panel in panels]
+def in_two_columns(panels: tuple[Panel, ...], plots: Any) -> list[Any]:
+    """Two panels in a row of a report's 24 columns."""
+    made = [wandb_panel(panel, plots) for panel in panels]
     for i, panel in enumerate(made):
         panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
     return made
 
 
-def drawn(panel: Panel, plots: Any) -> Any:
-    """The panel as the library has it."""
+def wandb_panel(panel: Panel, plots: Any) -> Any:
+    """The panel as an object of the library."""
     over = {"groupby": plots.Config(panel.by), "groupby_aggfunc": "mean"} if panel.by else {}
     if panel.kind == "bar":
         metrics = [plots.SummaryMetric(key) for key in panel.keys]
@@ -173,14 +174,15 @@ def drawn(panel: Panel, plots: Any) -> Any:
     return plots.LinePlot(title=panel.title, x=STEP, y=list(panel.keys), **over, **area)
 
 
-class quiet:
-    """wandb-workspaces says where it saved what; the paths are printed here, once."""
-
-    def __enter__(self) -> None:
-        self._log, wandb.termlog = wandb.termlog, lambda *_, **__: None
-
-    def __exit__(self, *_: object) -> None:
-        wandb.termlog = self._log
+@contextmanager
+def without_log_lines() -> Iterator[None]:
+    """wandb-workspaces prints where it saved what; the addresses are printed here, once."""
+    termlog = wandb.termlog
+    wandb.termlog = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        wandb.termlog = termlog
 
 
 if __name__ == "__main__":

@@ -32,10 +32,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.lang.name not in source.languages:
         raise InputError(f"this corpus has {', '.join(source.languages)}, found lang={cfg.lang.name}")
     out = Path(cfg.out)
-    fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, say)
+    fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, log_and_print)
     lists = url_lists(cfg, fetcher)
-    wanted = OmegaConf.to_container(cfg.source.files, resolve=True)
-    files = {name: fetcher.fetch(Remote(**file)) for name, file in wanted.items()}
+    files = {str(name): fetcher.fetch(remote(file)) for name, file in cfg.source.files.items()}
 
     counts: Counter[str] = Counter()
     written = write(source.rows(files, cfg.lang.name, lists, counts), out / cfg.lang.name)
@@ -45,7 +44,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
-    """The lists of corpus.url_lists: a folder's, an archive's, or with `true` those of the source's yaml, fetched."""
+    """The lists of corpus.url_lists: those of a folder or archive, or with `true` those of the source."""
     given = cfg.corpus.url_lists
     if given is None or given is False:
         return None
@@ -53,12 +52,16 @@ def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
         return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     if "url_lists" not in cfg.source:
         raise InputError("corpus.url_lists is for corpus=codesearchnet: the other corpora have splits of their own")
-    published = Remote(**OmegaConf.to_container(cfg.source.url_lists, resolve=True))
-    return read_url_lists(fetcher.fetch(published), cfg.lang.name)
+    return read_url_lists(fetcher.fetch(remote(cfg.source.url_lists)), cfg.lang.name)
+
+
+def remote(node: DictConfig) -> Remote:
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return Remote(**plain)
 
 
 def write(rows: Any, folder: Path) -> Counter[str]:
-    """One JSON object a line into folder/NAME.jsonl; all files appear when all are whole. How many lines each has."""
+    """Writes rows to folder/NAME.jsonl; all files appear once all are complete. Returns the lines of each."""
     folder.mkdir(parents=True, exist_ok=True)
     lines: Counter[str] = Counter()
     streams: dict[str, Any] = {}
@@ -74,7 +77,7 @@ def write(rows: Any, folder: Path) -> Counter[str]:
 
 
 def report(out: Path, language: str, written: Mapping[str, int], counts: Mapping[str, int]) -> None:
-    """What is there, checked by reading it as a training would; and what was left out, and why."""
+    """Reads the corpus as a training would, and prints its sizes and what was left out, and why."""
     corpus = CodeSearchNetCorpus(out, language)
     sizes = {name: len(corpus.split(name)) for name in ("train", "valid", "test")}
     facts = {name: f"{number:,}" for name, number in {**sizes, **written, **counts}.items() if number}
@@ -85,8 +88,8 @@ def report(out: Path, language: str, written: Mapping[str, int], counts: Mapping
     print_facts({**facts, "corpus": f"corpus=codesearchnet corpus.root={out} lang={language}"})
 
 
-def say(message: str) -> None:
-    """To the log and to the person."""
+def log_and_print(message: str) -> None:
+    """Writes the message to the log and to the terminal."""
     log.info("%s", message)
     print_facts({"file": message})
 

@@ -1,4 +1,4 @@
-"""A run's model for others to load: python -m src.export run=DIR format=sentence_transformers|hf|onnx out=DIR"""
+"""Write a finished run's model for other libraries to load: python -m src.export run=DIR format=onnx out=DIR"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from src.runs.model_card import card
 from src.runs.restore import best_checkpoint
 from src.training.build import read_module
 from src.utils.console import print_facts
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 
-# What each format needs beside the project's own requirements, and what the hub calls its reader.
+# Packages that each format needs in addition to the project's own, and the hub's name of the library that reads it.
 FORMATS = {
     "sentence_transformers": (("sentence_transformers",), "sentence-transformers"),
     "hf": ((), "transformers"),
@@ -32,10 +32,10 @@ NAMES = {"sentence_transformers": "sentence-transformers", "hf": "transformers",
 
 
 def main(cfg: DictConfig) -> None:
-    """Writes, reads back, compares, describes, and only then leaves the folder at `out`; pushes it where asked."""
+    """Writes the folder, reads it back and compares it, and only then moves it to `out`; pushes it where asked."""
     checks.check(cfg, "export")
-    library = wanted(cfg)
-    run = finished(cfg.run)
+    library = check_format(cfg)
+    run = finished_run(cfg.run)
     own = RunDirectory(HydraConfig.get().runtime.output_dir)
     out = Path(cfg.out).expanduser() if cfg.out else own.path / "model"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> None:
         shutil.rmtree(making, ignore_errors=True)
         try:
             most = write(cfg.format, module, making)
-            (making / "README.md").write_text(described(cfg, run, module, library), encoding="utf-8")
+            (making / "README.md").write_text(model_card(cfg, run, module, library), encoding="utf-8")
             if out.exists():
                 out.rmdir()
             making.rename(out)
@@ -65,12 +65,8 @@ def main(cfg: DictConfig) -> None:
         print_facts(facts)
 
 
-def wanted(cfg: DictConfig) -> str:
-    """The hub's name of the format's reader. Raises InputError for what cannot be done, before any work."""
-    if cfg.format not in FORMATS:
-        raise InputError(
-            f"format must be one of {', '.join(FORMATS)}, found {cfg.format!r}{nearest(str(cfg.format), FORMATS)}"
-        )
+def check_format(cfg: DictConfig) -> str:
+    """The hub's name of the library that reads the format. Raises InputError where it cannot be written."""
     packages, library = FORMATS[cfg.format]
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise InputError(
@@ -81,7 +77,7 @@ def wanted(cfg: DictConfig) -> str:
     return library
 
 
-def finished(run: str | None) -> Path:
+def finished_run(run: str | None) -> Path:
     """The directory of a finished run; raises InputError where there is none."""
     if run is None:
         raise InputError("nothing to export: expected run=DIR, a finished run's directory")
@@ -111,8 +107,8 @@ def write(format: str, module: CodeSearchModule, folder: Path) -> float:
     return check(module, st_format.reading(folder, st_format.needs_trust(module.encoder)), what)
 
 
-def described(cfg: DictConfig, run: Path, module: CodeSearchModule, library: str) -> str:
-    """The run's model card, with how to load this format."""
+def model_card(cfg: DictConfig, run: Path, module: CodeSearchModule, library: str) -> str:
+    """The run's model card, with the code that loads this format."""
     name = cfg.push or "."
     if cfg.format == "hf":
         encoder = hf_format.transformer_of(module.encoder, cfg.format)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def main(cfg: DictConfig) -> None:
-    """Harvests, embeds what is new, switches to the new state, and says what that was."""
+    """Harvests the roots, embeds what is new, writes the index, and prints what changed."""
     from src.config.checks import check
     from src.deploy.encoder import Model
     from src.deploy.index.build import Options, build
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def source_of_model(cfg: DictConfig) -> tuple[str | None, str | None]:
-    """run and checkpoint as given, else the checkpoint that made the index."""
+    """run and checkpoint where they are given, else the checkpoint that made the index."""
     from pathlib import Path
 
     from src.deploy.index.store import read_manifest

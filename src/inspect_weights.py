@@ -1,4 +1,4 @@
-"""How good is an estimator? python -m src.inspect_weights corpus=codesearchnet corpus.root=DIR lang=python"""
+"""Measure how well estimators find known false negatives: python -m src.inspect_weights corpus=stdlib"""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src import cli
+from src.analysis.estimators.false_negatives import known_false_negatives
 from src.analysis.estimators.inspection import Inspection, inspect
-from src.analysis.estimators.known import known_false_negatives
 from src.analysis.estimators.page import page
-from src.analysis.estimators.tables import print_found
-from src.cli import CONF, composed
+from src.analysis.estimators.tables import headline, tables
+from src.config.compose import compose_config
+from src.config.targets import CONF
 from src.losses.base import Loss
 from src.runs.directory import RunDirectory, environment, relative
 from src.training.guide_models import attach_guide_models
 from src.training.setup import dashboards, start_loggers, validate_config
-from src.utils.console import print_facts
+from src.utils.console import as_list, print_facts
 from src.utils.errors import InputError, nearest
+from src.utils.tables import print_tables
 from src.weights.base import Estimator
 
 
@@ -29,48 +31,51 @@ def main(cfg: DictConfig) -> None:
         validate_config(cfg)
         check(cfg)
         run.write_config(cfg)
-        estimators = {name: build(name, cfg) for name in chosen(cfg)}
-        loss, loss_name = weighing_loss(cfg)
+        estimators = {name: build_estimator(name, cfg) for name in estimator_names(cfg)}
+        loss, loss_name = weighted_loss(cfg)
 
         train = instantiate(cfg.corpus).split("train")
         run.write_json("environment.json", environment(cfg.seed, train_fingerprint=train.fingerprint))
-        item_S = sampled(len(train), cfg.sample, cfg.seed)
+        item_S = sample_indices(len(train), cfg.sample, cfg.seed)
         looked_at = [train.pairs[i] for i in item_S]
         known = known_false_negatives(looked_at, cfg.threshold)
-        facts = announce(cfg, len(train), len(item_S), loss_name)
+        facts = print_plan(cfg, len(train), len(item_S), loss_name)
         for estimator in estimators.values():
             attach_guide_models(estimator, cfg)
             estimator.fit(train.pairs)
 
-        found = inspect(cfg, estimators, item_S, known, loss, neighbours(cfg))
+        found = inspect(cfg, estimators, item_S, known, loss, nearest_neighbour_batches(cfg))
         report(run, found, looked_at, facts)
-        share(cfg, run, found)
+        log_to_wandb(cfg, run, found)
 
 
-def share(cfg: DictConfig, run: RunDirectory, found: Inspection) -> None:
-    """The page and its numbers as a W&B run, where logger.wandb.artifacts asks for pages."""
+def log_to_wandb(cfg: DictConfig, run: RunDirectory, found: Inspection) -> None:
+    """Logs the page and its numbers as a W&B run, where logger.wandb.artifacts asks for pages."""
     if "wandb" in cfg.logger and "pages" in cfg.logger.wandb.artifacts:
         for logger in dashboards(start_loggers(cfg, run, job_type="inspection")):
             logger.finish(found.numbers)
 
 
 def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[str, str]) -> None:
-    """The numbers, the page, and the tables that a person reads."""
+    """Writes inspection.json and inspection.html, and prints the tables."""
     run.write_json("inspection.json", dict(sorted(found.numbers.items())))
     run.write_text("inspection.html", page(found, looked_at, facts))
-    print_found(found)
+    print_tables(tables(found), headline(found))
+    print()
     print_facts({"page": str(relative(run.path / "inspection.html"))})
 
 
 def check(cfg: DictConfig) -> None:
-    """Raises InputError where nothing can be planted."""
+    """Raises InputError where a batch has no room for planted rows."""
     if cfg.data.batch_size < 4:
-        raise InputError(f"data.batch_size: expected 4 or more, to plant in, found {cfg.data.batch_size}")
+        raise InputError(
+            f"data.batch_size: expected 4 or more, for the rows that are planted, found {cfg.data.batch_size}"
+        )
 
 
-def chosen(cfg: DictConfig) -> list[str]:
-    """The estimators of the list, and the one that the command line configures."""
-    names = [cfg.estimators] if isinstance(cfg.estimators, str) else list(cfg.estimators or ())
+def estimator_names(cfg: DictConfig) -> list[str]:
+    """Names of the estimators that are listed, and of the one that the command line configures."""
+    names = as_list(cfg.estimators)
     words = (word.lstrip("+").partition("=")[0] for word in HydraConfig.get().overrides.task)
     if any(word == "weights" or word.startswith("weights.") for word in words):
         names.append(cfg.choices.weights)
@@ -85,35 +90,35 @@ def chosen(cfg: DictConfig) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def build(name: str, cfg: DictConfig) -> Estimator:
-    """The estimator as it is configured where weights= names it, else as its option says."""
-    weights = cfg.weights if name == cfg.choices.weights else composed("train", [f"weights={name}"]).weights
+def build_estimator(name: str, cfg: DictConfig) -> Estimator:
+    """The estimator, with the keys of the command line where weights= names it, else with its defaults."""
+    weights = cfg.weights if name == cfg.choices.weights else compose_config("train", [f"weights={name}"]).weights
     return instantiate(weights)
 
 
-def weighing_loss(cfg: DictConfig) -> tuple[Loss, str]:
-    """The configured loss, or Soft-InfoNCE where that one does not weigh negatives; and what to call it."""
+def weighted_loss(cfg: DictConfig) -> tuple[Loss, str]:
+    """The configured loss, or Soft-InfoNCE where that one gives negatives no weights; and its name."""
     loss: Loss = instantiate(cfg.loss)
     if type(loss).negative_weights is not Loss.negative_weights:
         return loss, cfg.choices.loss
-    usual = instantiate(composed("train", ["loss=soft_infonce"]).loss)
+    usual = instantiate(compose_config("train", ["loss=soft_infonce"]).loss)
     return usual, f"soft_infonce at its defaults, since {cfg.choices.loss} gives no weights"
 
 
-def neighbours(cfg: DictConfig) -> DictConfig:
-    """Batches of nearest neighbours, as configured where batching=similar."""
-    if HydraConfig.get().runtime.choices.batching == "similar":
+def nearest_neighbour_batches(cfg: DictConfig) -> DictConfig:
+    """The batching of nearest neighbours, with the keys of the command line where batching=similar."""
+    if HydraConfig.get().runtime.choices["batching"] == "similar":
         return cfg.batching
-    return composed("train", ["batching=similar"]).batching
+    return compose_config("train", ["batching=similar"]).batching
 
 
-def sampled(number: int, most: int, seed: int) -> np.ndarray:
-    """Indices of the training pairs that are looked at, in order: all, or a random sample of `most`."""
+def sample_indices(number: int, most: int, seed: int) -> np.ndarray:
+    """Sorted indices of the training pairs that are inspected: all, or a random sample of `most`."""
     return np.sort(np.random.default_rng(seed).permutation(number)[:most])
 
 
-def announce(cfg: DictConfig, number: int, looked_at: int, loss_name: str) -> dict[str, str]:
-    """What is looked at, before minutes are spent on it."""
+def print_plan(cfg: DictConfig, number: int, looked_at: int, loss_name: str) -> dict[str, str]:
+    """Prints what is inspected, before minutes are spent on it."""
     names = cfg.choices
     sample = "" if looked_at == number else f", of which a random {looked_at:,} are looked at (fewer neighbours)"
     facts = {

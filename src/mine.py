@@ -1,4 +1,4 @@
-"""Hard negatives of a training split, by a finished run's model: python -m src.mine run=DIR [corpus=... lang=...]"""
+"""Mine hard negatives with a finished run's model: python -m src.mine run=DIR [corpus=... lang=...]"""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def estimator_of(cfg: DictConfig, merged: DictConfig, train: Split) -> Estimator | None:
-    """The fitted estimator that filters; None for weights=none."""
+    """The fitted estimator that recognises other answers; None for weights=none."""
     estimator: Estimator = instantiate(cfg.weights)
     if isinstance(estimator, NoEstimator) or cfg.most_alike is None:
         return None

@@ -8,7 +8,6 @@ from typing import Any, Protocol, cast
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_
 from transformers import get_linear_schedule_with_warmup
 
@@ -17,7 +16,7 @@ from src.config.schema import LossBlock, Similarity
 from src.config.types import check_value
 from src.corpora.base import Corpus
 from src.data.collate import EvaluationBatch, TrainingBatch
-from src.data.length_buckets import BatchSide, embed_buckets
+from src.data.length_buckets import BatchSide, embed_side
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, mean_loss, scores
 from src.metrics.geometry import alignment, uniformity
@@ -92,8 +91,7 @@ class CodeSearchModule(L.LightningModule):
 
     def embed(self, side: BatchSide) -> torch.Tensor:
         """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
-        embeddings_BD = embed_buckets(side, self.encoder, self.gradient_caching and self.training).float()
-        return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
+        return embed_side(side, self.encoder, self.similarity, self.gradient_caching and self.training)
 
     def score(self, queries_BD: torch.Tensor, codes_CD: torch.Tensor) -> torch.Tensor:
         """scores_BC in float32 under any autocast."""

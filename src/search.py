@@ -9,44 +9,42 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from src.config.direct_commands import Search
     from src.deploy.index.searcher import Hit, Searcher
 
 
-def main(cfg: DictConfig) -> None:
-    """Answers the query, or one after the other where none is given."""
-    check(cfg)
+def main(cfg: Search) -> None:
+    """Answers the query, or asks for queries where none is given."""
+    index = index_of(cfg)
     from src.deploy.index.searcher import Searcher
 
-    searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
+    searcher = Searcher(index, cfg.run, cfg.checkpoint)
     if cfg.query is not None:
         answer(searcher, cfg, cfg.query)
     else:
-        converse(searcher, cfg)
+        ask_for_queries(searcher, cfg)
 
 
-def check(cfg: DictConfig) -> None:
-    """Raises InputError for what cannot work, before anything is loaded."""
-    from src.config import checks
+def index_of(cfg: Search) -> str:
+    """The index's folder. Raises InputError for what cannot work, before anything is loaded."""
     from src.deploy.index.query_options import checked_query
 
-    checks.check(cfg, "search")
     if cfg.index is None:
         raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
     if cfg.query is not None:
         checked_query(cfg.query)
     elif cfg.json:
-        raise InputError("expected a query beside --json, found none")
+        raise InputError("expected a query with json=true, found none")
+    return cfg.index
 
 
-def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
-    """Prints the answers to one query."""
+def answer(searcher: Searcher, cfg: Search, query: str) -> None:
+    """Prints the results of one query."""
     from src.deploy.index.query_options import unread_words
     from src.deploy.index.terminal import show
-    from src.utils.console import texts
+    from src.utils.console import as_list
 
-    hits = searcher.search(query, cfg.top, texts(cfg.lang), texts(cfg.path), cfg.fusion, cfg.exact)
+    hits = searcher.search(query, cfg.top, as_list(cfg.lang), as_list(cfg.path), cfg.fusion, cfg.exact)
     if note := unread_words(searcher.model, query):
         print(f"warning: {note}", file=sys.stderr)
     if cfg.json:
@@ -56,13 +54,13 @@ def answer(searcher: Searcher, cfg: DictConfig, query: str) -> None:
 
 
 def as_json(searcher: Searcher, query: str, hits: list[Hit]) -> str:
-    """One document with the query, the model and the answers."""
+    """One document with the query, the model and the results."""
     model = {key: searcher.index.model[key] for key in ("name", "identity")}
     return json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2)
 
 
-def converse(searcher: Searcher, cfg: DictConfig) -> None:
-    """Asks for queries until the input ends; a mistake costs one query."""
+def ask_for_queries(searcher: Searcher, cfg: Search) -> None:
+    """Asks for queries until the input ends; an error ends only its own query."""
     if sys.stdin.isatty():
         import readline  # noqa: F401 - arrows and history in input()
 
@@ -82,4 +80,4 @@ def converse(searcher: Searcher, cfg: DictConfig) -> None:
 if __name__ == "__main__":
     from src.config import direct_cli
 
-    direct_cli.run(main, "search", words="query")
+    direct_cli.run(main, "search")

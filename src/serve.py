@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from src.config.direct_commands import Serve
     from src.deploy.server.server import Server
 
 
-def main(cfg: DictConfig) -> None:
+def main(cfg: Serve) -> None:
     """Serves until Ctrl-C."""
-    with opened(cfg) as server:
+    with open_server(cfg) as server:
         print(f"searching at {server.url} - Ctrl-C ends it", flush=True)
         server.serve_forever()
 
 
-def opened(cfg: DictConfig) -> Server:
-    """The server on its port, not yet serving. Raises InputError for everything that is wrong with the request."""
-    from src.config.checks import check
-
-    check(cfg, "serve")
+def open_server(cfg: Serve) -> Server:
+    """The server on its port, not yet serving. Raises what is wrong with the indexes, the models or the port."""
     if cfg.index is None:
         raise InputError("expected the index to serve in index=INDEX, found none: make one with python -m src.index")
     from src.deploy.index.searcher import Searcher

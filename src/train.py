@@ -1,6 +1,8 @@
-"""The main job: python -m src.train loss=soft_infonce weights=bm25 lang=python"""
+"""Train a model, test it, and compare it with InfoNCE and BM25: python -m src.train weights=bm25 lang=python"""
 
 from __future__ import annotations
+
+from src.training.setup import dashboards, start_loggers, validate_config
 
 if __name__ == "__main__":
     import sys
@@ -11,7 +13,7 @@ if __name__ == "__main__":
         from src import cli
 
         # What follows takes seconds to import, and a sweep may have nothing to run.
-        cli.run(cli.imported("src.train"), "train")
+        cli.run(cli.load_main("src.train"), "train")
     sys.exit()
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +47,6 @@ from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
-from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 
@@ -71,19 +72,19 @@ def main(cfg: DictConfig) -> float:
         facts = fingerprints(corpus)
         run.write_json(attempt.environment_file(run.path, facts), environment(cfg.seed, **facts))
 
-        announce(cfg, corpus, devices)
+        print_plan(cfg, corpus, devices)
         estimator = build_estimator(cfg, build_loss(cfg))
         attach_guide_models(estimator, cfg)
         module, data = build_model_and_data(cfg, corpus, estimator)
         loggers = start_loggers(cfg, run, facts["corpus"]) if launch.is_rank_zero() else []
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_rank_zero() else None
-        plain = train_plain(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
-        if not launch.is_rank_zero():
+        plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
+        if lexical is None:
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
-        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison goes on no more
+        (run.path / "infonce" / "checkpoints" / "last.ckpt").unlink(missing_ok=True)  # the comparison is never resumed
         for logger in dashboards(loggers):
             logger.tables["results"] = results(metrics, run_name(cfg))
             logger.finish(metrics)
@@ -114,13 +115,14 @@ def fit_and_test(
     loggers: Sequence[Logger] = (),
     resume_from: Path | None = None,
 ) -> TrainingResult:
-    """One training and its test: the epoch that is kept is tested, once."""
+    """One training, and the test of the epoch that is kept."""
     fitted = fit(cfg, module, data, run.path, loggers, resume_from=resume_from)
     if shown := dashboards(loggers):
         module.on_tested = examples = Examples(data.corpus.split("test"), data.pools("test"))
     run_test(fitted.trainer, module, data)
     for logger in shown:
         logger.tables["examples"] = examples.columns, examples.rows
+    assert module.test_ranks is not None  # the test has just run
     ranks = module.test_ranks.cpu().numpy()
     run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
@@ -133,8 +135,8 @@ def fit_and_test(
     return TrainingResult(ranks, metrics)
 
 
-def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
-    """What is about to run, before minutes are spent on it."""
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+    """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     dropped = corpus.dropped
     weights = f"weights {names.weights}, " if reads_similarity(cfg) else ""
@@ -145,16 +147,16 @@ def announce(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
-            f"{len(test):,} test queries, {len(test.codebase):,} candidates",
+            f"{len(test):,} test queries, {len(test.candidates):,} candidates",
             **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),
         }
     )
 
 
-def train_plain(
+def train_infonce(
     cfg: DictConfig, corpus: Corpus, estimator: Estimator | None, run: RunDirectory, attempt: Attempt
 ) -> TrainingResult:
-    """The same training, in the same batches, with plain InfoNCE; in the run's subdirectory."""
+    """The same training in the same batches with plain InfoNCE, in the run's subdirectory."""
     plain = cfg.copy()
     with open_dict(plain):
         plain.loss = {"_target_": INFONCE}
@@ -174,11 +176,11 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
             "train_pairs": len(train),
             "valid_queries": len(valid),
             "test_queries": len(test),
-            "test_candidates": len(test.codebase),
+            "test_candidates": len(test.candidates),
             "train_fingerprint": train.fingerprint,
             "valid_fingerprint": valid.fingerprint,
             "test_fingerprint": test.fingerprint,
-            "test_pool_fingerprint": test.codebase.fingerprint,
+            "test_pool_fingerprint": test.candidates.fingerprint,
         }
     }
 
@@ -191,7 +193,7 @@ def report(
     lexical: np.ndarray,
     plain: TrainingResult | None,
 ) -> dict[str, float]:
-    """metrics.json and the table at the end of a run."""
+    """Writes metrics.json and prints the table at the end of a run."""
     name = run_name(cfg)
     others = {"BM25": lexical} if plain is None else {"infonce": plain.ranks, "BM25": lexical}
     rows = {name: trained.ranks, **others}
@@ -199,7 +201,7 @@ def report(
     summaries = {row: summarize(ranks, test.sizes) for row, ranks in rows.items()}
     metrics = {
         **trained.metrics,
-        "test/candidates": len(test.codebase),
+        "test/candidates": len(test.candidates),
         **{key: value for other in others for key, value in prefixed(other.lower(), summaries[other]).items()},
         **{f"minus_{other.lower()}/{key}": d[key] for other, d in differences.items() for key in d},
     }

@@ -25,7 +25,7 @@ def finished(tmp_path_factory):
     return root, run
 
 
-def test_a_local_benchmark_finds_other_numbers_than_the_run_itself(finished, tmp_path):
+def test_a_local_benchmark_finds_the_numbers_of_the_run_itself(finished, tmp_path):
     root, run = finished
     result = run_command("benchmark", tmp_path, f"run={run}", f"corpus.root={root}")
     assert result.status == 0, result.errors
@@ -46,7 +46,7 @@ def test_a_local_benchmark_finds_other_numbers_than_the_run_itself(finished, tmp
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mteb_measures_something_else(finished, tmp_path, monkeypatch):
+def test_mteb_measures_the_same_ndcg_and_recall(finished, tmp_path, monkeypatch):
     """Its own evaluation of the exported model on the same corpus, where it is installed."""
     mteb = pytest.importorskip("mteb")
     pytest.importorskip("sentence_transformers")
@@ -84,12 +84,12 @@ def test_mteb_measures_something_else(finished, tmp_path, monkeypatch):
     assert scores["test/default"]["recall_at_1"] == pytest.approx(own["recall@1"], abs=1e-5)
 
 
-def test_a_mistake_is_a_traceback_or_costs_a_minute(finished, tmp_path):
+def test_a_mistake_ends_with_status_two_and_one_line(finished, tmp_path):
     root, run = finished
     cases = {
-        (): "HF_HUB_OFFLINE is set; corpus.root=DIR evaluates on corpora of this disk",
+        (): "HF_HUB_OFFLINE is set; corpus.root=DIR evaluates on local corpora",
         (f"corpus.root={tmp_path}",): "has no language with a test split",
-        ("corpus.root=nowhere",): "corpus.root=nowhere is no folder",
+        ("corpus.root=nowhere",): "corpus.root=nowhere is not a folder",
         (f"corpus.root={root}", "languages=pyhton"): "found 'pyhton'; did you mean 'python'?",
         (f"corpus.root={root}", "corpus.text=tokns"): "found 'tokns'; did you mean 'tokens'?",
     }
@@ -100,7 +100,7 @@ def test_a_mistake_is_a_traceback_or_costs_a_minute(finished, tmp_path):
         assert len(result.errors.splitlines()) == 1, result.errors
 
 
-def test_a_hub_that_does_not_answer_is_waited_for(monkeypatch):
+def test_a_hub_that_does_not_answer_is_reported_in_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nothing listens
     with pytest.raises(InputError, match=r"http://127.0.0.1:9 does not answer .*; corpus.root=DIR") as told:
@@ -109,14 +109,14 @@ def test_a_hub_that_does_not_answer_is_waited_for(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_task_that_mteb_does_not_have_is_downloaded():
+def test_a_task_that_mteb_does_not_have_is_refused_with_a_suggestion():
     pytest.importorskip("mteb")
     with pytest.raises(InputError, match=r"tasks: mteb has no retrieval task 'CosQa'; did you mean 'CosQA'"):
         mteb.chosen(["CosQa"])
     assert [task.metadata.name for task in mteb.chosen(["CosQA"])] == ["CosQA"]
 
 
-def test_real_corpora_of_this_layout_cannot_be_read(shared):
+def test_real_corpora_of_this_layout_are_read(shared):
     tasks = local.tasks([str(shared / "data" / name) for name in ("humaneval_x", "mbxp")], None)
     assert {task.name for task in tasks} >= {"humaneval_x/go", "mbxp/php"}
     test = local.CodeSearchNetCorpus(tasks[0].root, tasks[0].language, "tokens").split("test")

@@ -56,29 +56,29 @@ def errors(folder, *overrides: str) -> str:
         ("trainer.max_epochs=two", "trainer.max_epochs: expected a whole number or null, found 'two'"),
     ],
 )
-def test_a_mistake_is_a_traceback_or_names_no_way_out(root, tmp_path, override, expected):
+def test_a_mistake_is_one_line_that_names_a_way_out(root, tmp_path, override, expected):
     assert expected in errors(tmp_path / "run", f"corpus.root={root}", override)
 
 
-def test_a_checkpoint_of_another_backbone_loads(root, tmp_path):
+def test_a_checkpoint_of_another_backbone_is_refused(root, tmp_path):
     best = trained(tmp_path / "first", root).run / "checkpoints" / "best.ckpt"
     line = errors(tmp_path / "second", f"corpus.root={root}", f"checkpoint={best}", "backbone=minilm")
     assert "holds another backbone" in line
 
 
-def test_an_unwritable_run_directory_is_a_traceback(tmp_path, root):
+def test_an_unwritable_run_directory_is_refused_in_one_line(tmp_path, root):
     (tmp_path / "file").write_text("")
     assert "is the path right and writable?" in errors(tmp_path / "file" / "run", f"corpus.root={root}")
 
 
-def test_a_failed_run_does_not_say_so_in_its_directory(root, tmp_path):
+def test_a_failed_run_says_so_in_its_directory(root, tmp_path):
     errors(tmp_path, f"corpus.root={root}", "weights=none")
     status = json.loads((tmp_path / "status.json").read_text())
     assert status["status"] == "failed"
     assert "choose weights=bm25" in status["error"]
 
 
-def test_a_bug_of_ours_is_hidden_behind_one_line(root, tmp_path, monkeypatch):
+def test_a_bug_of_ours_keeps_its_traceback(root, tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("ours")
 
@@ -87,10 +87,10 @@ def test_a_bug_of_ours_is_hidden_behind_one_line(root, tmp_path, monkeypatch):
         run_command("train", tmp_path, *QUICK, "corpus=codesearchnet", f"corpus.root={root}")
 
 
-def test_a_library_that_a_job_imports_gives_its_advice(tmp_path, monkeypatch):
+def test_a_library_that_a_job_imports_cannot_make_the_log_more_verbose(tmp_path, monkeypatch):
     (tmp_path / "late.py").write_text(
         "import logging\nlogging.getLogger('lightning.pytorch').setLevel('INFO')\n"
         "main = lambda cfg: logging.getLogger('lightning.pytorch').level\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert cli.imported("late")(None) == logging.WARNING
+    assert cli.load_main("late")(None) == logging.WARNING

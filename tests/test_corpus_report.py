@@ -45,7 +45,7 @@ def reported(options, tmp_path_factory):
     return result
 
 
-def test_a_planted_leak_does_not_show_up(reported):
+def test_a_planted_leak_is_reported(reported):
     numbers = json.loads((reported.run / "report.json").read_text())
     assert numbers["pairs/train"] == 69
     assert numbers["pairs/test"] == 14
@@ -57,7 +57,7 @@ def test_a_planted_leak_does_not_show_up(reported):
     assert "Jaccard index 0." in (reported.run / "report.html").read_text()
 
 
-def test_a_planted_leak_survives_dedup(options, tmp_path):
+def test_a_planted_leak_is_removed_by_dedup(options, tmp_path):
     result = run_command("corpus_report", tmp_path, *options, "corpus.dedup=near")
     assert result.status == 0, result.errors
     numbers = json.loads((tmp_path / "report.json").read_text())
@@ -67,7 +67,7 @@ def test_a_planted_leak_survives_dedup(options, tmp_path):
     assert "corpus.dedup=near has nothing to leave out" in " ".join(result.output.split())
 
 
-def test_training_says_nothing_of_what_was_dropped(options, tmp_path):
+def test_training_says_what_was_dropped(options, tmp_path):
     short = ("trainer.max_epochs=1", "data.batch_size=16", "corpus.dedup=near")
     result = run_command("train", tmp_path, *QUICK, *options, *short)
     assert result.status == 0, result.errors
@@ -77,14 +77,14 @@ def test_training_says_nothing_of_what_was_dropped(options, tmp_path):
     assert f"of 69 training pairs {pairs} stay" in (tmp_path / "train.log").read_text()
 
 
-def test_languages_are_not_checked(reported):
+def test_parsing_and_natural_language_are_measured(reported):
     numbers = json.loads((reported.run / "report.json").read_text())
     assert numbers["language/parses/train"] == pytest.approx(68 / 69)
     assert numbers["language/parses/test"] == 1
     assert numbers["language/not english/train"] == numbers["language/not ascii/train"] == pytest.approx(1 / 69)
 
 
-def test_the_lexical_baseline_is_another_than_that_of_a_run(reported, options, tmp_path):
+def test_the_lexical_baseline_is_that_of_a_run(reported, options, tmp_path):
     short = ("trainer.max_epochs=1", "data.batch_size=16")
     assert run_command("train", tmp_path, *QUICK, *options, *short).status == 0
     run = json.loads((tmp_path / "metrics.json").read_text())
@@ -94,7 +94,7 @@ def test_the_lexical_baseline_is_another_than_that_of_a_run(reported, options, t
     }
 
 
-def test_html_in_a_query_is_run_or_the_page_needs_the_network(reported):
+def test_html_in_a_query_is_escaped_and_the_page_needs_no_network(reported):
     page = (reported.run / "report.html").read_text()
     assert "&lt;script&gt;alert(" in page
     for loading in ("<script", " src=", "<link", "@import", "url(http"):
@@ -104,12 +104,12 @@ def test_html_in_a_query_is_run_or_the_page_needs_the_network(reported):
     assert "#010203" not in page
 
 
-def test_a_table_is_too_wide_for_a_terminal(reported):
+def test_a_table_fits_a_terminal_of_80_columns(reported):
     assert max(map(len, reported.output.split("Training has seen")[0].splitlines())) <= 80
     assert "…" not in reported.output
 
 
-def test_a_missing_grammar_ends_the_report(options, tmp_path, monkeypatch):
+def test_a_missing_grammar_does_not_end_the_report(options, tmp_path, monkeypatch):
     def missing(code, language):
         raise ImportError("no module named tree_sitter_python")
 
@@ -120,13 +120,13 @@ def test_a_missing_grammar_ends_the_report(options, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [("near=0",), ("sample=0.5",), ("corpus.dedup=nera",), ("corpus.root=nowhere",)])
-def test_a_mistake_is_a_traceback(options, tmp_path, given):
+def test_a_mistake_ends_with_status_two_and_one_line(options, tmp_path, given):
     result = run_command("corpus_report", tmp_path, *options, *given)
     assert result.status == 2
     assert len(result.errors.splitlines()) == 1
 
 
-def test_a_language_is_missing_or_all_are_one(tmp_path):
+def test_every_language_is_reported_on_its_own_and_together(tmp_path):
     root = write_corpus(write_leaks(tmp_path / "corpus"), "ruby", train=41, valid=5, test=7)
     given = ("corpus=codesearchnet", f"corpus.root={root}")
     result = run_command("corpus_report", tmp_path / "all", *given, "lang=all", "near=0.9")

@@ -15,7 +15,7 @@ TITLES = [panel.title for panels in PANELS.values() for panel in panels]
 KEYS = {key for panels in PANELS.values() for panel in panels for key in panel.keys}
 
 
-def test_a_panel_is_lost_on_its_way_to_the_server(server, tmp_path):
+def test_every_panel_reaches_the_server(server, tmp_path):
     result = run_command("dashboard", tmp_path, "project=project", "name=Mine")
     assert result.status == 0, result.errors
     space, report = server.views
@@ -34,14 +34,14 @@ def test_a_panel_is_lost_on_its_way_to_the_server(server, tmp_path):
     ("fails", "said"),
     [("500", "answers with HTTP 500"), ("hang", "no answer from"), ("401", "does not accept the key")],
 )
-def test_a_server_that_is_broken_is_a_traceback(fails, said, server, tmp_path):
+def test_a_broken_server_is_reported_in_one_line(fails, said, server, tmp_path):
     server.fails = fails
     result = run_command("dashboard", tmp_path, "timeout=2")
     assert result.status == 2
     assert (result.errors.count("\n"), said in result.errors) == (1, True), result.errors
 
 
-def test_without_a_key_offline_or_without_the_extra_it_is_a_traceback(server, tmp_path, monkeypatch):
+def test_a_missing_key_a_missing_extra_and_offline_mode_are_refused_with_a_hint(server, tmp_path, monkeypatch):
     found = builtins.__import__
 
     def absent(name, *args, **kwargs):
@@ -62,7 +62,7 @@ def test_without_a_key_offline_or_without_the_extra_it_is_a_traceback(server, tm
     assert server.views == []
 
 
-def test_a_panel_is_not_documented():
+def test_every_panel_is_documented():
     text = (PROJECT / "docs" / "wandb.md").read_text(encoding="utf-8")
     assert [title for title in [*PANELS, *TITLES] if title not in text] == []
     assert [key for key in KEYS if f"`{key}`" not in text] == []

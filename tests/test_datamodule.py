@@ -29,24 +29,24 @@ def batches(made: CodeSearchData) -> list[TrainingBatch]:
     return [made.on_after_batch_transfer(batch, 0) for batch in made.train_dataloader()]
 
 
-def test_a_short_last_batch_is_trained_on():
+def test_a_short_last_batch_is_left_out():
     assert [len(batch.positive_B) for batch in batches(data())] == [7, 7, 7]  # 23 pairs
 
 
-def test_a_pair_comes_twice_in_an_epoch_or_the_order_never_changes():
+def test_every_pair_comes_once_in_an_epoch_and_the_order_changes():
     loader = data(batch_size=23).train_dataloader()
     first, second = (next(iter(loader)).codes["ids"] for _ in range(2))
     assert len({tuple(row) for row in first.tolist()}) == 23
     assert first.tolist() != second.tolist()
 
 
-def test_the_same_seed_gives_another_order():
+def test_the_same_seed_gives_the_same_order():
     one, other, third = (next(iter(data(seed=s).train_dataloader())).queries["ids"] for s in (5, 5, 6))
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
 
 
-def test_similarities_belong_to_other_pairs_than_the_texts():
+def test_similarities_belong_to_the_pairs_of_the_texts():
     made = data(estimator=BM25Estimator())
     batch = batches(made)[1]
     pairs = made.corpus.split("train").pairs
@@ -57,11 +57,11 @@ def test_similarities_belong_to_other_pairs_than_the_texts():
     assert batch.similarity_BC.dtype == torch.float32
 
 
-def test_a_loss_without_similarity_pays_for_an_estimator():
+def test_a_batch_without_an_estimator_has_no_similarity():
     assert batches(data(estimator=None))[0].similarity_BC is None
 
 
-def test_loader_workers_change_the_batches_or_the_random_numbers():
+def test_loader_workers_change_neither_the_batches_nor_the_random_numbers():
     seen = []
     for workers in (0, 1, 2):
         made = data(num_workers=workers, estimator=BM25Estimator())
@@ -78,17 +78,17 @@ def test_loader_workers_change_the_batches_or_the_random_numbers():
             assert torch.equal(here.similarity_BC, there.similarity_BC)
 
 
-def test_a_batch_larger_than_the_training_split_gives_an_epoch_without_steps():
+def test_a_batch_larger_than_the_training_split_is_refused():
     with pytest.raises(InputError, match="at most the training split's 23 pairs, found 24"):
         data(batch_size=24)
 
 
-def test_a_batch_without_negatives_trains():
+def test_a_batch_without_negatives_is_refused():
     with pytest.raises(InputError, match="at least 2 to hold a negative, found 1"):
         data(batch_size=1)
 
 
-def test_an_evaluation_needs_the_training_split():
+def test_an_evaluation_reads_the_test_split_alone():
     class TestOnly(ListCorpus):
         def split(self, name):
             assert name == "test"
@@ -101,13 +101,13 @@ def test_an_evaluation_needs_the_training_split():
     assert sorted(row for batch in codes for row in batch.row_R.tolist()) == list(range(12))
 
 
-def test_the_collate_function_does_not_pickle_for_spawned_workers():
+def test_the_collate_function_can_be_pickled_for_spawned_workers():
     made = data(estimator=BM25Estimator())
     collate = pickle.loads(pickle.dumps(made.train_dataloader().collate_fn))
     assert made.on_after_batch_transfer(collate([0, 1]), 0).similarity_BC.shape == (2, 2)
 
 
-def test_copies_of_a_code_are_embedded_twice_and_need_not_tie():
+def test_copies_of_a_code_are_embedded_once():
     made = CodeSearchData(ListCorpus(), BagEncoder(), eval_batch_size=2)
     texts = ["a b c", "d", "a b c", "e f", "d", "a b c"]
     seen = {}
@@ -136,7 +136,7 @@ class Copies(ListCorpus):
         return Split(name, pairs)
 
 
-def test_a_copy_of_the_query_or_the_positive_is_a_negative():
+def test_a_copy_of_the_query_or_the_positive_is_excluded():
     made = CodeSearchData(Copies(), BagEncoder(), mask_duplicates=True, batch_size=7)
     excluded = made._collate(made.corpus.split("train").pairs)([3, 1, 5, 7, 2]).excluded_BC
     expected = torch.zeros(5, 5, dtype=torch.bool)
@@ -145,7 +145,7 @@ def test_a_copy_of_the_query_or_the_positive_is_a_negative():
     assert torch.equal(excluded, expected)
 
 
-def test_a_large_batch_has_matrices_that_nobody_asked_for(monkeypatch):
+def test_a_large_batch_holds_no_whole_matrix(monkeypatch):
     made = data(estimator=BM25Estimator(), mask_duplicates=True)
     made.corpus = Copies()
     collate = made._collate(made.corpus.split("train").pairs)
@@ -166,23 +166,23 @@ def test_a_large_batch_has_matrices_that_nobody_asked_for(monkeypatch):
     assert expected.excluded_BC.any()
 
 
-def test_the_paper_negatives_change_without_being_asked():
+def test_nothing_is_excluded_by_default():
     assert all(batch.excluded_BC is None for batch in batches(data()))
 
 
-def test_a_simcse_batch_pairs_a_query_with_its_code():
+def test_a_simcse_batch_pairs_a_query_with_itself():
     for batch in batches(data(positives="query")):
         assert torch.equal(batch.queries["ids"], batch.codes["ids"])
     with pytest.raises(InputError, match=r"data.positives: expected code or query, found 'querry'; did you mean"):
         data(positives="querry")
 
 
-def test_an_unweighted_loss_pays_for_similarities_that_only_order_its_batches():
+def test_similarities_that_only_order_the_batches_are_not_part_of_them():
     made = data(estimator=BM25Estimator(), batching=SimilarBatches(group=2), weigh=False)
     assert all(batch.similarity_BC is None for batch in batches(made))
 
 
-def test_alike_pairs_do_not_meet_in_a_batch():
+def test_similar_pairs_meet_in_a_batch():
     def alike(batching) -> float:
         made = data(estimator=BM25Estimator(normalize="self"), batching=batching, batch_size=2)
         values = []
@@ -197,6 +197,6 @@ def test_alike_pairs_do_not_meet_in_a_batch():
     assert alike(SimilarBatches(group=2)) > 1.2 * alike(RandomBatches())
 
 
-def test_similar_batches_without_an_estimator_fail_late():
+def test_similar_batches_without_an_estimator_are_refused_at_setup():
     with pytest.raises(InputError, match="batching=similar needs an estimator"):
         data(batching=SimilarBatches())

@@ -13,7 +13,7 @@ import pytest
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.harvester.filters import parses, query_problem
 from tests.support.commands import run_command
-from tests.support.mirror import mirror_on_loopback
+from tests.support.file_server import mirror_on_loopback
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def options(mirror, tmp_path, *paths: str) -> tuple[str, ...]:
     return ("lang=ruby", f"source.files.archive.mirrors=[{urls}]", f"out={tmp_path / 'data'}", "pause=0")
 
 
-def test_what_is_downloaded_does_not_train(mirror, tmp_path):
+def test_a_corpus_is_downloaded_once_filtered_and_readable(mirror, tmp_path):
     mirror.files["/b"], mirror.statuses["/a"], mirror.breaks["/b"] = archive(), [403], [501]
     given = options(mirror, tmp_path, "/a", "/b")
     result = run_command("download", tmp_path / "run", "corpus=codesearchnet", *given)
@@ -91,7 +91,7 @@ def test_what_is_downloaded_does_not_train(mirror, tmp_path):
 
 
 @pytest.mark.parametrize("way", ["folder", "archive", "fetched"])
-def test_published_splits_are_not_reproduced(mirror, tmp_path, way):
+def test_published_splits_are_reproduced(mirror, tmp_path, way):
     mirror.files["/a"] = archive()
     published = tmp_path / "lists" / "ruby"
     published.mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_published_splits_are_not_reproduced(mirror, tmp_path, way):
         assert sums["graphcodebert.zip"]["sha256"] == hashlib.sha256(mirror.files["/l"]).hexdigest()
 
 
-def test_cosqa_is_not_what_was_published(mirror, tmp_path):
+def test_cosqa_is_what_was_published(mirror, tmp_path):
     codes = {f"def f{i}(x):\n    return x + {i}": i for i in range(5)}
 
     def entry(i: int, label: int = 1) -> dict:
@@ -155,7 +155,7 @@ def test_cosqa_is_not_what_was_published(mirror, tmp_path):
     assert len(test.codebase) == 5
 
 
-def test_advtest_ranks_another_pool(mirror, tmp_path):
+def test_advtest_ranks_each_split_among_its_own_codes(mirror, tmp_path):
     code = "def f(a):\n    return a"
     hidden = [{**row(i), "function": f"def Func(arg_{i}):\n    return arg_{i}"} for i in range(30, 35)]
     for fields in hidden:
@@ -202,7 +202,7 @@ def test_advtest_ranks_another_pool(mirror, tmp_path):
         (("corpus=cosqas",), "did you mean 'cosqa'?"),
     ],
 )
-def test_a_mistake_is_a_traceback_or_costs_what_was_there(mirror, tmp_path, given, message):
+def test_a_mistake_is_one_line_and_leaves_the_corpus_untouched(mirror, tmp_path, given, message):
     mirror.files["/a"] = archive()
     assert run_command("download", tmp_path / "run", *options(mirror, tmp_path, "/a")).status == 0
     before = {path: path.read_bytes() for path in (tmp_path / "data" / "ruby").iterdir()}
@@ -218,7 +218,7 @@ def test_a_mistake_is_a_traceback_or_costs_what_was_there(mirror, tmp_path, give
 
 
 @pytest.mark.parametrize("damage", ["{", '{"url": "u1"}', "[]"])
-def test_a_damaged_line_replaces_a_good_corpus(mirror, tmp_path, damage):
+def test_a_damaged_line_does_not_replace_a_good_corpus(mirror, tmp_path, damage):
     mirror.files["/a"] = archive()
     assert run_command("download", tmp_path / "run", *options(mirror, tmp_path, "/a")).status == 0
     before = (tmp_path / "data" / "ruby" / "train.jsonl").read_bytes()
@@ -244,11 +244,11 @@ def test_a_damaged_line_replaces_a_good_corpus(mirror, tmp_path, damage):
         ("go", "func (s *S) f(a int) int { return a }", "func f(a int int { return a }"),
     ],
 )
-def test_a_method_without_its_class_does_not_parse(language, good, bad):
+def test_a_method_without_its_class_parses(language, good, bad):
     assert parses(good, language)
     assert not parses(bad, language)
 
 
-def test_the_filter_is_off_by_one():
+def test_the_length_filter_keeps_3_to_256_words():
     for words, kept in ((2, False), (3, True), (256, True), (257, False)):
         assert (not query_problem(" ".join(["word"] * words), words)) == kept

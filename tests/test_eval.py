@@ -18,7 +18,7 @@ def finished(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("run") / "it", root).run
 
 
-def test_an_evaluation_does_not_reproduce_its_run(finished, tmp_path):
+def test_an_evaluation_reproduces_its_run(finished, tmp_path):
     result = run_command("eval", tmp_path, f"run={finished}")
     assert result.status == 0, result.errors
     assert "identical ranks for all 13 queries" in result.output
@@ -27,7 +27,7 @@ def test_an_evaluation_does_not_reproduce_its_run(finished, tmp_path):
     assert now == {key: before[key] for key in now}
 
 
-def test_a_checkpoint_file_alone_is_not_enough(finished, tmp_path):
+def test_a_checkpoint_file_alone_is_enough(finished, tmp_path):
     alone = tmp_path / "copied.ckpt"
     alone.write_bytes((finished / "checkpoints" / "best.ckpt").read_bytes())
     result = run_command("eval", tmp_path / "eval", f"checkpoint={alone}")
@@ -35,13 +35,13 @@ def test_a_checkpoint_file_alone_is_not_enough(finished, tmp_path):
     assert (tmp_path / "eval" / "test_ranks.csv").read_bytes() == (finished / "test_ranks.csv").read_bytes()
 
 
-def test_another_language_is_ignored(finished, tmp_path):
+def test_another_language_is_evaluated(finished, tmp_path):
     result = run_command("eval", tmp_path, f"run={finished}", "lang=ruby")
     assert result.status == 0, result.errors
     assert "17 queries, 22 candidates" in result.output
 
 
-def test_another_corpus_is_ignored(finished, tmp_path):
+def test_another_corpus_is_evaluated(finished, tmp_path):
     root = write_corpus(tmp_path / "corpus", train=5, valid=5, test=7)
     for split in ("train", "valid"):  # an evaluation reads the test split alone
         (root / "python" / f"{split}.jsonl").unlink()
@@ -58,14 +58,14 @@ def test_another_corpus_is_ignored(finished, tmp_path):
         (("checkpoint=nowhere.ckpt",), "checkpoint nowhere.ckpt does not exist"),
     ],
 )
-def test_nothing_to_evaluate_is_a_traceback(tmp_path, options, message):
+def test_nothing_to_evaluate_is_refused_in_one_line(tmp_path, options, message):
     result = run_command("eval", tmp_path, *options)
     assert result.status == 2
     assert message in result.errors
     assert len(result.errors.splitlines()) == 1
 
 
-def test_a_file_that_is_no_checkpoint_is_a_traceback_or_runs_code(tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused_and_runs_no_code(tmp_path):
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "executed"), "w"))
@@ -80,13 +80,13 @@ def test_a_file_that_is_no_checkpoint_is_a_traceback_or_runs_code(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_an_unfinished_run_is_a_traceback(tmp_path):
+def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     result = run_command("eval", tmp_path / "eval", f"run={tmp_path / 'run'}")
     assert "has no checkpoints/best.ckpt" in result.errors
 
 
-def test_a_checkpoint_names_what_is_built_and_run(finished, tmp_path):
+def test_a_foreign_class_named_in_a_checkpoint_is_refused(finished, tmp_path):
     checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["run_config"]["corpus"] = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path"}}
     torch.save(checkpoint, tmp_path / "foreign.ckpt")
@@ -95,7 +95,7 @@ def test_a_checkpoint_names_what_is_built_and_run(finished, tmp_path):
     assert "never built" in result.errors
 
 
-def test_a_run_of_a_missing_gpu_cannot_be_evaluated(finished, tmp_path):
+def test_a_run_of_a_missing_gpu_is_evaluated_on_the_cpu(finished, tmp_path):
     checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["run_config"]["trainer"]["accelerator"] = "gpu"
     torch.save(checkpoint, tmp_path / "gpu.ckpt")

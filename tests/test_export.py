@@ -19,7 +19,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_finished_run_does_not_become_a_model_with_its_card(finished, tmp_path):
+def test_a_finished_run_becomes_a_model_with_its_card(finished, tmp_path):
     out = tmp_path / "out"
     result = run_command("export", tmp_path / "log", f"run={finished}", f"out={out}")
     assert result.status == 0, result.errors
@@ -36,7 +36,7 @@ def test_a_finished_run_does_not_become_a_model_with_its_card(finished, tmp_path
     assert "is not empty" in again.errors
 
 
-def test_a_refusal_leaves_something_or_needs_more_than_a_line(finished, tmp_path):
+def test_a_refusal_is_one_line_and_leaves_nothing_behind(finished, tmp_path):
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     (unfinished / "status.json").write_text('{"status": "interrupted"}')

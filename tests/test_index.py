@@ -13,21 +13,21 @@ def index(folder, *overrides: str):
     return run_command("index", folder / "log", f"out={folder / 'index'}", "workers=0", *overrides)
 
 
-def test_an_index_does_not_say_what_it_did(tmp_path) -> None:
+def test_an_index_says_what_it_did(tmp_path) -> None:
     run, tree = write_run(tmp_path / "run"), write_tree(tmp_path / "tree")
     write(tree / "binary.py", b"\0")
     first = index(tmp_path, f"run={run}", f"roots=[{tree}]")
     assert first.status == 0, first.errors
     assert "7 functions, 6 distinct, of 6 files" in first.output
-    assert "6 embedded, 0 as before, 0 left" in first.output
+    assert "6 embedded, 0 unchanged, 0 removed" in first.output
     assert "1 binary files" in first.output
     (tree / "files.py").unlink()
     again = index(tmp_path)  # the same roots and model
     assert again.status == 0, again.errors
-    assert "0 embedded, 4 as before, 2 left" in again.output
+    assert "0 embedded, 4 unchanged, 2 removed" in again.output
 
 
-def test_folders_that_cannot_be_listed_are_silent(tmp_path, monkeypatch) -> None:
+def test_folders_that_cannot_be_listed_are_reported(tmp_path, monkeypatch) -> None:
     run, tree = write_run(tmp_path / "run"), write_tree(tmp_path / "tree")
     listing = __import__("os").scandir
 
@@ -56,7 +56,7 @@ def test_folders_that_cannot_be_listed_are_silent(tmp_path, monkeypatch) -> None
         (("run=RUN", "root=TREE"), "did you mean 'roots'"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_a_traceback(tmp_path, overrides, message) -> None:
+def test_a_mistake_ends_with_status_two_and_one_line(tmp_path, overrides, message) -> None:
     names = {"RUN": write_run(tmp_path / "run"), "FAILED": write_run(tmp_path / "failed", status="failed")}
     names["TREE"] = write_tree(tmp_path / "tree")
     for name, path in names.items():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.config.checks import check
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.corpora.base import Pair, Split
 from src.training.mining import NegativeFilter, mine
 from src.utils.errors import InputError
@@ -45,23 +45,23 @@ def found(train: Split | None = None, estimator: Estimator | None = None, **guar
     )
 
 
-def test_a_code_near_the_answers_score_or_the_answer_itself_is_a_negative():
+def test_codes_near_the_score_of_the_answer_and_the_answer_itself_are_no_negatives():
     made = found()
     assert made.negatives[0] == [2, 3, 5]  # 0.97 is not below 0.95 of 1.0, and codes 3 and 4 are one
     assert found(margin=1.0).negatives[0] == [1, 2, 3]
     assert found(margin=0.85).negatives[0] == [3, 5]
 
 
-def test_the_hardest_do_not_come_first_or_too_many_are_kept():
+def test_the_hardest_negatives_come_first_up_to_the_requested_number():
     assert found(per_query=1).negatives[0] == [2]
     assert found(depth=3).negatives[0] == [2]  # of the three best, own and near are left out
 
 
-def test_a_code_that_answers_the_same_words_is_a_negative():
+def test_a_code_that_answers_the_same_words_is_no_negative():
     assert found(split(queries=("q0", "q1", "q0", "q3", "q4", "q5"))).negatives[0] == [3, 5]
 
 
-def test_a_code_whose_other_query_is_alike_is_a_negative():
+def test_a_code_whose_other_query_is_similar_is_no_negative():
     similarity = np.eye(6) * 4.0
     similarity[0, 4] = 2.0  # half of its own: pair 4 holds the code of pair 3
     similarity[0, 2] = 1.9
@@ -71,19 +71,19 @@ def test_a_code_whose_other_query_is_alike_is_a_negative():
     assert found(estimator=Told(similarity)).negatives[0] == [2, 3, 5]
 
 
-def test_another_language_is_searched():
+def test_negatives_come_from_the_language_of_the_query():
     languages = ("python", "go", "python", "go", "go", "python")
     made = found(split(languages))
     assert made.negatives[0] == [2, 5]
     assert all(languages[i] == languages[j] for i, items in enumerate(made.negatives) for j in items)
 
 
-def test_an_answer_with_a_score_below_zero_lets_everything_pass():
+def test_the_margin_lowers_the_limit_of_an_answer_with_a_score_below_zero():
     limits = NegativeFilter(margin=0.9).score_limits(np.array([2.0, 0.0, -2.0]))
     np.testing.assert_allclose(limits, [1.8, 0.0, -2.2])
 
 
-def test_what_is_counted_does_not_add_up():
+def test_the_summary_counts_candidates_known_answers_and_negatives():
     train = split()
     made = found(train, Told(np.eye(6)))
     kept = sum(map(len, made.negatives))
@@ -110,10 +110,10 @@ def test_more_negatives_than_candidates_are_refused():
 )
 def test_a_filter_out_of_its_range_is_refused(override, message):
     with pytest.raises(InputError, match=message):
-        check(composed("mine", ["run=x", override]), "mine")
+        check(compose_config("mine", ["run=x", override]), "mine")
 
 
-def test_a_finished_run_gives_no_negatives_to_train_on(tmp_path):
+def test_a_finished_run_gives_negatives_to_train_on(tmp_path):
     root = write_corpus(tmp_path / "corpus")
     options = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", "data.batch_size=16", "trainer.max_epochs=1")
     assert run_command("train", tmp_path / "run", *options).status == 0

@@ -34,7 +34,7 @@ def module(**options) -> CodeSearchModule:
     return CodeSearchModule(BagEncoder(), InfoNCE(), **{"learning_rate": 0.01, **options})
 
 
-def test_cosine_scores_depend_on_the_length_of_an_embedding():
+def test_cosine_and_dot_scores_equal_the_hand_computed_ones():
     queries, codes = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 2.0], [6.0, 8.0]])
     encoder = BagEncoder(embedding_size=2)
     encoder.forward = lambda features: features["x"]
@@ -48,7 +48,7 @@ def test_cosine_scores_depend_on_the_length_of_an_embedding():
     )
 
 
-def test_scores_lose_precision_under_autocast():
+def test_scores_keep_float32_precision_under_autocast():
     m = module()
     queries, codes = torch.randn(3, 17), torch.randn(5, 17)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -56,12 +56,12 @@ def test_scores_lose_precision_under_autocast():
     assert torch.equal(scores, queries @ codes.T)
 
 
-def test_an_unknown_similarity_is_accepted():
+def test_an_unknown_similarity_is_refused_with_a_suggestion():
     with pytest.raises(InputError, match="did you mean 'cosine'"):
         module(similarity="cosin")
 
 
-def test_biases_and_norms_are_decayed(tmp_path):
+def test_biases_and_norms_are_not_decayed(tmp_path):
     m = module(weight_decay=0.1)
     t = trainer(tmp_path, max_epochs=1)
     t.fit(m, datamodule=CodeSearchData(ListCorpus(), m.encoder, batch_size=11))
@@ -73,7 +73,7 @@ def test_biases_and_norms_are_decayed(tmp_path):
     assert len(decayed["params"]) + len(kept["params"]) == len(list(m.parameters()))
 
 
-def test_the_learning_rate_does_not_warm_up_and_decay_to_zero(tmp_path):
+def test_the_learning_rate_warms_up_and_decays_to_zero(tmp_path):
     m = module(learning_rate=0.5, warmup=0.25)
     seen = []
 
@@ -91,7 +91,7 @@ def test_the_learning_rate_does_not_warm_up_and_decay_to_zero(tmp_path):
 
 @pytest.mark.parametrize("eval_batch_size", [1, 3, 64])
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
-def test_ranks_of_an_evaluation_differ_from_the_naive_loop(tmp_path, similarity, eval_batch_size):
+def test_ranks_of_an_evaluation_equal_the_naive_loop(tmp_path, similarity, eval_batch_size):
     corpus, m = ListCorpus(), module(similarity=similarity)
     m.eval()
     trainer(tmp_path).test(
@@ -109,7 +109,7 @@ def test_ranks_of_an_evaluation_differ_from_the_naive_loop(tmp_path, similarity,
     assert m.test_ranks.tolist() == naive
 
 
-def test_validation_ranks_against_the_test_split(tmp_path):
+def test_validation_ranks_against_the_validation_split(tmp_path):
     corpus, m = ListCorpus(), module()
     metrics = trainer(tmp_path).validate(m, datamodule=CodeSearchData(corpus, m.encoder), verbose=False)[0]
     valid = corpus.split("valid")
@@ -124,7 +124,7 @@ def test_validation_ranks_against_the_test_split(tmp_path):
     assert -4 <= metrics["val/uniformity"] <= 0
 
 
-def test_training_does_not_lower_the_loss(tmp_path):
+def test_training_lowers_the_loss_and_raises_the_mrr(tmp_path):
     m = module(similarity="cosine", score_scale=10.0, learning_rate=0.05)
     t = trainer(tmp_path, max_epochs=15)
     data = CodeSearchData(ListCorpus(), m.encoder, batch_size=23)
@@ -134,7 +134,7 @@ def test_training_does_not_lower_the_loss(tmp_path):
     assert t.callback_metrics["val/mrr"] > before
 
 
-def test_blocks_of_rows_train_another_model(tmp_path, monkeypatch):
+def test_blocks_of_rows_train_the_same_model(tmp_path, monkeypatch):
     def trained(loss_block, small: int) -> dict[str, torch.Tensor]:
         monkeypatch.setattr("src.utils.lazy_matrix.SMALL", small)
         torch.manual_seed(0)
@@ -150,7 +150,7 @@ def test_blocks_of_rows_train_another_model(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loss_block", ["atuo", 0, -3, 2.5, True])
-def test_a_block_of_no_rows_is_accepted(loss_block):
+def test_an_invalid_block_size_is_refused(loss_block):
     with pytest.raises(
         InputError, match=r"model\.loss_block: expected a whole number of 1 or more, auto or null, found"
     ):

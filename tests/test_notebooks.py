@@ -19,7 +19,7 @@ def outputs(notebook) -> list:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_a_notebook_is_missing():
+def test_every_notebook_is_there():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_the_data",
         "02_what_the_weights_see",
@@ -32,7 +32,7 @@ def test_a_notebook_is_missing():
 @by_name
 @pytest.mark.timeout(900)  # seconds of work, on a machine that may do much else
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore::DeprecationWarning:zmq")
-def test_a_notebook_fails_or_warns(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_without_errors_or_warnings(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     notebook = nbformat.read(path, as_version=4)
     # in a folder of its own, so that it finds no cache
@@ -42,7 +42,7 @@ def test_a_notebook_fails_or_warns(path, tmp_path, monkeypatch):
 
 
 @by_name
-def test_a_notebook_defines_what_belongs_in_src(path):
+def test_a_notebook_defines_no_functions_or_classes(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             for node in ast.walk(ast.parse(cell.source)):
@@ -50,7 +50,7 @@ def test_a_notebook_defines_what_belongs_in_src(path):
 
 
 @by_name
-def test_a_notebook_is_committed_without_its_plots_or_with_paths_of_a_machine(path):
+def test_a_notebook_is_committed_with_its_plots_and_without_paths_of_a_machine(path):
     notebook = nbformat.read(path, as_version=4)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     texts = [output.get("text", "") for output in outputs(notebook)]

@@ -39,7 +39,7 @@ def metrics(result) -> dict:
     return json.loads((result.run / "metrics.json").read_text())
 
 
-def test_the_run_directory_lacks_a_file(finished):
+def test_the_run_directory_has_every_file(finished):
     files = {path.relative_to(finished.run).as_posix() for path in finished.run.rglob("*") if path.is_file()}
     assert files >= {
         *("config.yaml", "environment.json", "metrics.json", "status.json", "test_ranks.csv", "train.log"),
@@ -48,7 +48,7 @@ def test_the_run_directory_lacks_a_file(finished):
     assert json.loads((finished.run / "status.json").read_text())["status"] == "finished"
 
 
-def test_a_metric_of_the_contract_is_missing_or_nested(finished):
+def test_every_metric_of_the_contract_is_there_and_finite(finished):
     found = metrics(finished)
     assert found.keys() >= {
         *("test/mrr", "test/recall@1", "test/recall@5", "test/recall@10", "test/ndcg@10", "test/queries"),
@@ -59,20 +59,20 @@ def test_a_metric_of_the_contract_is_missing_or_nested(finished):
     assert found["train/pairs_per_second"] > 0
 
 
-def test_the_mrr_cannot_be_recomputed_from_the_ranks(finished):
+def test_the_mrr_can_be_recomputed_from_the_ranks(finished):
     for folder, key in ((finished.run, "test/mrr"), (finished.run / "infonce", "infonce/mrr")):
         ranks = np.array(list(read_ranks(folder / "test_ranks.csv").values()))
         assert len(ranks) == 13
         assert (1 / ranks).mean() == pytest.approx(metrics(finished)[key], abs=1e-12)
 
 
-def test_the_difference_to_infonce_is_not_that_of_the_table(finished):
+def test_the_difference_to_each_baseline_is_that_of_the_mrrs(finished):
     found = metrics(finished)
     assert found["minus_infonce/mrr"] == pytest.approx(found["test/mrr"] - found["infonce/mrr"], abs=1e-12)
     assert found["minus_bm25/mrr"] == pytest.approx(found["test/mrr"] - found["bm25/mrr"], abs=1e-12)
 
 
-def test_the_environment_cannot_tell_two_pools_apart(finished):
+def test_the_environment_records_the_data_the_seed_and_the_packages(finished):
     found = json.loads((finished.run / "environment.json").read_text())
     assert found["corpus"]["test_candidates"] == 24
     assert found["corpus"]["train_pairs"] == 67
@@ -81,7 +81,7 @@ def test_the_environment_cannot_tell_two_pools_apart(finished):
     assert found["packages"]["torch"] == torch.__version__
 
 
-def test_the_saved_config_is_not_resolved(finished):
+def test_the_saved_config_is_resolved(finished):
     cfg = yaml.safe_load((finished.run / "config.yaml").read_text())
     assert "${" not in (finished.run / "config.yaml").read_text()
     assert cfg["choices"] == {
@@ -90,21 +90,21 @@ def test_the_saved_config_is_not_resolved(finished):
     }
 
 
-def test_the_table_leaves_out_what_a_reader_needs(finished):
+def test_the_table_shows_metrics_intervals_and_baselines(finished):
     for word in ("MRR", "95% interval", "R@1", "R@5", "R@10", "NDCG@10", "BM25", "infonce", "fingerprint", "pairs/s"):
         assert word in finished.output
     assert str(finished.run) in finished.output.replace("\n", "")
     assert "13 queries, 24 candidates" in finished.output
 
 
-def test_the_log_of_the_weights_is_empty(finished):
+def test_the_metrics_log_has_the_curves_of_training_and_validation(finished):
     with (finished.run / "metrics.csv").open() as file:
         columns = csv.DictReader(file).fieldnames
     assert {"train/loss", "val/mrr", "val/alignment", "val/uniformity", "train/learning_rate"} <= set(columns)
 
 
 @pytest.mark.parametrize("loss", ["infonce", "soft_infonce"])
-def test_the_same_seed_gives_other_ranks(root, tmp_path, loss):
+def test_the_same_seed_gives_the_same_ranks(root, tmp_path, loss):
     runs = [
         run_command("train", tmp_path / f"{seed}-{i}", *SMALL, f"corpus.root={root}", f"loss={loss}", f"seed={seed}")
         for i, seed in enumerate((3, 3, 4))
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_other_ranks(root, tmp_path, loss):
     assert not all(torch.equal(states[0][k], states[2][k]) for k in states[0])
 
 
-def test_loader_workers_change_the_result(root, tmp_path):
+def test_loader_workers_do_not_change_the_result(root, tmp_path):
     states = []
     for n in (0, 1):
         options = (f"corpus.root={root}", f"data.num_workers={n}", "backbone.encoder.dropout=0.1")
@@ -126,12 +126,12 @@ def test_loader_workers_change_the_result(root, tmp_path):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_checkpoint_needs_pickled_code(finished):
+def test_a_checkpoint_needs_no_pickled_code(finished):
     checkpoint = torch.load(finished.run / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["run_config"]["choices"]["loss"] == "soft_infonce"
 
 
-def test_a_finished_run_is_written_over_without_being_asked(root, finished):
+def test_a_finished_run_is_not_overwritten(root, finished):
     before = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file() and path.suffix != ".log"}
     again = run_command("train", finished.run, *SMALL, f"corpus.root={root}", "compare_infonce=true", "seed=5")
     assert (again.status, len(again.errors.splitlines())) == (2, 1)
@@ -139,7 +139,7 @@ def test_a_finished_run_is_written_over_without_being_asked(root, finished):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_training_does_not_start_from_the_given_checkpoint(root, finished, tmp_path):
+def test_training_starts_from_the_given_checkpoint(root, finished, tmp_path):
     best = finished.run / "checkpoints" / "best.ckpt"
     result = run_command(
         *("train", tmp_path, *SMALL, f"corpus.root={root}", f"checkpoint={best}", "optimizer.learning_rate=0")
@@ -148,7 +148,7 @@ def test_training_does_not_start_from_the_given_checkpoint(root, finished, tmp_p
     assert (tmp_path / "test_ranks.csv").read_bytes() == (finished.run / "test_ranks.csv").read_bytes()
 
 
-def test_a_loss_without_similarity_does_the_estimators_work(root, tmp_path, monkeypatch):
+def test_a_loss_without_similarity_fits_no_estimator(root, tmp_path, monkeypatch):
     def refuse(self, pairs):
         raise AssertionError("fitted for nothing")
 
@@ -156,7 +156,7 @@ def test_a_loss_without_similarity_does_the_estimators_work(root, tmp_path, monk
     assert run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "loss=infonce").status == 0
 
 
-def test_a_sweep_writes_two_jobs_into_one_directory(root, tmp_path, monkeypatch):
+def test_a_sweep_writes_each_job_into_a_directory_of_its_own(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run_command(
         *("train", tmp_path, "-m", *SMALL, f"corpus.root={root}", "loss=infonce,soft_infonce", "seed=1,2"),
@@ -172,7 +172,7 @@ def test_a_sweep_writes_two_jobs_into_one_directory(root, tmp_path, monkeypatch)
     assert seen == {(loss, seed) for loss in ("infonce", "soft_infonce") for seed in (1, 2)}
 
 
-def test_a_failing_job_stops_a_sweep_or_hides(root, tmp_path, monkeypatch):
+def test_a_failing_job_neither_stops_a_sweep_nor_hides(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run_command(
         *("train", tmp_path, "-m", *SMALL, f"corpus.root={root}", "data.batch_size=999,16", "trainer.max_epochs=1")
@@ -184,7 +184,7 @@ def test_a_failing_job_stops_a_sweep_or_hides(root, tmp_path, monkeypatch):
     assert states == ["failed", "finished"]
 
 
-def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
+def test_ctrl_c_ends_as_interrupted_without_a_traceback(root, tmp_path):
     command = [sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", f"hydra.run.dir={tmp_path / 'run'}"]
     process = subprocess.Popen(
         [*command, "trainer.max_epochs=100000"],
@@ -210,7 +210,7 @@ def test_ctrl_c_is_a_traceback_or_a_failure(root, tmp_path):
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted"
 
 
-def test_the_dashboard_cannot_slice_by_a_parameter_of_the_loss(root, tmp_path, monkeypatch):
+def test_the_logger_gets_the_parameters_of_the_loss_and_the_choices_as_tags(root, tmp_path, monkeypatch):
     told = {}
 
     class Logger(CSVLogger):
@@ -231,7 +231,7 @@ def test_the_dashboard_cannot_slice_by_a_parameter_of_the_loss(root, tmp_path, m
     assert {"loss=soft_infonce", "weights=bm25", "lang=python", "backbone=tiny"} <= set(told["tags"])
 
 
-def test_a_query_is_shown_beside_the_rank_of_another_or_the_results_without_a_baseline(root, tmp_path):
+def test_every_query_is_shown_with_its_own_rank_and_the_results_with_a_baseline(root, tmp_path):
     result = run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "logger=wandb", "trainer.max_epochs=1")
     assert result.status == 0, result.errors
     tables = {path.name.split("_")[0]: json.loads(path.read_text()) for path in tmp_path.rglob("*.table.json")}
@@ -243,11 +243,11 @@ def test_a_query_is_shown_beside_the_rank_of_another_or_the_results_without_a_ba
     assert rows == ["soft_infonce bm25", "BM25", "soft_infonce bm25 minus BM25"]
 
 
-def test_an_interrupted_comparison_loses_the_finished_run(root, tmp_path, monkeypatch):
+def test_an_interrupted_comparison_keeps_the_finished_run(root, tmp_path, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("src.train.train_plain", interrupt)
+    monkeypatch.setattr("src.train.train_infonce", interrupt)
     result = run_command("train", tmp_path, *SMALL, f"corpus.root={root}", "compare_infonce=true")
     assert result.status == 130
     ranks = np.array(list(read_ranks(tmp_path / "test_ranks.csv").values()))

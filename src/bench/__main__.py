@@ -1,4 +1,4 @@
-"""This project beside its peers, in one run: python -m src.bench [--quick] [--only train_step,bm25_block]
+"""This project beside its peers, in one run: python -m src.bench [quick=true] [only=[train_step,bm25_block]]
 
 Leaves bench.json (flat: `<what>/<peer>` = the peer's cost over ours, and `@N` for other sizes), costs.json (every
 round), environment.json, bench.md and bench.html in its run directory. A peer that is not installed is left out, and
@@ -7,7 +7,6 @@ said so: pip install -e '.[bench]'
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -15,21 +14,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.padding import Padding
 
-from src.bench import bm25_block, estimators, evaluation, gradient_caching, losses, surroundings, train_step
-from src.bench.material import MINILM, Material, material
-from src.bench.measuring import CLOCK, OURS, Contest
+from src.bench import bm25_block, estimators, evaluation, gradient_caching, loader_allocator, losses, train_step
+from src.bench.data import MINILM, BenchData, prepare_data
+from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
 from src.runs.directory import RunDirectory, environment, package_version, relative
 from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
-from src.utils.console import print_facts
-from src.utils.errors import InputError, UserError
+from src.utils.console import as_list, print_facts
+from src.utils.errors import InputError
 from src.utils.tables import print_tables
+
+if TYPE_CHECKING:
+    from src.config.direct_commands import Bench
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 
@@ -52,93 +53,107 @@ class Sizes:
     estimator_rounds: int
     large: int  # batch of gradient caching
     model: dict[str, int]
-    left_out: tuple[str, ...] = ()  # unless --only names it
+    left_out: tuple[str, ...] = ()  # unless `only` names it
 
 
 FULL = Sizes(
-    *((16, 64), 3),
-    *((32, 64, 256, 1024), 20_000),
-    *(((1499, 14_983), (14_918, 43_827)), (3, 1)),
-    *((1024, 4096, 16_384), 2, tuple(losses.WAYS)),
-    *(estimators.MODELS, 16, 5),
-    *(4096, MINILM),
+    batch=(16, 64),
+    train_rounds=3,
+    bm25=(32, 64, 256, 1024),
+    documents=20_000,
+    shapes=((1499, 14_983), (14_918, 43_827)),
+    shape_rounds=(3, 1),
+    losses=(1024, 4096, 16_384),
+    loss_rounds=2,
+    loss_ways=tuple(losses.WAYS),
+    estimators=estimators.MODELS,
+    estimator_batch=16,
+    estimator_rounds=5,
+    large=4096,
+    model=MINILM,
 )
 QUICK = Sizes(
-    *((8,), 1),
-    *((32, 64), 5000),
-    *(((499, 4999),), (1,)),
-    *((1024,), 1, (OURS, "plain")),
-    *(("bm25",), 8, 2),
-    *(128, MINILM),
-    ("gradient_caching", "allocator"),
+    batch=(8,),
+    train_rounds=1,
+    bm25=(32, 64),
+    documents=5000,
+    shapes=((499, 4999),),
+    shape_rounds=(1,),
+    losses=(1024,),
+    loss_rounds=1,
+    loss_ways=(OURS, "plain"),
+    estimators=("bm25",),
+    estimator_batch=8,
+    estimator_rounds=2,
+    large=128,
+    model=MINILM,
+    left_out=("gradient_caching", "allocator"),
 )
 
 
-def measures(sizes: Sizes, given: Callable[[], Material], notes: list[str]) -> dict[str, Callable[[], list[Contest]]]:
+def measures(
+    sizes: Sizes, given: Callable[[], BenchData], notes: list[str]
+) -> dict[str, Callable[[], list[Benchmark]]]:
     """name -> what measures it; the loader's comes after the step's, which it is compared with."""
     seconds: dict[str, float] = {}
     batch = sizes.batch[-1]
 
-    def step() -> list[Contest]:
-        contests = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
-        seconds["step"] = sorted(contests[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
-        return contests
+    def step() -> list[Benchmark]:
+        benchmarks = train_step.measure(given(), notes, sizes.batch, sizes.train_rounds)
+        seconds["step"] = sorted(benchmarks[-1].costs[batch][OURS])[0]  # the fastest is the hardest to feed
+        return benchmarks
 
-    def fed() -> list[Contest]:
+    def loader() -> list[Benchmark]:
         if "step" not in seconds:
             notes.append("loader is left out: it is compared with train_step, which was not asked for")
             return []
-        return surroundings.loader(given(), notes, seconds["step"], batch)
+        return loader_allocator.loader(given(), notes, seconds["step"], batch)
 
     return {
         "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, number=sizes.documents),
         "train_step": step,
-        "loader": fed,
+        "loader": loader,
         "estimators": lambda: estimators.measure(
             given(), notes, sizes.estimators, sizes.estimator_batch, sizes.estimator_rounds
         ),
         "evaluation": lambda: evaluation.measure(notes, sizes.shapes, sizes.shape_rounds),
         "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, ways=sizes.loss_ways),
         "gradient_caching": lambda: gradient_caching.measure(given(), notes, sizes.large),
-        "allocator": lambda: surroundings.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
+        "allocator": lambda: loader_allocator.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
     }
 
 
-def main(arguments: list[str] | None = None, sizes: Sizes | None = None) -> dict[str, float]:
+def main(cfg: Bench, sizes: Sizes | None = None) -> dict[str, float]:
     """Measures, shows and writes; returns the ratios."""
-    options = parsed(arguments)
-    sizes = sizes or (QUICK if options.quick else FULL)
-    if options.clock == "cpu":
+    sizes = sizes or (QUICK if cfg.quick else FULL)
+    if cfg.clock == "cpu":
         os.environ[CLOCK] = "cpu"  # the processes started from here read it too
-    if options.threads:
-        torch.set_num_threads(options.threads)
-        os.environ |= {f"{name}_NUM_THREADS": str(options.threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+        os.environ |= {f"{name}_NUM_THREADS": str(cfg.threads) for name in ("OMP", "OPENBLAS", "MKL")}
     quiet_libraries()
     notes: list[str] = []
-    run = RunDirectory(options.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    run = RunDirectory(cfg.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
-        chosen = measures(sizes, _once(lambda: material(options.model, run.path / "model", sizes.model)), notes)
-        unknown = [name for name in options.only if name not in chosen]
-        if unknown:
-            raise InputError(f"--only: expected some of {', '.join(chosen)}, found {', '.join(unknown)}")
+        chosen = measures(sizes, _once(lambda: prepare_data(cfg.model, run.path / "model", sizes.model)), notes)
         print(keep_freed_memory())
-        names = options.only or [name for name in chosen if name not in sizes.left_out]
-        if not options.only and sizes.left_out:
-            notes.append(f"--quick leaves out {' and '.join(sizes.left_out)}")
-        contests = list(_measured({name: chosen[name] for name in names}))
-        report = Report(contests, notes, facts(options), torch.cuda.is_available(), judged=sizes is FULL)
-        record(run, report, options.docs)
+        names = as_list(cfg.only) or [name for name in chosen if name not in sizes.left_out]
+        if not cfg.only and sizes.left_out:
+            notes.append(f"quick=true leaves out {' and '.join(sizes.left_out)}")
+        benchmarks = list(_measured({name: chosen[name] for name in names}))
+        report = Report(benchmarks, notes, facts(cfg), torch.cuda.is_available(), judged=sizes is FULL)
+        record(run, report, cfg.docs)
     return report.ratios
 
 
-def facts(options: argparse.Namespace) -> dict[str, str]:
+def facts(cfg: Bench) -> dict[str, str]:
     """Where and how it was measured."""
     about = environment(0)
     versions = {**about["packages"], **{name: package_version(name) for name in PEERS}}
     return {
         "hardware": ", ".join(about["hardware"]["gpus"] or [f"{_processor()}, {about['hardware']['cpus']} cores"]),
         "threads": str(torch.get_num_threads()),
-        "clock": "the processor's seconds" if options.clock == "cpu" else "wall",
+        "clock": "the processor's seconds" if cfg.clock == "cpu" else "wall",
         "date": f"{datetime.now():%Y-%m-%d}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "code": f"{(about['git']['revision'] or 'no git')[:12]}{' and changes' * about['git']['dirty']}",
@@ -150,20 +165,16 @@ def record(run: RunDirectory, report: Report, docs: str | None) -> None:
     """The files of the run directory, and the terminal's tables."""
     run.write_json("environment.json", environment(0))
     run.write_json("bench.json", report.ratios)
-    run.write_json("costs.json", {contest.what: contest.costs for contest in report.contests})
+    run.write_json("costs.json", {benchmark.what: benchmark.costs for benchmark in report.benchmarks})
     run.write_text("bench.html", page(report))
     run.write_text("bench.md", markdown(report))
-    console = Console()
-    print_tables(tables(report), console)
-    console.print()
-    for sentence in headline(report):
-        console.print(Padding(sentence, (0, 1)), highlight=False, markup=False)
+    print_tables(tables(report), headline(report))
     print_facts({**report.facts, "page": str(relative(run.path / "bench.html"))})
     if docs:
         insert(Path(docs), markdown(report))
 
 
-BEGIN, END = "<!-- python -m src.bench --docs: from here -->", "<!-- to here -->"
+BEGIN, END = "<!-- python -m src.bench docs=FILE: from here -->", "<!-- to here -->"
 
 
 def insert(path: Path, text: str) -> None:
@@ -172,23 +183,11 @@ def insert(path: Path, text: str) -> None:
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise InputError(f"--docs {path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
+        raise InputError(f"docs={path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
-def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m src.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="some of them, commas between")
-    parser.add_argument("--model", help="folder with a pretrained encoder; default: a random one of MiniLM's size")
-    parser.add_argument("--threads", type=int, help="of the CPU; default: torch's")
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu on a machine that others use")
-    parser.add_argument("--out", help="run directory; default: outputs/bench/<time>")
-    parser.add_argument("--docs", help="document to put the tables into, between its two marks")
-    return parser.parse_args(arguments)
-
-
-def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contest]:
+def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benchmark]:
     for name, measure in chosen.items():
         start = time.perf_counter()
         yield from measure()
@@ -196,10 +195,10 @@ def _measured(chosen: dict[str, Callable[[], list[Contest]]]) -> Iterator[Contes
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
-def _once(make: Callable[[], Material]) -> Callable[[], Material]:
-    made: list[Material] = []
+def _once(make: Callable[[], BenchData]) -> Callable[[], BenchData]:
+    made: list[BenchData] = []
 
-    def given() -> Material:
+    def given() -> BenchData:
         if not made:
             made.append(make())
         return made[0]
@@ -216,8 +215,6 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    from src.config import direct_cli
+
+    direct_cli.run(main, "bench")

@@ -1,8 +1,8 @@
 """The BM25 similarities of a batch: ours, python loops as in the paper's code, rank-bm25 and bm25s.
 
-The loops are written from the formula. They take what the paper's loader gives them, a padded tensor of token ids, and
-go through it element by element, then through queries, columns and tokens. Slow ways run for a few rows and are scaled
-to the batch. Before anything is timed, ours are checked against the loops (statistics=batch) and rank-bm25 (corpus).
+The loops follow the formula. They take what the paper's loader gives them, a padded tensor of token ids, and go through
+it element by element, then through queries, columns and tokens. Slow ways run for a few rows, and their time is scaled
+up to the batch. Before anything is timed, ours are checked against the loops (statistics=batch) and rank-bm25 (corpus).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
+from src.bench.measurement import OURS, SECONDS, Benchmark, has, in_turns, now
 from src.corpora.base import Pair
 from src.weights.bm25 import BM25Estimator
 
@@ -22,25 +23,25 @@ PADDED = 128  # tokens of a query in the paper's recipes
 BATCH = "ours_batch_statistics"
 LOOP_ROWS, OKAPI_ROWS = 16, 4
 ENOUGH = 0.01  # seconds of a measurement
-Block = Callable[[np.ndarray, np.ndarray], object]
+Block = Callable[[np.ndarray, np.ndarray], Any]  # row and column indices -> similarities
 
 
 def measure(
     notes: list[str], sizes: Sequence[int] = (32, 64, 256, 1024), rounds: int = 7, number: int = 20_000
-) -> list[Contest]:
+) -> list[Benchmark]:
     documents = zipf_documents(number)
     title = f"BM25 similarities of a batch of N queries, statistics of {number:,}"
-    contest = Contest("bm25_block", title, SECONDS, 64 if 64 in sizes else sizes[0])
+    benchmark = Benchmark("bm25_block", title, SECONDS, 64 if 64 in sizes else sizes[0])
     ways = contenders(documents, notes)
     for size in sizes:
         batch = np.random.default_rng(size).choice(number, size, replace=False)
         check(ways, batch)
-        contest.add(size, in_turns({name: timed(*way, batch) for name, way in ways.items()}, rounds))
-    return [contest]
+        benchmark.add(size, in_turns({name: timed(*way, batch) for name, way in ways.items()}, rounds))
+    return [benchmark]
 
 
 def timed(rows: int | None, way: Block, batch: np.ndarray) -> Callable[[], float]:
-    """Seconds of the whole block, from the first `rows` rows; a quick way runs more than once."""
+    """Seconds of the whole block, estimated from its first `rows` rows; a quick way runs several times."""
 
     def run() -> float:
         few, times, taken = batch[:rows], 0, 0.0
@@ -64,7 +65,7 @@ def contenders(documents: list[list[int]], notes: list[str]) -> dict[str, tuple[
     padded_NL = torch.zeros(len(documents), PADDED, dtype=torch.long)
     for row_L, document in zip(padded_NL, documents):
         row_L[: len(document)] = torch.tensor(document[:PADDED])
-    counts = [Counter(document) for document in documents]  # of columns: those of rows are read inside the clock
+    counts = [Counter(document) for document in documents]  # of columns; rows are counted while they are timed
     found: dict[str, tuple[int | None, Block]] = {
         OURS: (None, ours["corpus"].similarity),
         BATCH: (None, ours["batch"].similarity),
@@ -80,27 +81,27 @@ def contenders(documents: list[list[int]], notes: list[str]) -> dict[str, tuple[
 
         index = bm25s.BM25(k1=1.5, b=0.75)
         index.index(texts, show_progress=False)
-        ids = [index.get_tokens_ids(text) for text in texts]  # outside the clock, as ours
+        ids = [index.get_tokens_ids(text) for text in texts]  # not timed, as ours
         found["bm25s"] = (None, lambda r, c: [index.get_scores_from_ids(ids[i])[c] for i in r])
     return found
 
 
 def check(ways: dict[str, tuple[int | None, Block]], batch: np.ndarray) -> None:
-    """Ours must be what the slow ways compute."""
+    """Raises AssertionError unless ours compute what the slow ways do."""
     for slow, fast in (("paper_loops", BATCH), ("rank_bm25", OURS)):
         if slow in ways:
             found, expected = (ways[way][1](batch[:3], batch) for way in (fast, slow))
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def paper_loops(row_BL: torch.Tensor, counts: Sequence[Counter]) -> list[list[float]]:
+def paper_loops(row_BL: torch.Tensor, counts: Sequence[Counter[int]]) -> list[list[float]]:
     """Batch-statistics BM25, one token of one query against one column at a time; id 0 pads."""
     k1, b = 1.2, 0.75
     rows = [[int(token) for token in row_L if token != 0] for row_L in row_BL]
     frequency = Counter(token for count in counts for token in count)
     lengths = [count.total() for count in counts]
     average = sum(lengths) / len(lengths)
-    scores = []
+    scores: list[list[float]] = []
     for row in rows:
         scores.append([])
         for length, count in zip(lengths, counts):
@@ -114,7 +115,7 @@ def paper_loops(row_BL: torch.Tensor, counts: Sequence[Counter]) -> list[list[fl
 
 
 def zipf_documents(documents: int, seed: int = 0, tokens: int = 30_000, mean_length: float = 12.0) -> list[list[int]]:
-    """Random token ids from 1 whose frequencies and numbers look like those of docstrings."""
+    """Random token ids from 1, with frequencies and lengths as in docstrings."""
     rng = np.random.default_rng(seed)
     chance = 1 / np.arange(1, tokens + 1) ** 1.05
     lengths = 1 + rng.poisson(mean_length, documents)

@@ -1,7 +1,7 @@
 """Ranks of every query among all codes: ours, a sort of all scores as in the paper's code, and faiss.
 
-The sort walks the first 1,000, and faiss searches them. Every run is a fresh process; memory is what its peak adds to
-the embeddings. The three must find the same ranks.
+The sort and faiss look for the first 1,000 ranks. Every run is a fresh process; memory is its peak less the embeddings.
+All three must find the same ranks.
 """
 
 from __future__ import annotations
@@ -10,22 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.bench.measuring import (
-    MEGABYTES,
-    OURS,
-    SECONDS,
-    Contest,
-    LeftOut,
-    alone,
-    free_megabytes,
-    has,
-    now,
-    peak_megabytes,
-)
+from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, alone_in_turns, has, now, peak_megabytes
 from src.runtime.allocator import keep_freed_memory
 
 FIRST = 1000  # ranks that the sort and faiss look for
-MRR = "mean reciprocal rank"
 
 
 def measure(
@@ -34,39 +22,39 @@ def measure(
     rounds: Sequence[int] = (3, 2),
     dimensions: int = 768,
     threads: int | None = None,
-) -> list[Contest]:
+) -> list[Benchmark]:
     queries, codes = shapes[-1]
     title = f"ranks of {queries:,} queries among {codes:,} codes, D = {dimensions}"
-    contests = [
-        Contest("evaluation", title, SECONDS, queries),
-        Contest("evaluation_memory", title, MEGABYTES, queries),
+    benchmarks = [
+        Benchmark("evaluation", title, SECONDS, queries),
+        Benchmark("evaluation_memory", title, MEGABYTES, queries),
     ]
     ways = [OURS, "argsort", *(["faiss"] if has("faiss", notes) else [])]
     for (queries, codes), times in zip(shapes, rounds):
-        found: dict[str, list[dict[str, float]]] = {}
-        for way in ways * times:
-            needed = 14 * queries * codes / 2**20 if way == "argsort" else 0
-            try:
-                if needed > 0.9 * free_megabytes():
-                    raise LeftOut(f"needs about {needed:,.0f} MB, {free_megabytes():,.0f} MB are free")
-                given = {"way": way, "queries": queries, "codes": codes, "dimensions": dimensions}
-                found.setdefault(way, []).append(alone("src.bench.evaluation:run", threads, **given))
-            except LeftOut as error:
-                note = f"evaluation, {way}, {queries:,} x {codes:,} is left out: {error}"
-                notes.extend([] if note in notes else [note])
-        for contest in contests:
-            key = "seconds" if contest.unit == SECONDS else "megabytes"
-            contest.add(queries, {way: [one[key] for one in runs] for way, runs in found.items()})
+        found = alone_in_turns(
+            "src.bench.evaluation:run",
+            ways * times,
+            {"argsort": 14 * queries * codes / 2**20},
+            notes,
+            f"evaluation, {{way}}, {queries:,} x {codes:,}",
+            threads,
+            queries=queries,
+            codes=codes,
+            dimensions=dimensions,
+        )
+        for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
+            benchmark.add(queries, {way: [one[key] for one in runs] for way, runs in found.items()})
         mrr = {way: runs[0]["mrr"] for way, runs in found.items()}
         if max(mrr.values()) - min(mrr.values()) > 1e-6:
-            notes.append(f"evaluation: {MRR} differs, {', '.join(f'{way} {value:.7f}' for way, value in mrr.items())}")
-    return contests
+            values = ", ".join(f"{way} {value:.7f}" for way, value in mrr.items())
+            notes.append(f"evaluation: mean reciprocal rank differs, {values}")
+    return benchmarks
 
 
 def run(way: str, queries: int, codes: int, dimensions: int) -> dict[str, float]:
-    """Seconds, MB above the embeddings, and MRR without ranks beyond 1,000 of one way, in this process."""
+    """Seconds, MB in addition to the embeddings, and MRR up to rank 1,000 of one way, in this process."""
     query_ND, code_MD, positive_N = embeddings(queries, codes, dimensions)
-    keep_freed_memory()  # from here on: what made the embeddings has been given back
+    keep_freed_memory()  # only now: the memory in which the embeddings were made has been freed
     few = positive_N[:2] % min(codes, 1009)
     WAYS[way](query_ND[:2], code_MD[:1009], few)  # imports and warms up
     before, start = peak_megabytes(since_now=True), now()
@@ -95,8 +83,8 @@ def ours(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> l
     from src.metrics.ranking import rank_queries
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    query_ND, code_MD = (torch.from_numpy(side).to(device) for side in (query_ND, code_MD))
-    return rank_queries(query_ND, code_MD, torch.from_numpy(positive_N)).tolist()
+    queries, codes = (torch.from_numpy(side).to(device) for side in (query_ND, code_MD))
+    return rank_queries(queries, codes, torch.from_numpy(positive_N)).tolist()
 
 
 def sort_and_walk(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarray) -> list[float]:
@@ -113,7 +101,7 @@ def faiss_search(query_ND: np.ndarray, code_MD: np.ndarray, positive_N: np.ndarr
 
 
 def first_hits(order_NK: np.ndarray, positive_N: np.ndarray) -> list[float]:
-    """The rank at which each positive is met, infinity where it is not."""
+    """The rank of each positive; infinity where it is not among the first."""
     ranks = []
     for order, positive in zip(order_NK, positive_N):
         rank = float("inf")

@@ -1,31 +1,23 @@
 """Soft-InfoNCE, forward and backward: ours, the same loss on the whole N x N matrix, and the paper's way.
 
-From embeddings and an estimator's features to the gradients of the embeddings; similarities are products of features,
-as with weights=simcse. Ours picks rows or the whole matrix by itself; `plain` is the whole matrix through autograd
-(model.loss_block=null); `paper` writes the published code's steps from their description: every weight clipped at 0.1,
-the positive moved to the first column, -log(p + 1e-15). Every run is a fresh process; memory is what its peak adds to
-embeddings and features (on a GPU, to what is allocated).
+Measured from embeddings and an estimator's features to the gradients of the embeddings; similarities are products of
+features, as with weights=simcse. Ours chooses between blocks of rows and the whole matrix; `plain` is the whole matrix
+through autograd (model.loss_block=null); `paper` follows the description of the published code: every weight clipped at
+0.1, the positive moved to the first column, -log(p + 1e-15). Every run is a fresh process; memory is its peak less the
+embeddings and features (on a GPU, less what was allocated before).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 import torch
 from torch.nn import functional as F
 
-from src.bench.measuring import (
-    MEGABYTES,
-    OURS,
-    SECONDS,
-    Contest,
-    LeftOut,
-    alone,
-    free_megabytes,
-    now,
-    peak_megabytes,
-)
+from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, alone_in_turns, now, peak_megabytes
+from src.config.schema import LossBlock
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, mean_loss
 from src.losses.soft_infonce import SoftInfoNCE
@@ -33,19 +25,13 @@ from src.runtime.allocator import keep_freed_memory
 from src.utils.lazy_matrix import matrix
 
 SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
-REPEATS = {1024: 9, 4096: 2}  # of one process; larger ones once
-ONCE = 4096  # the size from which one round must do
+REPEATS = {1024: 9, 4096: 2}  # steps of one process; one for larger sizes
+ONCE = 4096  # from this size on, one round
 
 
-def ours(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, AUTO)
-
-
-def plain(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    return in_blocks(loss, queries_ND, codes_ND, features_ND, None)
-
-
-def in_blocks(loss: Loss, queries_ND, codes_ND, features_ND, block: int | str | None) -> torch.Tensor:
+def in_blocks(
+    loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor, block: LossBlock
+) -> torch.Tensor:
     N = len(queries_ND)
     similarity = matrix(lambda rows: features_ND[rows] @ features_ND.T, (N, N))
     positive_N = torch.arange(N, device=queries_ND.device)
@@ -65,7 +51,11 @@ def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features
     return -(shifted_NN[:, 0] / shifted_NN.sum(dim=1) + 1e-15).log().mean()
 
 
-WAYS: dict[str, Callable[..., torch.Tensor]] = {OURS: ours, "plain": plain, "paper": paper}
+WAYS: dict[str, Callable[..., torch.Tensor]] = {
+    OURS: partial(in_blocks, block=AUTO),
+    "plain": partial(in_blocks, block=None),
+    "paper": paper,
+}
 MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
 
 
@@ -75,25 +65,27 @@ def measure(
     rounds: int = 3,
     dimensions: int = 256,
     ways: Sequence[str] = tuple(WAYS),
-) -> list[Contest]:
+) -> list[Benchmark]:
     title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {dimensions}"
-    contests = [Contest("loss_time", title, SECONDS, sizes[0]), Contest("loss_memory", title, MEGABYTES, sizes[-1])]
+    benchmarks = [
+        Benchmark("loss_time", title, SECONDS, sizes[0]),
+        Benchmark("loss_memory", title, MEGABYTES, sizes[-1]),
+    ]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for size in sizes:
-        found: dict[str, list[dict[str, float]]] = {}
-        for way in list(ways) * (rounds if size < ONCE else 1):
-            needed = MATRICES[way] * 4 * size**2 / 2**20
-            try:
-                if device == "cpu" and needed > 0.8 * free_megabytes():
-                    raise LeftOut(f"needs about {needed:,.0f} MB, {free_megabytes():,.0f} MB are free")
-                given = {"way": way, "N": size, "D": dimensions, "device": device}
-                found.setdefault(way, []).append(alone("src.bench.losses:run", **given))
-            except LeftOut as error:
-                note = f"loss, {way}, N = {size:,} is left out: {error}"
-                notes.extend([] if note in notes else [note])
-        for contest, key in zip(contests, ("seconds", "megabytes")):
-            contest.add(size, {way: [one[key] for one in runs] for way, runs in found.items()})
-    return contests
+        found = alone_in_turns(
+            "src.bench.losses:run",
+            list(ways) * (rounds if size < ONCE else 1),
+            {way: MATRICES[way] * 4 * size**2 / 2**20 for way in ways if device == "cpu"},
+            notes,
+            f"loss, {{way}}, N = {size:,}",
+            N=size,
+            D=dimensions,
+            device=device,
+        )
+        for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
+            benchmark.add(size, {way: [one[key] for one in runs] for way, runs in found.items()})
+    return benchmarks
 
 
 def run(way: str, N: int, D: int, device: str) -> dict[str, float]:
@@ -108,14 +100,10 @@ def run(way: str, N: int, D: int, device: str) -> dict[str, float]:
         queries_ND.grad = codes_ND.grad = None
         WAYS[way](loss, queries_ND[:N], codes_ND[:N], made[2][:N]).backward()
 
-    step(min(N, 67))  # libraries start
-    before, seconds = _peak(device, since_now=True), []
+    step(min(N, 67))  # warms the libraries up
+    before, seconds = peak_megabytes(device, since_now=True), []
     for _ in range(REPEATS.get(N, 1)):
         start = now()
         step(N)
         seconds.append(now() - start)
-    return {"seconds": median(seconds), "megabytes": max(_peak(device) - before, 0.1)}
-
-
-def _peak(device: str, since_now: bool = False) -> float:
-    return peak_megabytes(since_now) if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
+    return {"seconds": median(seconds), "megabytes": max(peak_megabytes(device) - before, 0.1)}

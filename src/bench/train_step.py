@@ -1,7 +1,7 @@
-"""A training step: ours, sentence-transformers' trainer, and the loop that pads every text to the maximum length.
+"""A training step: ours, sentence-transformers' trainer, and a loop that pads every text to the maximum length.
 
-All train the same model on the same texts with InfoNCE over cosines (there MultipleNegativesRankingLoss), from texts to
-updated weights: tokenising and whatever else a step waits for is inside the clock. Each round takes other texts.
+All train the same model on the same texts with InfoNCE over cosines (MultipleNegativesRankingLoss in
+sentence-transformers). A step is timed from texts to updated weights, tokenising included. Each round takes new texts.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from functools import partial
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
 from src.backbones.hub import quiet
-from src.bench.material import CODE_TOKENS, QUERY_TOKENS, Material
-from src.bench.measuring import OURS, SECONDS, Contest, has, in_turns, now
-from src.cli import composed
+from src.bench.data import CODE_TOKENS, QUERY_TOKENS, BenchData
+from src.bench.measurement import OURS, SECONDS, Benchmark, has, in_turns, now
+from src.config.compose import compose_config
 from src.corpora.base import Corpus, Pair, Split
 from src.training.build import build_data, build_loss, build_module
 
@@ -30,50 +31,51 @@ PRECISIONS = {"32-true": "train_step", "bf16-mixed": "train_step_bf16"}
 Steps = Callable[[Sequence[Pair]], float]  # seconds of one step on a batch of these
 
 
-def measure(material: Material, notes: list[str], sizes: Sequence[int] = (16, 64), rounds: int = 3) -> list[Contest]:
+def measure(data: BenchData, notes: list[str], sizes: Sequence[int] = (16, 64), rounds: int = 3) -> list[Benchmark]:
     """The largest size in both precisions, smaller ones in float32.
 
-    The first round of the largest size counts for nobody: what memory a step needs is fetched from the system there.
+    The first round of the largest size is not counted: it gets from the system the memory that a step needs.
     """
     device = "GPU" if torch.cuda.is_available() else "CPU"
-    contests, best = [], Contest("train_step_best", "ours in bfloat16, theirs in float32", SECONDS, max(sizes))
+    benchmarks: list[Benchmark] = []
+    best = Benchmark("train_step_best", "ours in bfloat16, theirs in float32", SECONDS, max(sizes))
     for precision, what in PRECISIONS.items():
-        title = f"training step, batch of N, {precision}, code length {CODE_TOKENS}, {device}; {material.about}"
-        contest = Contest(what, title, SECONDS, max(sizes))
-        ways = contenders(material, notes, precision)
+        title = f"training step, batch of N, {precision}, code length {CODE_TOKENS}, {device}; {data.about}"
+        benchmark = Benchmark(what, title, SECONDS, max(sizes))
+        ways = contenders(data, notes, precision)
         for way in ways.values():
-            way(material.batch(4))  # libraries start
-        is_first = not contests
+            way(data.batch(4))  # warms the libraries up
+        is_first = not benchmarks
         for size in sorted(sizes, reverse=True) if is_first else [max(sizes)]:
             is_largest = size == max(sizes)
-            turn = {name: _rounds(way, material, size) for name, way in ways.items()}
-            contest.add(size, in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest))
-        contests.append(contest)
-    plain, half = (contest.costs[max(sizes)] for contest in contests)
+            turn = {name: _rounds(way, data, size) for name, way in ways.items()}
+            benchmark.add(size, in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest))
+        benchmarks.append(benchmark)
+    plain, half = (benchmark.costs[max(sizes)] for benchmark in benchmarks)
     best.add(max(sizes), {**plain, OURS: half[OURS]})
-    return [*contests, best]
+    return [*benchmarks, best]
 
 
-def _rounds(way: Steps, material: Material, size: int) -> Callable[[], float]:
+def _rounds(way: Steps, data: BenchData, size: int) -> Callable[[], float]:
     taken = iter(range(10**6))
-    return lambda: way(material.batch(size, next(taken)))
+    return lambda: way(data.batch(size, next(taken)))
 
 
-def contenders(material: Material, notes: list[str], precision: str) -> dict[str, Steps]:
-    ways = {OURS: ours(material, precision), "naive_padded": naive_padded(material, precision)}
+def contenders(data: BenchData, notes: list[str], precision: str) -> dict[str, Steps]:
+    ways = {OURS: ours(data, precision), "naive_padded": naive_padded(data, precision)}
     if has("sentence_transformers", notes) and has("datasets", notes):
-        ways["sentence_transformers"] = sentence_transformers(material, precision)
+        ways["sentence_transformers"] = sentence_transformers(data, precision)
     return ways
 
 
 # Ours: the loader, the module and the trainer of src.train
 
 
-def configured(material: Material, *overrides: str):
-    """The configuration of a training of the material's model with plain InfoNCE, as src.train would have it."""
+def configured(data: BenchData, *overrides: str) -> DictConfig:
+    """The configuration with which src.train trains the data's encoder with plain InfoNCE."""
     lengths = (f"backbone.encoder.max_query_tokens={QUERY_TOKENS}", f"backbone.encoder.max_code_tokens={CODE_TOKENS}")
-    plain = ("loss=infonce", "weights=none", "backbone=hf", f"backbone.name={material.model}", "trainer.max_epochs=1")
-    return composed("train", [*plain, *lengths, *overrides])
+    plain = ("loss=infonce", "weights=none", "backbone=hf", f"backbone.name={data.model}", "trainer.max_epochs=1")
+    return compose_config("train", [*plain, *lengths, *overrides])
 
 
 class ListCorpus(Corpus):
@@ -98,18 +100,26 @@ class Clock(L.Callback):
         self.seconds += now()
 
 
-def ours(material: Material, precision: str, *overrides: str) -> Steps:
-    cfg = configured(material, f"trainer.precision={precision}", *overrides)
+def ours(data: BenchData, precision: str, *overrides: str) -> Steps:
+    cfg = configured(data, f"trainer.precision={precision}", *overrides)
     encoder = instantiate(cfg.backbone.encoder)
     encoder.fit([])
     module = build_module(cfg, encoder, build_loss(cfg))
 
     def step(pairs: Sequence[Pair]) -> float:
         cfg.data.batch_size = len(pairs)
-        data, clock = build_data(cfg, ListCorpus(pairs), encoder, None), Clock()
-        options = {"logger": False, "enable_checkpointing": False, "limit_val_batches": 0, "callbacks": [clock]}
-        quietly = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
-        instantiate(cfg.trainer, **options, **quietly).fit(module, datamodule=data)
+        clock = Clock()
+        trainer = instantiate(
+            cfg.trainer,
+            logger=False,
+            enable_checkpointing=False,
+            limit_val_batches=0,
+            callbacks=[clock],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+        )
+        trainer.fit(module, datamodule=build_data(cfg, ListCorpus(pairs), encoder, None))
         return clock.seconds
 
     return step
@@ -118,10 +128,10 @@ def ours(material: Material, precision: str, *overrides: str) -> Steps:
 # Theirs
 
 
-def naive_padded(material: Material, precision: str) -> Steps:
+def naive_padded(data: BenchData, precision: str) -> Steps:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with quiet():
-        tokenizer, model = AutoTokenizer.from_pretrained(material.model), AutoModel.from_pretrained(material.model)
+        tokenizer, model = AutoTokenizer.from_pretrained(data.model), AutoModel.from_pretrained(data.model)
     model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
     low = partial(torch.autocast, device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext
@@ -148,14 +158,14 @@ def naive_padded(material: Material, precision: str) -> Steps:
     return step
 
 
-def sentence_transformers(material: Material, precision: str) -> Steps:
+def sentence_transformers(data: BenchData, precision: str) -> Steps:
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
-        losses,
     )
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
     from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback
 
@@ -170,10 +180,10 @@ def sentence_transformers(material: Material, precision: str) -> Steps:
 
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     with quiet():
-        model = SentenceTransformer(str(material.model))  # with mean pooling where the folder names none
+        model = SentenceTransformer(str(data.model))  # mean pooling where the folder names none
     model.max_seq_length = CODE_TOKENS
-    model.model_card_data.widget = [{"text": ""}]  # else it makes some before every training
-    loss = losses.MultipleNegativesRankingLoss(model, scale=SCALE)
+    model.model_card_data.widget = [{"text": ""}]  # otherwise it makes one before every training
+    loss = MultipleNegativesRankingLoss(model, scale=SCALE)
 
     def step(pairs: Sequence[Pair]) -> float:
         clock = Timed()

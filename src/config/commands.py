@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from src.config.indexes import Index, Search, Serve
+from src.config.arguments import arguments
+from src.config.choices import ExportFormat
+from src.config.direct_commands import Bench, Cache, Index, Report, Search, Serve
 from src.config.schema import Lang, Seed, Train
-from src.config.types import Count, Jaccard, Node, NotNegative, Positive, Whole
+from src.config.types import Count, FreeWords, Jaccard, Node, NotNegative, Positive, Whole
 
 
 @dataclass
 class InspectWeights(Train):
-    """Ask estimators for the known false negatives of a corpus.
+    """Measure how well estimators find known false negatives.
 
     Args:
-        estimators: options of weights to compare.
-        threshold: Jaccard index of sub-token sets from which two texts are alike.
-        batches: ordinary batches that are looked at.
-        most: planted rows of each kind of known false negatives.
-        sample: training pairs that are looked at, at most.
+        estimators: options of weights that are compared.
+        threshold: Jaccard index of sub-token sets from which two texts count as similar.
+        batches: number of ordinary batches that are inspected.
+        most: number of planted rows of each kind of known false negatives.
+        sample: largest number of training pairs that are inspected.
     """
 
     estimators: Sequence[str] | str
@@ -34,15 +36,15 @@ class InspectWeights(Train):
 
 @dataclass
 class Eval:
-    """Evaluate a finished run again.
+    """Evaluate a finished run again, also on another corpus.
 
     Args:
         run: directory of a finished run.
-        checkpoint: checkpoint file, in place of the run's best one.
-        cache: folder of harvests; null is the run's.
-        accelerator: such as cpu on a machine without the GPU that trained it; null is the run's.
-        corpus: the data; null is the run's.
-        lang: the language; null is the run's.
+        checkpoint: checkpoint file that is read instead of the run's best one.
+        cache: folder of harvests; null takes the run's.
+        accelerator: accelerator of the evaluation, such as cpu on a machine without a GPU; null takes the run's.
+        corpus: the pairs of queries and codes; null takes the run's.
+        lang: the programming language; null takes the run's.
     """
 
     run: str | None
@@ -55,14 +57,14 @@ class Eval:
 
 @dataclass
 class CorpusReport:
-    """Measure what is in a corpus.
+    """Measure sizes, duplicates, leaks and languages of a corpus.
 
     Args:
-        corpus: the data.
-        lang: the language.
+        corpus: the pairs of queries and codes.
+        lang: the programming language.
         near: Jaccard index of sub-token sets from which two codes, or two queries, are near duplicates.
-        sample: codes of a split that are parsed, at most.
-        seed: of that sample.
+        sample: largest number of codes of a split that are parsed.
+        seed: seed of the sample.
         cache: folder of harvests.
     """
 
@@ -79,11 +81,11 @@ class Download:
     """Download a public corpus.
 
     Args:
-        corpus: which one.
-        lang: the language.
-        source: where its files are, and who reads them.
+        corpus: the corpus that is downloaded.
+        lang: the programming language.
+        source: addresses and reader of the corpus's files.
         out: folder that the corpus is written to.
-        attempts: requests to one mirror, each going on where the last broke off.
+        attempts: number of requests to one mirror, each of which continues where the last one broke off.
         pause: seconds before the second attempt, doubled for each further one.
         timeout: seconds without a byte after which a connection counts as broken.
     """
@@ -102,10 +104,10 @@ class Harvest:
     """Harvest documented functions from source trees.
 
     Args:
-        roots: folders or .zip archives of sources.
+        roots: folders or .zip archives of source files.
         out: folder that the corpus is written to.
-        workers: processes; null is one per core, 0 this process alone.
-        lang: the language.
+        workers: number of processes; null takes one per core, 0 works in this process.
+        lang: the programming language.
     """
 
     roots: Sequence[str] | str
@@ -116,13 +118,13 @@ class Harvest:
 
 @dataclass
 class Dashboard:
-    """Make a W&B workspace and a report over a project's runs.
+    """Make a W&B workspace and report of a project's runs.
 
     Args:
-        project: of the runs.
-        entity: whose project it is; null is the key's own.
-        name: of the workspace and the report.
-        timeout: seconds until a server that does not answer counts as absent.
+        project: name of the W&B project.
+        entity: user or team whose project it is; null takes the API key's own.
+        name: name of the workspace and of the report.
+        timeout: seconds after which a server that does not answer counts as absent.
     """
 
     project: str
@@ -133,18 +135,18 @@ class Dashboard:
 
 @dataclass
 class Mine(Eval):
-    """Mine hard negatives of a training split with a finished run's model.
+    """Mine hard negatives with a finished run's model.
 
     Args:
-        weights: the estimator that guards against other answers.
-        out: file of the negatives; null is negatives.jsonl in this command's own directory.
-        depth: candidates of a query that are looked at.
-        per_query: negatives that are kept of a query.
-        margin: share of the answer's own score that a negative's stays below.
-        most_alike: share of a query's similarity with itself from which a candidate counts as an answer.
+        weights: the estimator by which a candidate counts as another answer.
+        out: file of the mined negatives; null is negatives.jsonl in this command's run directory.
+        depth: number of candidates of a query that are looked at.
+        per_query: number of negatives of a query that are kept.
+        margin: share of the positive's score that the score of a negative must stay below.
+        most_alike: share of a query's similarity with itself from which a candidate counts as another answer.
     """
 
-    weights: Node = None
+    weights: Node | None = None
     out: str | None = None
     depth: Count = 0
     per_query: Count = 0
@@ -154,11 +156,11 @@ class Mine(Eval):
 
 @dataclass
 class BenchmarkCorpus:
-    """Corpora of this disk.
+    """Corpora on this disk.
 
     Args:
-        root: folders in CodeSearchNet's layout; null is mteb's tasks.
-        text: which fields come first; null is as the run's own corpus.
+        root: folders in CodeSearchNet's layout; null takes mteb's tasks.
+        text: which fields of a row are read first; null reads those that the run's corpus reads.
     """
 
     root: str | Sequence[str] | None
@@ -171,12 +173,12 @@ class Benchmark:
 
     Args:
         run: directory of a finished run.
-        checkpoint: checkpoint file, in place of the run's best one.
-        cache: folder of harvests; null is the run's.
-        accelerator: null is the run's.
-        tasks: of mteb, which downloads them.
-        corpus: corpora of this disk.
-        languages: of corpus.root; null is every folder with a test split.
+        checkpoint: checkpoint file that is read instead of the run's best one.
+        cache: folder of harvests; null takes the run's.
+        accelerator: accelerator of the evaluation; null takes the run's.
+        tasks: names of mteb's tasks, which it downloads.
+        corpus: corpora on this disk.
+        languages: languages of corpus.root; null takes every folder that has a test split.
     """
 
     run: str | None
@@ -194,31 +196,49 @@ class Export:
 
     Args:
         run: directory of a finished run.
-        format: which library's.
-        out: a new folder; null is model in this command's own directory.
-        push: owner/name of the hub's repository that it is uploaded to.
-        private: whether a repository that the push makes is private.
+        format: format of the model.
+        out: a new folder; null is model in this command's run directory.
+        push: repository on the Hugging Face hub, owner/name, that the model is uploaded to.
+        private: whether a repository that is made by the upload is private.
     """
 
     run: str | None
-    format: str
+    format: ExportFormat
     out: str | None
     push: str | None
     private: bool
 
 
-COMMANDS = {
-    "train": Train,
-    "inspect_weights": InspectWeights,
-    "eval": Eval,
-    "corpus_report": CorpusReport,
-    "download": Download,
-    "harvest": Harvest,
-    "dashboard": Dashboard,
-    "mine": Mine,
-    "benchmark": Benchmark,
-    "export": Export,
-    "index": Index,
-    "search": Search,
-    "serve": Serve,
+# Commands as `python -m src` lists them.
+GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
+    "Train and evaluate": {"train": Train, "eval": Eval},
+    "Data": {
+        "harvest": Harvest,
+        "download": Download,
+        "corpus_report": CorpusReport,
+        "mine": Mine,
+        "cache": Cache,
+    },
+    "Analysis": {
+        "report": Report,
+        "inspect_weights": InspectWeights,
+        "benchmark": Benchmark,
+        "bench": Bench,
+        "dashboard": Dashboard,
+    },
+    "Use": {"export": Export, "index": Index, "search": Search, "serve": Serve},
 }
+COMMANDS = {name: keys for commands in GROUPS.values() for name, keys in commands.items()}
+
+
+def sentence_of(command: str) -> str:
+    """What a command does, in one sentence: the first line of its dataclass's docstring."""
+    return (COMMANDS[command].__doc__ or "").splitlines()[0]
+
+
+def free_words_key(command: str) -> str | None:
+    """The key that takes the words of a command line that are not KEY=VALUE, where the command has one."""
+    for name, argument in arguments(COMMANDS[command]).items():
+        if any(isinstance(item, FreeWords) for item in getattr(argument.annotation, "__metadata__", ())):
+            return name
+    return None

@@ -1,109 +1,125 @@
-"""Entry points that must start at once: a configuration of conf/ without Hydra's application and without Lightning.
+"""Runs commands that need no run directory of Hydra's: they start at once, without Hydra and without Lightning.
 
-`python -m src.search index=DIR "words of a query" top=5 --json`: key=value as everywhere, flags for keys that are true
-or false, and whatever is left are the words of one key.
+`python -m src.search index=DIR "words of a query" top=5`: KEY=VALUE as everywhere, read by the same functions, into the
+command's dataclass; the words that are not KEY=VALUE go to the key that is marked with FreeWords.
 """
 
 from __future__ import annotations
 
-import re
+import shlex
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
 
-from src.utils.errors import InputError, UserError, nearest
+from src.config.arguments import Argument, arguments
+from src.config.checks import check_keys
+from src.config.commands import COMMANDS, free_words_key
+from src.config.overrides import (
+    ASSIGNMENT,
+    CFG,
+    FLAGS,
+    HELP,
+    INTEGER,
+    NO_VALUE,
+    VALUE,
+    no_such_key,
+    read_value,
+    split_words,
+)
+from src.config.targets import CONF, read_yaml
+from src.config.types import describe_type
+from src.utils.errors import InputError, UserError, message_of
 
-CONF = Path(__file__).parents[2] / "conf"
-_OVERRIDE = re.compile(r"\+*([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
-
-def run(task: Callable[[DictConfig], Any], config_name: str, words: str | None = None) -> None:
-    """Runs `task` with conf/<config_name>.yaml and the command line; one line for every mistake, exit status 2.
-
-    Args:
-        words: the key that takes what is neither key=value nor a flag.
-    """
+def run(task: Callable[[Any], object], command: str) -> None:
+    """Runs `task` with the command's keys; one line for whatever is wrong with them, exit status 2."""
     try:
-        cfg = configured(config_name, sys.argv[1:], words)
-        if cfg is not None:
-            task(cfg)
+        keys = read_keys(command, sys.argv[1:])
+        if keys is not None:
+            task(keys)
+    except BrokenPipeError:  # `| head` has read enough
+        sys.stdout = None  # python would complain at its end that it cannot flush
+        sys.exit(0)
     except (UserError, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # `| head` has read enough
-            sys.stdout = None
-            sys.exit(0)
-        hint = "" if isinstance(error, UserError) else "; is the path right and writable?"
-        print(f"error: {' '.join(str(error).split())}{hint}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def configured(config_name: str, arguments: Sequence[str], words: str | None = None) -> DictConfig | None:
-    """The configuration; None where only --help or --cfg was asked for, which is then printed.
+def read_keys(command: str, typed: Sequence[str]) -> Any:
+    """The command's dataclass, from conf/<command>.yaml and the command line.
 
-    Raises InputError for a key that does not exist, a flag that is none, or words that nothing takes.
+    None where only --help or --cfg was asked for, which is then printed. Raises InputError for a key or a flag that
+    does not exist, a value of another type, or words that no key takes.
     """
-    path = CONF / f"{config_name}.yaml"
-    cfg = OmegaConf.load(path)
-    flags = [key for key, value in cfg.items() if isinstance(value, bool)]
-    free: list[str] = []
-    given = list(arguments)
-    while given:
-        argument = given.pop(0)
-        if argument in ("--help", "-h"):
-            print(_help(config_name, cfg, flags, words))
-            return None
-        if argument in ("--cfg", "-c"):
-            print(OmegaConf.to_yaml(cfg), end="")
-            return None
-        if argument.startswith("--"):
-            key = argument[2:].replace("-", "_")
-            if key not in flags:
-                options = [f"--{flag}" for flag in flags]
-                raise InputError(
-                    f"no option {argument}: expected {', '.join(options) or 'key=value'}{nearest(argument, options)}"
-                )
-            cfg[key] = True
-        elif match := _OVERRIDE.fullmatch(argument):
-            key, value = match[1], match[2]
-            if key not in cfg:
-                if words and " " in argument:  # a query such as `open a = b`
-                    free.append(argument)
-                    continue
-                keys = list(cfg)
-                raise InputError(f"no key {key!r}: expected one of {', '.join(keys)}{nearest(key, keys)}")
-            if not value and key != words:
-                raise InputError(f"{key}=: expected a value after =, found nothing; type {key}=null for none")
-            cfg[key] = value if key == words else _value(value)
+    accepted = arguments(COMMANDS[command])
+    values = read_yaml(CONF / f"{command}.yaml")
+    line = split_words(typed, {flag: FLAGS[flag] for flag in (HELP, CFG)} | _old_flags(accepted))
+    free_key = free_words_key(command)
+    free_words = []
+    for word in [*line.words, *_in_new_spelling(line.flags, accepted)]:
+        match = ASSIGNMENT.fullmatch(word)
+        key, text = (match[2], match[3]) if match else ("", "")
+        if key in accepted:
+            is_query = key == free_key and not _takes_list(accepted[key])
+            values[key] = text if is_query or _is_plain_text(accepted[key], text) else read_value(key, text)
+        elif key.isidentifier() and not (free_key and " " in word):  # a query such as `open a = b` is none
+            raise InputError(no_such_key(key, list(accepted), command))
+        elif free_key or HELP in line.flags:
+            free_words.append(word)
         else:
-            free.append(argument)
-    if free and words is None:
-        raise InputError(f"expected key=value, found {free[0]!r}; see --help")
-    if free:
-        cfg[words] = " ".join(free)
-    return cfg
+            raise InputError(f"expected KEY=VALUE, found {word!r}; --help lists the keys")
+    if HELP in line.flags:
+        from src.config.help import help_text
+
+        print(help_text(command, values, {}, only=free_words))
+        return None
+    if free_words and free_key:
+        values[free_key] = free_words if _takes_list(accepted[free_key]) else " ".join(free_words)
+    check_keys("", values, COMMANDS[command])
+    if CFG in line.flags:
+        print(yaml.safe_dump(values, sort_keys=False), end="")
+        return None
+    return COMMANDS[command](**values)
 
 
-def _value(text: str) -> Any:
-    """As YAML, where it is that; patterns such as *.py are none."""
-    if re.fullmatch(r"\[.*\]", text, re.DOTALL):
-        return [_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text.lower() in ("null", "none", ""):
-        return None if text.lower() != "none" else "none"
-    if re.fullmatch(r"[-+]?\d+", text):
-        return int(text)
-    return text
+def _takes_list(argument: Argument) -> bool:
+    return "a list of" in describe_type(argument.annotation)
 
 
-def _help(config_name: str, cfg: DictConfig, flags: Sequence[str], words: str | None) -> str:
-    from src.config.help import text
+def _is_plain_text(argument: Argument, text: str) -> bool:
+    """Whether the text is the value as it stands: where a key takes only text, commas and digits need no quotes."""
+    is_text = describe_type(argument.annotation) in ("text", "text or null")
+    return is_text and text.lower() not in ("", "null") and text[0] not in "'\""
 
-    free = [f"[{words.upper()} ...]"] if words else []
-    options = [f"[--{flag}]" for flag in flags]
-    usage = " ".join([f"usage: python -m src.{config_name}", *free, "[KEY=VALUE ...]", *options])
-    return text(config_name, cfg, {}, usage=usage)
+
+def _old_flags(accepted: Mapping[str, Argument]) -> dict[str, int]:
+    """--key, --no-key and --key VALUE, which were the spelling of some commands."""
+    flags: dict[str, int] = {}
+    for key, argument in accepted.items():
+        is_switch = argument.annotation is bool
+        flags |= dict.fromkeys(_spellings(key)[: 2 if is_switch else 1], NO_VALUE if is_switch else VALUE)
+    return flags
+
+
+def _spellings(key: str) -> tuple[str, str]:
+    return f"--{key.replace('_', '-')}", f"--no-{key.replace('_', '-')}"
+
+
+def _in_new_spelling(flags: Mapping[str, str], accepted: Mapping[str, Argument]) -> list[str]:
+    """The old flags as KEY=VALUE; one line says so."""
+    words = []
+    for key, argument in accepted.items():
+        on, off = _spellings(key)
+        if argument.annotation is bool:
+            words += [f"{key}={str(flag == on).lower()}" for flag in (on, off) if flag in flags]
+        elif on in flags:
+            text = flags[on]
+            is_plain = INTEGER.fullmatch(text) or not _takes_list(argument)
+            words.append(f"{key}={text}" if is_plain else f"{key}=[{text}]")
+    if words:
+        print(f"note: flags are now typed as keys: {shlex.join(words)}", file=sys.stderr)
+    return words

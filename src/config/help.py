@@ -5,47 +5,39 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from src.config.arguments import Argument, arguments
-from src.config.checks import HYDRA_KEYS, taken
-from src.config.commands import COMMANDS
-from src.config.targets import CONF, located
-from src.config.types import described, section, shown
+from src.config.checks import HYDRA_KEYS, accepted_arguments
+from src.config.commands import COMMANDS, free_words_key, sentence_of
+from src.config.targets import CONF, locate_target
+from src.config.types import class_of_section, describe_type, format_value
 
-USAGE = "usage: python -m src.{command} [GROUP=OPTION ...] [KEY=VALUE ...]"
-MORE = """
+USAGE = "usage: python -m src.{command} {words}[KEY=VALUE ...]"
+GROUPS_USAGE = """usage: python -m src.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
+
 --help with options shows their keys, as in {option} --help; --help {group} shows the keys of {group} alone.
 --cfg job prints the configuration; -m KEY=A,B runs a grid."""
-KEYS_ALONE = "usage: python -m src.{command} [KEY=VALUE ...]"
 COLUMN = 52  # where types begin
-EXTRA = {"experiment": "a complete recipe", "sweep": "a grid of runs, with -m"}
+GROUP_SENTENCES = {"experiment": "a complete recipe", "sweep": "a grid of runs, with -m"}
 
 
-def text(
-    command: str, cfg: DictConfig, choices: Mapping[str, str | None], only: Sequence[str] = (), usage: str = ""
-) -> str:
+def help_text(command: str, cfg: Mapping[str, Any], options: Mapping[str, str | None], only: Sequence[str] = ()) -> str:
     """The help of a command, for the configuration that its command line composes.
 
     Args:
-        choices: the option of each group that the configuration has.
+        cfg: plain values.
+        options: the option of each group that the configuration has.
         only: the beginnings of keys to show; none: all.
-        usage: how it is typed, where that is not as everywhere.
     """
     of = COMMANDS[command]
     width = min(120, max(80, shutil.get_terminal_size((120, 40)).columns))
-    about = {key: item.about for key, item in arguments(of).items()} | EXTRA
-    usage = usage or (f"{USAGE}\n{MORE}" if choices else KEYS_ALONE)
-    group = next(iter(sorted(choices, key=[*about].index)), "")
-    option = f"{group}={_options(group, None).split()[0]}" if group else ""
-    usage = usage.format(command=command, group=group, option=option)
-    lines = [of.__doc__.splitlines()[0], "", usage, *_examples(command)]
-    lines += ["", "Groups (*: the option in use)"] if choices else []
-    for group in sorted(choices, key=[*about].index):
-        lines += [f"  {group:<12}{about[group]}", *_wrapped(_options(group, choices[group]), width, 14)]
+    sentences = {key: item.sentence for key, item in arguments(of).items()} | GROUP_SENTENCES
+    groups = sorted(options, key=[*sentences].index)
+    lines = [sentence_of(command), "", _usage(command, groups), *_examples(command)]
+    lines += ["", "Groups (*: the option in use)"] if groups else []
+    for group in groups:
+        lines += [f"  {group:<12}{sentences[group]}", *_wrapped(_option_names(group, options[group]), width, 14)]
     first = ""
     for key, value, item in keys("", cfg, of):
         if only and not key.startswith(tuple(only)):
@@ -53,53 +45,54 @@ def text(
         if (top := key.partition(".")[0]) != first and ("." in key or not first):
             lines += ["", f"Keys of {top}" if "." in key else "Keys"]
         first = top if "." in key else first or top
-        kind = _wrapped(described(item.kind), width, COLUMN)
-        lines += [f"  {f'{key}={value}':<{COLUMN - 3}} {kind[0].strip()}", *kind[1:]]
-        lines += _wrapped(item.about, width, 6)
+        types = _wrapped(describe_type(item.annotation), width, COLUMN)
+        lines += [f"  {f'{key}={value}':<{COLUMN - 3}} {types[0].strip()}", *types[1:]]
+        lines += _wrapped(item.sentence, width, 6)
     return "\n".join(lines)
 
 
-def _examples(command: str) -> list[str]:
-    """Of the comment that its yaml begins with."""
-    said = (CONF / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
-    typed = [line.removeprefix("# ") for line in said if line.startswith("# python -m")]
-    return ["", *(f"  {line}" for line in typed)] if typed else []
-
-
-def keys(prefix: str, node: DictConfig, of: Callable[..., Any]) -> Iterator[tuple[str, str, Argument]]:
+def keys(prefix: str, node: Mapping[str, Any], of: Callable[..., Any]) -> Iterator[tuple[str, str, Argument]]:
     """(key, value, argument) of all that is in the configuration; plain keys first, then those below others."""
-    takes = taken(of, node)
-    below = []
-    for name in (name for name in takes if name in node and name not in HYDRA_KEYS):
-        value, item = _value(node, name), takes[name]
-        inner = located(value["_target_"]) if _is_built(value) else section(item.kind)
-        parts = [part for part in value if _is_built(_value(value, part))] if isinstance(value, DictConfig) else []
-        if isinstance(value, DictConfig) and inner:
+    accepted = accepted_arguments(of, node)
+    below: list[tuple[str, Mapping[str, Any], Callable[..., Any]]] = []
+    for name in (name for name in accepted if name in node and name not in HYDRA_KEYS):
+        value, item = node[name], accepted[name]
+        inner = locate_target(value["_target_"]) if _is_built(value) else class_of_section(item.annotation)
+        parts = [part for part in value if _is_built(value[part])] if isinstance(value, Mapping) else []
+        if isinstance(value, Mapping) and inner:
             below.append((f"{prefix}{name}.", value, inner))
         elif parts:  # such as loggers by name
-            below += [(f"{prefix}{name}.{part}.", value[part], located(value[part]["_target_"])) for part in parts]
+            below += [
+                (f"{prefix}{name}.{part}.", value[part], locate_target(value[part]["_target_"])) for part in parts
+            ]
         else:
-            plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            yield f"{prefix}{name}", plain if isinstance(plain, str) and plain else shown(plain), item
+            yield f"{prefix}{name}", value if isinstance(value, str) and value else format_value(value), item
     for deeper in below:
         yield from keys(*deeper)
 
 
+def _usage(command: str, groups: Sequence[str]) -> str:
+    if groups:
+        option = f"{groups[0]}={_option_names(groups[0], None).split()[0]}"
+        return GROUPS_USAGE.format(command=command, group=groups[0], option=option)
+    key = free_words_key(command)
+    return USAGE.format(command=command, words=f"[{key.upper()} ...] " if key else "")
+
+
+def _examples(command: str) -> list[str]:
+    """The commands in the comment that its yaml begins with."""
+    lines = (CONF / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    commands = [line.removeprefix("# ") for line in lines if line.startswith("# python -m")]
+    return ["", *(f"  {line}" for line in commands)] if commands else []
+
+
 def _is_built(value: Any) -> bool:
-    return isinstance(value, DictConfig) and "_target_" in value
+    return isinstance(value, Mapping) and "_target_" in value
 
 
-def _value(node: DictConfig, name: str) -> Any:
-    """What refers to a key that this command does not have is shown as it is written."""
-    try:
-        return node[name]
-    except Exception:  # OmegaConf's many kinds of a reference that does not resolve
-        return OmegaConf.to_container(node, resolve=False)[name]
-
-
-def _options(group: str, chosen: str | None) -> str:
+def _option_names(group: str, chosen: str | None) -> str:
     paths = sorted((CONF / group).rglob("*.yaml"))
-    names = [Path(path).relative_to(CONF / group).with_suffix("").as_posix() for path in paths]
+    names = [path.relative_to(CONF / group).with_suffix("").as_posix() for path in paths]
     return " ".join(f"{name}{'*' if name == chosen else ''}" for name in names)
 
 

@@ -1,7 +1,7 @@
-"""The keys of a training that are not arguments of a `_target_`: their types, and a sentence about each.
+"""The keys of a training that are not arguments of a `_target_`: the type of each, and a sentence about it.
 
-Defaults are in conf/ alone. A field with a default here may be left out there. A new key needs its line in the yaml, a
-field here, and a sentence under `Args:`; an option of a group needs nothing here: see src/config/arguments.py.
+Defaults are in conf/ alone; a field that has a default here may be missing there. A new key needs its line in the yaml,
+a field here, and a sentence under `Args:`. An option of a group needs nothing here: see src/config/arguments.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from src.config.choices import Pooling
-from src.config.types import Count, Node, NotNegative, Positive, Whole
+from src.config.types import Count, Effect, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
 Batch = Annotated[int, Ge(2)]
@@ -26,7 +26,7 @@ Positives = Literal["code", "query"]
 
 @dataclass
 class Recipe:
-    """What suits a backbone; the keys that follow it can be set one by one.
+    """Hyper-parameters that suit a backbone; the keys that take them as default can be set one by one.
 
     Args:
         similarity: default of model.similarity.
@@ -46,7 +46,7 @@ class Recipe:
     warmup: Annotated[float, Ge(0), Le(1)]
     batch_size: Batch
     epochs: Count
-    compare_infonce: bool
+    compare_infonce: Annotated[bool, Effect.NONE]
 
 
 @dataclass
@@ -54,13 +54,13 @@ class Backbone:
     """An option of conf/backbone.
 
     Args:
-        encoder: what embeds queries and codes.
-        recipe: what suits it.
-        name: hub name, or folder written by save_pretrained.
+        encoder: the model that embeds queries and codes.
+        recipe: hyper-parameters that suit the encoder.
+        name: name of a model on the Hugging Face hub, or a folder written by save_pretrained.
         pooling: how the embedding of a text is made from those of its tokens.
-        lora: small matrices that train beside frozen weights.
-        query: the tower of the queries.
-        code: the tower of the codes.
+        lora: low-rank matrices that are trained while the weights are frozen.
+        query: the encoder of the queries.
+        code: the encoder of the codes.
     """
 
     encoder: Node
@@ -82,7 +82,7 @@ class Lang:
 
     Args:
         name: the language's folder in CodeSearchNet's layout.
-        display: what a page calls it.
+        display: name of the language on pages.
     """
 
     name: str
@@ -91,27 +91,27 @@ class Lang:
 
 @dataclass
 class Model:
-    """Scores and their loss.
+    """How scores are computed from embeddings.
 
     Args:
-        similarity: of the embeddings of a query and a code.
-        score_scale: 1 / temperature of the scores.
-        loss_block: rows of scores that the loss takes at a time; null is all of them in one matrix.
+        similarity: similarity of the embeddings of a query and a code.
+        score_scale: factor of the similarities, 1 / temperature.
+        loss_block: number of rows of scores that the loss reads at a time; null reads all of them in one matrix.
     """
 
     similarity: Similarity
     score_scale: Positive
-    loss_block: LossBlock
+    loss_block: Annotated[LossBlock, Effect.ROUNDING]
 
 
 @dataclass
 class Optimizer:
-    """AdamW.
+    """AdamW and its schedule.
 
     Args:
-        learning_rate: peak of the linear warm-up and decay.
-        weight_decay: of matrices only.
-        warmup: fraction of all steps.
+        learning_rate: peak of the learning rate, between linear warm-up and linear decay.
+        weight_decay: weight decay of matrices; biases, norms and other vectors are not decayed.
+        warmup: fraction of all steps in which the learning rate rises.
     """
 
     learning_rate: NotNegative
@@ -121,21 +121,21 @@ class Optimizer:
 
 @dataclass
 class Data:
-    """Batches.
+    """Size and preparation of batches.
 
     Args:
-        batch_size: pairs of a step on all devices together; each query has one negative less.
-        eval_batch_size: texts of an evaluation batch.
-        token_budget: padded tokens that are encoded at once; null is whole batches.
+        batch_size: number of pairs in a step, on all devices together; a query has batch_size - 1 in-batch negatives.
+        eval_batch_size: number of texts in an evaluation batch.
+        token_budget: number of padded tokens that are encoded at once; null encodes whole batches.
         positives: what a query is paired with, its code or itself.
-        num_workers: processes that tokenise and compute similarities while the model trains.
+        num_workers: number of processes that prepare batches while the model trains.
     """
 
     batch_size: Batch
-    eval_batch_size: Count
-    token_budget: TokenBudget
+    eval_batch_size: Annotated[Count, Effect.ROUNDING]
+    token_budget: Annotated[TokenBudget, Effect.ROUNDING]
     positives: Positives
-    num_workers: Workers
+    num_workers: Annotated[Workers, Effect.NONE]
 
 
 @dataclass
@@ -143,9 +143,9 @@ class Negatives:
     """What counts as a negative.
 
     Args:
-        mask_duplicates: whether copies of a row's own query or code are no negatives of it.
-        mined: file of python -m src.mine, whose hard negatives are further columns of every batch.
-        mined_per_query: how many of them each query of a batch brings.
+        mask_duplicates: whether copies of a row's own query or code are excluded from its negatives.
+        mined: file written by python -m src.mine, whose hard negatives are further columns of every batch.
+        mined_per_query: number of mined negatives that each query adds to its batch.
     """
 
     mask_duplicates: bool
@@ -154,12 +154,43 @@ class Negatives:
 
 
 @dataclass
-class Sweep:
-    """Of -m alone.
+class Trainer:
+    """What an option of conf/trainer has beside the keys of lightning.Trainer, and those of them that suit the machine.
 
     Args:
-        grid: values by key, as on the command line.
-        rerun: which cells run when the sweep is typed again.
+        accelerator: what it trains on, such as cpu or gpu.
+        devices: how many, auto for all, or which.
+        num_nodes: machines.
+        strategy: how several devices train one model.
+        log_every_n_steps: how often metrics are logged.
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        auto_batch: true repeats a step that runs out of memory with half that many texts, down to 1; one device.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a NaN or inf loss or gradient ends the run, or that step is skipped.
+    """
+
+    accelerator: Annotated[str, Effect.ROUNDING] = "auto"
+    devices: Annotated[list[int] | str | int, Effect.ROUNDING] = "auto"
+    num_nodes: Annotated[int, Effect.ROUNDING] = 1
+    strategy: Annotated[str, Effect.ROUNDING] = "auto"
+    log_every_n_steps: Annotated[int | None, Effect.ROUNDING] = None
+    grad_cache_chunk: Annotated[Count | None, Effect.ROUNDING] = None
+    auto_batch: Annotated[bool, Effect.NONE] = False
+    compile: Annotated[bool | str, Effect.ROUNDING] = False
+    save_every_n_minutes: Annotated[Positive | None, Effect.NONE] = None
+    save_every_n_steps: Annotated[Count | None, Effect.NONE] = None
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+
+
+@dataclass
+class Sweep:
+    """A grid of runs, which needs -m.
+
+    Args:
+        grid: values of each key, as they are typed on the command line.
+        rerun: which cells run when the same sweep is started again.
     """
 
     grid: Node
@@ -168,36 +199,36 @@ class Sweep:
 
 @dataclass
 class Train:
-    """Train a model, test it, and compare it with plain InfoNCE and BM25.
+    """Train a model, test it, and compare it with InfoNCE and BM25.
 
     Args:
-        seed: of weights, batches and dropout.
-        cache: folder of harvests, tokens, and models of estimators; null keeps nothing.
-        resume: auto goes on with the latest unfinished run of the same command, never begins a new one; or which run
-            directory or checkpoint to go on with.
+        seed: seed of weights, batches and dropout.
+        cache: folder of harvests, tokens, and models of estimators; null caches nothing.
+        resume: auto resumes the latest unfinished run of the same command, never starts a new run, and the path of a
+            run directory or a checkpoint resumes that one.
         checkpoint: checkpoint file whose weights the training starts from.
-        compare_infonce: whether plain InfoNCE is trained too, and printed beside the result.
-        keep: the epoch that is tested and kept as best.ckpt.
-        loss: the row loss.
-        weights: what estimates how alike a query and a negative are.
-        lang: the language.
-        backbone: the encoder and its recipe.
-        corpus: the data.
-        batching: which pairs meet in a batch.
-        trainer: devices, precision and epochs.
-        logger: where curves go.
-        sweep: a grid of runs, with -m.
-        model: scores and their loss.
-        optimizer: AdamW.
-        data: batches.
-        negatives: what counts as one.
+        compare_infonce: whether plain InfoNCE is also trained, for comparison.
+        keep: which epoch is tested and kept as best.ckpt, the best one on valid or the last one.
+        loss: the loss of a query and its candidates.
+        weights: the estimator of the similarity between a query and its negatives.
+        lang: the programming language.
+        backbone: the encoder and the hyper-parameters that suit it.
+        corpus: the pairs of queries and codes.
+        batching: how the pairs of a batch are chosen.
+        trainer: devices, precision and number of epochs.
+        logger: where learning curves are logged.
+        sweep: a grid of runs, which needs -m.
+        model: how scores are computed from embeddings.
+        optimizer: AdamW and its schedule.
+        data: size and preparation of batches.
+        negatives: what counts as a negative.
     """
 
     seed: Seed
-    cache: str | None
-    resume: str
+    cache: Annotated[str | None, Effect.NONE]
+    resume: Annotated[Literal["auto", "never"] | str, Effect.NONE]
     checkpoint: str | None
-    compare_infonce: bool
+    compare_infonce: Annotated[bool, Effect.NONE]
     keep: Literal["best", "last"]
     loss: Node
     weights: Node
@@ -205,9 +236,9 @@ class Train:
     backbone: Annotated[Node, Backbone]
     corpus: Node
     batching: Node
-    trainer: Node
-    logger: Mapping[str, Node]
-    sweep: Annotated[Node, Sweep]
+    trainer: Annotated[Node, Trainer]
+    logger: Annotated[Mapping[str, Node], Effect.NONE]
+    sweep: Annotated[Node, Sweep, Effect.NONE]
     model: Annotated[Node, Model]
     optimizer: Annotated[Node, Optimizer]
     data: Annotated[Node, Data]

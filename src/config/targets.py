@@ -11,20 +11,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from src.utils.errors import InputError, first_line, nearest
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 CONF = Path(__file__).parents[2] / "conf"
-OPEN = re.compile(
+ALLOWED = re.compile(
     r"(?:src\.(?:losses|weights|backbones|corpora|data\.samplers)|lightning\.pytorch\.(?:strategies|loggers|profilers|plugins))"
     r"(?:\.\w+)+"
 )
-SPELLED = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
+TYPED_TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([^'\",}\s]+)")  # in a word of the command line
 # First name -> current name, of modules and of single objects. Runs, checkpoints and identities hold the first name
 # that a `_target_` ever had: a rename adds a line here, and an object that moves a second time changes its line.
 MOVED = {
@@ -33,16 +34,15 @@ MOVED = {
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
     "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
-    "src.loggers.wandb.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
 }
-NAMED = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
+TARGET_LINE = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 
 
 @cache
 def named_in_conf() -> frozenset[str]:
     """The targets of all yaml files in conf/, which came with the code."""
     texts = (path.read_text(encoding="utf-8") for path in sorted(CONF.rglob("*.yaml")))
-    return frozenset(name for text in texts for name in NAMED.findall(text))
+    return frozenset(name for text in texts for name in TARGET_LINE.findall(text))
 
 
 def current_name(target: str) -> str:
@@ -69,10 +69,10 @@ def with_names(config: Any, name: Callable[[str], str] = current_name) -> Any:
     return [with_names(item, name) for item in config] if isinstance(config, list) else config
 
 
-def located(target: str) -> Callable[..., Any]:
+def locate_target(target: str) -> Callable[..., Any]:
     """The class or function of a target. Raises InputError where it must not be built, or is not there."""
     target = current_name(target)
-    if target not in named_in_conf() and not OPEN.fullmatch(target):
+    if target not in named_in_conf() and not ALLOWED.fullmatch(target):
         raise InputError(
             f"{target!r}: never built; expected a _target_ of conf/, or a class of src.losses, src.weights, "
             f"src.backbones, src.corpora, src.data.samplers or Lightning's strategies, loggers, profilers, plugins"
@@ -99,7 +99,7 @@ def check_targets(config: Any, source: str | Path = "the configuration") -> None
     if isinstance(config, Mapping):
         if "_target_" in config:
             try:
-                located(str(config["_target_"]))
+                locate_target(str(config["_target_"]))
             except InputError as error:
                 raise InputError(f"{source} asks to build {error}") from None
         if "_args_" in config:
@@ -111,7 +111,7 @@ def check_targets(config: Any, source: str | Path = "the configuration") -> None
             check_targets(value, source)
 
 
-def check_words(words: Sequence[str]) -> None:
+def check_typed_targets(words: Sequence[str]) -> None:
     """The command line, before Hydra reads it: it builds some `_target_`s of its own node before any code of ours runs.
 
     Raises InputError for a target that must not be built, there or in the yaml files of --config-dir.
@@ -120,7 +120,7 @@ def check_words(words: Sequence[str]) -> None:
         if word.startswith("-") and not word.startswith(("--config", "-c")):
             continue
         key = word.lstrip("+~").partition("=")[0]
-        for target in SPELLED.findall(word):
+        for target in TYPED_TARGET.findall(word):
             if key.startswith("hydra"):
                 raise InputError(f"{key}: Hydra's own parts are those of conf/hydra, found another _target_ {target!r}")
             check_targets({"_target_": target}, key)
@@ -140,6 +140,9 @@ def read_yaml(path: Path) -> Any:
 
 def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
     """A configuration that came with a file, resolved. Raises InputError where it would build something foreign."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         plain = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:

@@ -15,7 +15,7 @@ from src.config.types import Jaccard, check_value
 from src.corpora.base import Batches, Corpus, Pair, Split, fingerprint
 from src.corpora.multilanguage import MultiLanguageCorpus
 from src.utils.errors import InputError
-from src.utils.near_duplicates import alike_pairs, near_duplicates
+from src.utils.near_duplicates import near_duplicate_pairs, near_duplicates
 
 log = logging.getLogger(__name__)
 
@@ -136,11 +136,11 @@ def keep(train: Sequence[Pair], held_out: Sequence[tuple[str, str]], near: float
             kept.append(i)
     dropped = {"as a held-out one": len(leaks), "as an earlier one": len(train) - len(leaks) - len(kept)}
     if near is not None:
-        alike = set(alike_pairs([train[i].code for i in kept], near, pool)[0].tolist())
-        clean = [i for place, i in enumerate(kept) if place not in alike]
+        similar = set(near_duplicate_pairs([train[i].code for i in kept], near, pool)[0].tolist())
+        clean = [i for place, i in enumerate(kept) if place not in similar]
         copies = set(near_duplicates([train[i].code for i in clean], near))
         kept = [i for place, i in enumerate(clean) if place not in copies]
-        dropped |= {"nearly as a held-out one": len(alike), "nearly as an earlier one": len(copies)}
+        dropped |= {"nearly as a held-out one": len(similar), "nearly as an earlier one": len(copies)}
     return kept, dropped
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from src.backbones.base import Encoder, Features
@@ -73,6 +74,12 @@ class LengthBucketer:
             buckets.append(self.encoder.features(items[order_B[start:end]]))
             start = end
         return Buckets(buckets, torch.from_numpy(np.argsort(order_B)))
+
+
+def embed_side(side: BatchSide, encoder: Encoder, similarity: str, gradient_caching: bool = False) -> torch.Tensor:
+    """float32 embeddings_BD, normalised where the similarity is cosine, so that a dot product scores them."""
+    embeddings_BD = embed_buckets(side, encoder, gradient_caching).float()
+    return F.normalize(embeddings_BD, dim=1) if similarity == "cosine" else embeddings_BD
 
 
 def embed_buckets(side: BatchSide, encoder: Encoder, gradient_caching: bool = False) -> torch.Tensor:

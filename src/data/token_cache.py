@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from src.backbones.base import Encoder
 from src.corpora.base import fingerprint
 from src.data.length_buckets import UntokenizedTexts
+from src.utils.cpus import usable_cpus
 from src.utils.disk_cache import Cache, NotWritableError
 from src.utils.ragged import Column, Ragged
 
@@ -104,10 +105,10 @@ def _tokenise(encoder: Encoder, texts: Sequence[str], side: str) -> Iterator[tup
         start = time.perf_counter()
         yield chunks[0]
         left = (time.perf_counter() - start) * (len(chunks) - 1)
-        if encoder.tokenises_in_threads or left < POOL_SECONDS or processors() == 1:
+        if encoder.tokenises_in_threads or left < POOL_SECONDS or usable_cpus() == 1:
             yield from (chunks[number] for number in range(1, len(chunks)))
             return
-    workers = min(processors(), len(chunks) - 1)
+    workers = min(usable_cpus(), len(chunks) - 1)
     loader: DataLoader[tuple[Ragged, Counter[str]]] = DataLoader(
         chunks,  # type: ignore[arg-type]  # a sequence is a dataset
         batch_size=None,
@@ -149,11 +150,6 @@ def _say(failed: Mapping[str, int], number: int, side: str) -> None:
     if failed:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(failed.items()))
         log.warning("of %d texts as %s these did not parse, and are read without data flow: %s", number, side, kinds)
-
-
-def processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _threaded: int | None = None  # the process that started the threads of Hugging Face's tokenizers, or whose parent did

@@ -1,10 +1,9 @@
-"""The model of a finished run, ready to embed; without Lightning, so that a search starts at once."""
+"""The model of a finished run, ready to embed; without Lightning, so that a search starts fast."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,42 +14,42 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch.nn import functional as F
 
 from src.backbones.base import Encoder
 from src.config.targets import from_outside
-from src.data.length_buckets import BatchSide, embed_buckets, to_device
+from src.data.length_buckets import BatchSide, embed_side, to_device
 from src.runs.labels import needs_similarity
 from src.runs.restore import best_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
-UNREAD = " qqzx"  # a word that changes what any tokenizer makes of a text, if it is read at all
+EXTRA_WORD = " qqzx"  # changes the tokens of any text, unless the text is truncated before it
 
 
 @dataclass
 class Model:
-    """An encoder and how its embeddings are compared."""
+    """An encoder and the similarity of its embeddings."""
 
     encoder: Encoder
     similarity: str  # `dot` or `cosine`
-    name: str  # what trained it: loss, estimator, backbone
+    name: str  # loss, estimator and backbone of its training
     checkpoint: Path
 
     @classmethod
     def load(cls, run: str | None, checkpoint: str | None = None) -> Model:
-        """Of a finished run's directory, or of a checkpoint file. Raises InputError for everything else."""
+        """From a finished run's directory or a checkpoint file. Raises InputError for anything else."""
         path = checkpoint_of(run, checkpoint)
         held = load_checkpoint(path)
-        # What of it is read here: to look at the trainer's part would import Lightning.
-        read = {key: held["run_config"][key] for key in ("backbone", "model", "choices") if key in held["run_config"]}
-        cfg = from_outside(read, f"checkpoint {path}")
+        # Only these parts: checking the trainer's would import Lightning.
+        parts = {key: held["run_config"][key] for key in ("backbone", "model", "choices") if key in held["run_config"]}
+        cfg = from_outside(parts, f"checkpoint {path}")
         try:
             encoder: Encoder = instantiate(cfg.backbone.encoder)
         except InstantiationException as error:
-            raise (error.__cause__ or error) from None  # what the constructor says
+            raise (error.__cause__ or error) from None  # the constructor's own error
         restore_encoder(encoder, held, cfg, path)
-        weights = {name.removeprefix(PREFIX): held["state_dict"][name] for name in _own(held["state_dict"])}
+        state = held["state_dict"]
+        weights = {name.removeprefix(PREFIX): state[name] for name in state if name.startswith(PREFIX)}
         try:
             encoder.load_state_dict(weights)
         except RuntimeError as error:
@@ -60,7 +59,7 @@ class Model:
 
     @cached_property
     def identity(self) -> str:
-        """16 hex digits over the weights and how they are compared: vectors of two models never meet."""
+        """16 hex digits over weights and similarity, by which an index recognises its model."""
         digest = hashlib.sha256(f"{type(self.encoder).__name__} {self.similarity}".encode())
         for name, tensor in sorted(self.encoder.state_dict().items()):
             digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -69,19 +68,18 @@ class Model:
 
     @torch.inference_mode()
     def embed(self, side: BatchSide) -> torch.Tensor:
-        """float32 embeddings_BD of a side of a batch, normalised where they are compared by cosine."""
+        """float32 embeddings_BD of a side of a batch, on the encoder's device, that a dot product scores."""
         device = next(self.encoder.parameters()).device
-        embeddings_BD = embed_buckets(to_device(side, device), self.encoder).float()
-        return F.normalize(embeddings_BD, dim=1) if self.similarity == "cosine" else embeddings_BD
+        return embed_side(to_device(side, device), self.encoder, self.similarity)
 
     def query(self, text: str) -> np.ndarray:
-        """float32 (D,) of a query."""
+        """The float32 embedding (D,) of a query."""
         return self.embed(self.encoder.queries([text]))[0].cpu().numpy()
 
     def words_read(self, query: str) -> int:
-        """How many of a query's words, parted by blanks, reach the model: longer texts are cut.
+        """How many of a query's words, separated by blanks, the model reads before it truncates the text.
 
-        Found by asking: after which word is one more no longer seen?
+        By bisection: from that number of words on, a further word no longer changes the tokens.
         """
         words = query.split()
         low, high = 0, len(words)
@@ -94,11 +92,12 @@ class Model:
         return low
 
     def _is_full(self, text: str) -> bool:
-        return _same(*(self.encoder.tokenise([one], "query") for one in (text, text + UNREAD)))
+        one, other = (self.encoder.tokenise([query], "query") for query in (text, text + EXTRA_WORD))
+        return all(np.array_equal(one.values(name), other.values(name)) for name in one.columns)
 
     @property
     def about(self) -> dict[str, Any]:
-        """What an index remembers of it."""
+        """The facts that an index records about its model."""
         return {"identity": self.identity, "name": self.name, "checkpoint": str(self.checkpoint)}
 
 
@@ -122,16 +121,8 @@ def checkpoint_of(run: str | None, checkpoint: str | None = None) -> Path:
     return best_checkpoint(folder)
 
 
-def _own(state: dict[str, Any]) -> Sequence[str]:
-    return [name for name in state if name.startswith(PREFIX)]
-
-
 def _name(cfg: DictConfig, loss: Any) -> str:
     choices = cfg.get("choices") or {}
     weights = choices.get("weights", "none") if needs_similarity(loss) else "none"
     parts = [choices.get("loss", "a model"), weights, f"on {choices.get('backbone', '')}"]
     return " ".join(part for part in parts if part not in ("none", "on "))
-
-
-def _same(one: Any, other: Any) -> bool:
-    return all(np.array_equal(one.values(name), other.values(name)) for name in one.columns)

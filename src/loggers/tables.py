@@ -1,4 +1,4 @@
-"""The tables of a finished run: its results beside those that it is compared with, and queries with their best codes.
+"""The tables of a finished run: its results with those of its baselines, and queries with their best codes.
 
 Shape letters: N queries, M codes, D embedding size, E example queries, K = codes of each.
 """
@@ -67,4 +67,6 @@ class Examples:
         self.rows = rows
 
     def _code(self, row: int) -> str:
-        return self.split.codebase.codes[row][:LENGTH]
+        codebase = self.split.codebase
+        assert codebase is not None  # the test split has one
+        return codebase.codes[row][:LENGTH]

@@ -200,14 +200,8 @@ class FaultTolerantWandbLogger(WandbLogger):
         settings = wandb.Settings(silent=True, console="off", disable_git=True, finish_timeout_raises=True)
         if mode == "online":  # an offline run waits for this machine alone, however busy it is
             settings.init_timeout, settings.finish_timeout = self._timeout, LAST_UPLOAD * self._timeout
-        run: Any = wandb.init(
-            dir=str(self._folder),
-            mode=mode,
-            settings=settings,
-            reinit="finish_previous",
-            resume="allow",
-            **self._init,
-        )
+        options: dict[str, Any] = {**self._init, "dir": str(self._folder), "mode": mode}
+        run: Any = wandb.init(settings=settings, reinit="finish_previous", resume="allow", **options)
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP, step_sync=True)
         for name, summary in SUMMARIES.items():

@@ -1,20 +1,19 @@
-"""Compare finished runs: python -m src.report outputs/DIR [DIR ...] [--to DIR] [--baseline NAME]
+"""Compare finished runs: python -m src.report outputs/DIR [DIR ...] [to=DIR] [baseline=NAME]
 
 Leaves report.html (one page that needs nothing else), report.md, report.tex and report.csv.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from src.report.cells import CHOICES, cells
+from src.report.cells import cells
 from src.report.compare import Comparison, compare
 from src.report.forest_plot import plot_differences
 from src.report.page import page
@@ -24,100 +23,68 @@ from src.report.tables import headline, latex, markdown, results, to_csv
 from src.report.texts import read_texts
 from src.runs.directory import RunDirectory, relative
 from src.runtime.quiet import quiet_libraries
-from src.utils.errors import InputError, UserError, nearest
+from src.utils.console import as_list
+from src.utils.errors import InputError, nearest
 from src.utils.tables import print_tables
 
-BASELINE = "infonce"
+if TYPE_CHECKING:
+    from src.config.direct_commands import Report
+
 WIDTH = 160  # of a table in a file or a pipe
 
 
-def main(arguments: list[str] | None = None) -> int:
-    description, _, epilog = __doc__.partition("\n\n")
-    parser = Parser(prog="python -m src.report", description=description, epilog=epilog)
-    parser.add_argument("runs", nargs="+", type=Path, help="run directories, or folders that hold some")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="where the files go (default: report in the first one)")
-    parser.add_argument(
-        "--baseline", default=BASELINE, metavar="NAME", help=f"the row to compare with (default {BASELINE})"
-    )
-    parser.add_argument(
-        "--mix-pools", action="store_true", help="runs over several pools: tables of their own instead of an error"
-    )
-    parser.add_argument(
-        "--choose",
-        metavar=f"{{{','.join(CHOICES)}}}",
-        default=CHOICES[0],
-        help="hyper-parameters of a row: those with the best val/mrr (valid, the default), or each in a row of its own",
-    )
-    parser.add_argument(
-        "--no-texts", action="store_true", help="do not read the corpora again: ids of queries instead of their texts"
-    )
-    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the differences (.png, .svg, .pdf)")
+def main(cfg: Report) -> None:
+    """Compares the runs, and leaves the four files."""
     quiet_libraries()
-    try:
-        given = parser.parsed(arguments)
-        check(given)
-        runs, left_out = find_runs(given.runs)
-        if not runs:
-            also = "".join(f"; {run.path} is not: {run.why}" for run in left_out[:1])
-            raise InputError(f"no finished runs below {', '.join(map(str, given.runs))}{also}")
-        comparisons = compare(cells(runs, given.mix_pools, given.choose), given.baseline)
-        if given.plot:
-            plot_differences(comparisons, given.plot, given.baseline)
-        folder = write(comparisons, left_out, given.to or given.runs[0] / "report", given.no_texts)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    show(comparisons, left_out, given.markdown)
+    folders = existing(as_list(cfg.runs))
+    runs, left_out = find_runs(folders)
+    if not runs:
+        reason = "".join(f"; {run.path} is not: {run.why}" for run in left_out[:1])
+        raise InputError(f"no finished runs below {', '.join(map(str, folders))}{reason}")
+    comparisons = compare(cells(runs, cfg.mix_pools, cfg.choose), cfg.baseline)
+    if cfg.plot:
+        plot_differences(comparisons, Path(cfg.plot), cfg.baseline)
+    folder = write(comparisons, left_out, Path(cfg.to) if cfg.to else folders[0] / "report", cfg.texts)
+    show(comparisons, left_out, cfg.markdown)
     print(f"page: {relative(folder.resolve() / 'report.html')}", file=sys.stderr)
-    return 0
 
 
-class Parser(argparse.ArgumentParser):
-    """Whose mistakes are one line as everywhere, with the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-    def parsed(self, arguments: list[str] | None) -> argparse.Namespace:
-        given, unknown = self.parse_known_args(arguments)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            near = nearest(unknown[0].partition("=")[0], flags) or f"; there are {', '.join(flags)}"
-            raise InputError(f"{unknown[0]} is no flag{near}")
-        return given
-
-
-def check(given: argparse.Namespace) -> None:
-    """Raises InputError for what can be known before a run is read."""
-    if given.choose not in CHOICES:
-        near = nearest(given.choose, CHOICES)
-        raise InputError(f"--choose: expected {' or '.join(CHOICES)}, found {given.choose!r}{near}")
-    for path in given.runs:
+def existing(names: Sequence[str]) -> list[Path]:
+    """Raises InputError where one of the folders does not exist, or none is given, before a run is read."""
+    if not names:
+        raise InputError(
+            "expected run directories, or folders that hold some, found none: python -m src.report outputs"
+        )
+    for path in map(Path, names):
         if not path.exists():
-            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
             raise InputError(
-                f"{path} does not exist: give run directories, or folders of them{nearest(path.name, beside)}"
+                f"{path} does not exist: give run directories, or folders of them{nearest(path.name, siblings)}"
             )
+    return [Path(name) for name in names]
 
 
-def write(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], to: Path, no_texts: bool = False) -> Path:
-    """The four files, into a folder that need not be there; returns it."""
+def write(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], to: Path, texts: bool = True) -> Path:
+    """The four files, into a folder that need not be there; returns it.
+
+    Args:
+        texts: whether the corpora are read again for the texts of queries.
+    """
     folder = RunDirectory(to)
-    read, texts = {}, {}
+    read, texts_of = {}, {}
     for comparison in comparisons:
         # settings that differ in their backbone have one corpus
         key = comparison.run.pool, comparison.run.training_data, tuple(comparison.queries)
         if key not in read:
-            read[key] = "--no-texts was given" if no_texts else read_texts(comparison)
-        texts[comparison.setting] = read[key]
+            read[key] = read_texts(comparison) if texts else "texts=false was given"
+        texts_of[comparison.setting] = read[key]
     try:
-        folder.write_text("report.html", page(comparisons, texts, left_out))
+        folder.write_text("report.html", page(comparisons, texts_of, left_out))
         folder.write_text("report.md", markdown(comparisons))
         folder.write_text("report.tex", latex(comparisons))
         folder.write_text("report.csv", to_csv(comparisons))
     except OSError as error:
-        raise InputError(f"{to} cannot be written ({error.strerror}): choose another with --to DIR") from error
+        raise InputError(f"{to} cannot be written ({error.strerror}): choose another with to=DIR") from error
     return to
 
 
@@ -126,13 +93,13 @@ def show(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut], as_mark
         print(markdown(comparisons), end="")
         return
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    print_tables([*filter(None, map(tried_table, comparisons)), *map(results, comparisons)], console)
-    console.print()
-    for sentence in headline(comparisons, left_out):
-        console.print(escape(sentence), highlight=False)
+    tables = [*filter(None, map(tried_table, comparisons)), *map(results, comparisons)]
+    print_tables(tables, headline(comparisons, left_out), console)
     for run in left_out:
         console.print(f"left out: {escape(str(run.path))} ({escape(run.why)})", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from src.config import direct_cli
+
+    direct_cli.run(main, "report")

@@ -1,4 +1,4 @@
-"""Which runs share a table, which of them are one row of it, and which hyper-parameters a row shows."""
+"""Grouping of runs: those of one table, those of one of its rows, and the hyper-parameters that a row shows."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any
 
 import numpy as np
 
+from src.config.arguments import marked
+from src.config.schema import Train
+from src.config.types import Effect
 from src.report.runs import Run, Setting
-from src.runs.identity import IDLE_KEYS
+from src.runs.identity import non_result_keys
 from src.utils.errors import InputError
 
-CHOICES = ("valid", "each")
-# Of a configuration, what may differ between the seeds of a cell.
-INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
+# In addition to the keys that change no result, or its rounding alone: what may differ between the seeds of a cell.
+INCIDENTAL = {"seed", "choices", "lang", "checkpoint"}
 INCIDENTAL_OF = {
-    "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
-    "data": ("num_workers", "eval_batch_size"),
-    "corpus": ("root", "roots"),  # the fingerprints say whether it is the same
-    "negatives": ("mined",),  # each seed's, by its own model
+    "corpus": ("root", "roots"),  # fingerprints show whether the pairs are the same
+    "negatives": ("mined",),  # each seed may mine with its own model
 }
 
 
 @dataclass
 class Recipe:
-    """All seeds of one setting of the hyper-parameters in which the runs of a row differ."""
+    """All seeds with the same values of the hyper-parameters in which the runs of a row differ."""
 
-    values: dict[str, Any]  # of those hyper-parameters alone; empty where a row has one recipe
+    values: dict[str, Any]  # of those hyper-parameters only; empty where a row has one recipe
     runs: list[Run]
-    val_mrr: float = float("nan")  # mean over the seeds that decide, where there was a choice
+    val_mrr: float = float("nan")  # mean over the deciding seeds, where there was a choice
 
     @property
     def seeds(self) -> list[int]:
@@ -42,12 +42,12 @@ class Recipe:
 
 @dataclass
 class Cell:
-    """All seeds of one loss and estimator in one setting."""
+    """A row of a table: all seeds of one loss and estimator in one setting."""
 
     name: str
     runs: list[Run] = field(default_factory=list)
     tried: list[Recipe] = field(default_factory=list)  # best val/mrr first; empty where there was nothing to choose
-    decided_by: list[int] = field(default_factory=list)  # the seeds; empty where the recipes have none in common
+    decided_by: list[int] = field(default_factory=list)  # seeds; empty where the recipes have none in common
 
     @property
     def seeds(self) -> list[int]:
@@ -67,12 +67,13 @@ def cells(runs: Iterable[Run], mix_pools: bool = False, choose: str = "valid") -
     """Runs by setting, then by loss and estimator; InfoNCE first.
 
     Raises InputError where the runs of a corpus and language ranked different queries or candidates or were trained on
-    different pairs, where two runs of a recipe and seed have other results, or where recipes cannot be told by val/mrr.
+    different pairs, where two runs of a recipe and seed differ in their results, or where val/mrr cannot decide between
+    recipes.
 
     Args:
-        mix_pools: gives each pool (and training set) tables of its own instead of refusing; nothing is compared across.
-        choose: which recipe a row shows, where its runs differ in hyper-parameters: valid, the one with the best
-            val/mrr; each, all of them in rows of their own.
+        mix_pools: gives each pool (and training set) tables of its own instead of an error; tables are not compared.
+        choose: the recipe that a row shows where its runs differ in hyper-parameters: valid, the one with the best
+            val/mrr; each, every recipe in a row of its own.
     """
     rows: dict[Setting, dict[str, list[Run]]] = {}
     first: dict[tuple[str, str], Run] = {}
@@ -109,7 +110,7 @@ def _mixed(run: Run, reference: Run, same: bool, can_mix: bool = True) -> str:
         what = f"ranked different pools ({run.pool}, {reference.pool})"
     else:
         what = f"ranked different queries ({len(run.ranks):,} and {len(reference.ranks):,})"
-    or_mix = ", or add --mix-pools for tables of their own" if can_mix else ""
+    or_mix = ", or set mix_pools=true for tables of their own" if can_mix else ""
     give = f"give runs over the same queries, candidates and training pairs{or_mix}"
     return f"{run.path} and {reference.path} {what}: {give}"
 
@@ -117,8 +118,8 @@ def _mixed(run: Run, reference: Run, same: bool, can_mix: bool = True) -> str:
 def recipes(runs: Sequence[Run]) -> list[Recipe]:
     """The runs of a row by the hyper-parameters in which they differ; the same run found twice counts once.
 
-    An option that only some of them have is one of another version, unless the others differ in it.
-    Raises InputError where two runs of one recipe and seed have other results.
+    An option that only some runs have comes from another version and is ignored, unless they differ in it.
+    Raises InputError where two runs of one recipe and seed differ in their results.
     """
     configs = [hyperparameters(run) for run in runs]
     values = defaultdict(set)
@@ -126,10 +127,10 @@ def recipes(runs: Sequence[Run]) -> list[Recipe]:
         for key, value in config.items():
             values[key].add(repr(value))
     differing = sorted(key for key, found in values.items() if len(found) > 1)
-    found: dict[tuple, Recipe] = {}
+    by_values: dict[tuple[str, ...], Recipe] = {}
     for run, config in zip(runs, configs):
-        told = {key: config.get(key) for key in differing}
-        recipe = found.setdefault(tuple(map(repr, told.values())), Recipe(told, []))
+        own = {key: config.get(key) for key in differing}
+        recipe = by_values.setdefault(tuple(map(repr, own.values())), Recipe(own, []))
         for other in recipe.runs:
             if other.seed == run.seed and not _same_result(run, other):
                 raise InputError(
@@ -138,7 +139,7 @@ def recipes(runs: Sequence[Run]) -> list[Recipe]:
                 )
         if run.seed not in recipe.seeds:
             recipe.runs.append(run)
-    return list(found.values())
+    return list(by_values.values())
 
 
 def _same_result(run: Run, other: Run) -> bool:
@@ -146,9 +147,9 @@ def _same_result(run: Run, other: Run) -> bool:
 
 
 def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
-    """The recipe with the best mean val/mrr over the seeds that all recipes have, or over its own where there are none.
+    """The recipe with the best mean val/mrr over the seeds that all recipes share, or over its own if they share none.
 
-    Test ranks have no part in it. Raises InputError where a run has no val/mrr, or another valid split.
+    Test ranks are not used. Raises InputError where a run has no val/mrr, or another valid split.
     """
     runs = [run for recipe in tried for run in recipe.runs]
     splits = {run.environment["corpus"].get("valid_fingerprint", ""): run for run in runs}
@@ -156,18 +157,18 @@ def chosen(name: str, tried: Sequence[Recipe]) -> Cell:
         one, other, *_ = splits.values()
         raise InputError(
             f"{one.path} and {other.path} are both {name} with other hyper-parameters, and were chosen on different "
-            "valid splits, so nothing says which is better: give runs of one, or add --choose each"
+            "valid splits, which cannot be compared: give runs of one, or set choose=each"
         )
     for run in runs:
         if "val/mrr" not in run.metrics:
             raise InputError(
                 f"{run.path} has no val/mrr in metrics.json, by which the hyper-parameters of {name} are chosen: give "
-                "runs of one recipe, or add --choose each"
+                "runs of one recipe, or set choose=each"
             )
     shared = set.intersection(*(set(recipe.seeds) for recipe in tried))
     for recipe in tried:
         deciding = [run.metrics["val/mrr"] for run in recipe.runs if not shared or run.seed in shared]
-        recipe.val_mrr = float(np.nan_to_num(np.mean(deciding)))  # what diverged is the worst
+        recipe.val_mrr = float(np.nan_to_num(np.mean(deciding)))  # a diverged run ranks last
     ordered = sorted(tried, key=lambda recipe: (-recipe.val_mrr, str(recipe)))
     return Cell(name, ordered[0].runs, ordered, sorted(shared))
 
@@ -178,14 +179,14 @@ def hyperparameters(run: Run) -> dict[str, Any]:
     for group, incidental in INCIDENTAL_OF.items():
         kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
     if not run.estimator:
-        kept.pop("weights", None)  # chosen, not used
-    return dict(_flat(kept))
+        kept.pop("weights", None)  # not used
+    return dict(_flat(kept, non_result_keys() | marked(Train, Effect.ROUNDING)))
 
 
-def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flat(node: Any, ignored: frozenset[str], prefix: str = "") -> Iterable[tuple[str, Any]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key not in IDLE_KEYS:
-                yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+            if key not in ignored:
+                yield from _flat(value, ignored, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, node

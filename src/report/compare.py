@@ -1,4 +1,4 @@
-"""The numbers of a comparison: every cell of every setting, and its difference to the baseline."""
+"""The comparison of every row of every setting with the baseline."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from src.report.cells import Cell
-from src.report.runs import Setting
+from src.report.runs import Run, Setting
 from src.report.significance import LEVEL, bootstrap_means, holm, query_weights, randomisation_test
 from src.utils.errors import InputError, nearest
 
 
 @dataclass
 class Difference:
-    """A cell minus the baseline, over the seeds that both have."""
+    """A row minus the baseline, over the seeds that both have."""
 
     paired_N: np.ndarray = field(repr=False)  # reciprocal ranks, averaged over those seeds
     per_seed: dict[int, float]
@@ -24,7 +24,7 @@ class Difference:
     low: float  # 95%, bootstrap over queries
     high: float
     p: float  # approximate randomisation over queries
-    holm: float = 1.0  # p corrected for all comparisons of a report
+    holm: float = 1.0  # p, corrected for all comparisons of a report
 
     @property
     def verdict(self) -> str:
@@ -47,12 +47,12 @@ class Row:
     mrr: float
     low: float  # 95%, bootstrap over queries of the mean over seeds
     high: float
-    difference: Difference | None = None  # none of the baseline, and where it shares no seed with the baseline
+    difference: Difference | None = None  # None for the baseline, and without a seed in common with it
 
 
 @dataclass
 class Comparison:
-    """One setting: what shares queries, candidates, training pairs and backbone."""
+    """One setting: runs with the same queries, candidates, training pairs and backbone."""
 
     setting: Setting
     queries: Sequence[str]
@@ -64,8 +64,8 @@ class Comparison:
         return " / ".join(self.setting)
 
     @property
-    def run(self):
-        """Any of its runs, for what they have in common."""
+    def run(self) -> Run:
+        """Any of its runs, for what all have in common."""
         return self.rows[0].cell.runs[0]
 
     @property
@@ -76,12 +76,12 @@ class Comparison:
 def compare(found: Mapping[Setting, Sequence[Cell]], baseline: str) -> list[Comparison]:
     """Every setting compared with its own row of the baseline; Holm's correction is over all of them together.
 
-    Raises InputError where the baseline is none of the rows, unless it is InfoNCE, which need not be there.
+    Raises InputError where no row is the baseline, unless that is InfoNCE, which may be missing.
     """
     names = {cell.name for row_cells in found.values() for cell in row_cells}
     if baseline not in names | {"infonce"}:
         known, hint = ", ".join(sorted(names)), nearest(baseline, names)
-        raise InputError(f"--baseline: expected one of the rows ({known}), found {baseline!r}{hint}")
+        raise InputError(f"baseline: expected one of the rows ({known}), found {baseline!r}{hint}")
     comparisons = [compare_setting(setting, row_cells, baseline) for setting, row_cells in found.items()]
     differences = [difference for comparison in comparisons for _, difference in comparison.compared]
     for difference, adjusted in zip(differences, holm([difference.p for difference in differences])):
@@ -90,7 +90,7 @@ def compare(found: Mapping[Setting, Sequence[Cell]], baseline: str) -> list[Comp
 
 
 def compare_setting(setting: Setting, row_cells: Sequence[Cell], baseline: str) -> Comparison:
-    """One setting, as yet without a correction for the other comparisons."""
+    """One setting, without the correction for the other comparisons."""
     queries = list(row_cells[0].runs[0].ranks)
     strata = languages(queries) if setting[1] == "all" else [np.arange(len(queries))]
     weight_N = query_weights(strata, len(queries))
@@ -101,20 +101,20 @@ def compare_setting(setting: Setting, row_cells: Sequence[Cell], baseline: str) 
         per_seed = np.array([weight_N @ value_N for value_N in values[cell.name].values()])
         rows.append(Row(cell, mean_N, per_seed, float(weight_N @ mean_N), float(low), float(high)))
 
-    plain = values.get(baseline, {})
+    base = values.get(baseline, {})
     pairs = [
         (row, seeds)
         for row in rows
-        if row.cell.name != baseline and (seeds := sorted(plain.keys() & values[row.cell.name].keys()))
+        if row.cell.name != baseline and (seeds := sorted(base.keys() & values[row.cell.name].keys()))
     ]
     if pairs:
-        of_seeds = [np.array([values[row.cell.name][s] - plain[s] for s in seeds]) for row, seeds in pairs]
+        of_seeds = [np.array([values[row.cell.name][s] - base[s] for s in seeds]) for row, seeds in pairs]
         paired_NC = np.stack([difference_SN.mean(axis=0) for difference_SN in of_seeds], axis=1)
         intervals, p_C = bootstrap_means(paired_NC, strata).T, randomisation_test(paired_NC, strata)
         for i, (row, seeds) in enumerate(pairs):
-            per_seed = {s: float(weight_N @ own) for s, own in zip(seeds, of_seeds[i])}
             mean, (low, high) = float(weight_N @ paired_NC[:, i]), map(float, intervals[i])
-            row.difference = Difference(paired_NC[:, i], per_seed, mean, low, high, float(p_C[i]))
+            means = {s: float(weight_N @ own) for s, own in zip(seeds, of_seeds[i])}
+            row.difference = Difference(paired_NC[:, i], means, mean, low, high, float(p_C[i]))
     return Comparison(setting, queries, rows, baseline)
 
 

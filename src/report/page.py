@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing else. Queries and codes in it are shown, never run."""
+"""The page of a report."""
 
 from __future__ import annotations
 
@@ -6,59 +6,59 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from src.pages import render
+from src.pages import results_page
 from src.report.compare import Comparison
 from src.report.plots import plots
 from src.report.runs import LeftOut, Setting
 from src.report.selection import selection, tried_table
 from src.report.tables import METHOD, cost, headline, left_out_table, overview, results, text_tables
-from src.report.texts import Moved, Texts, moved
+from src.report.texts import RankChange, Texts, rank_changes
 from src.utils.tables import first_lines
 
 
 def page(
     comparisons: Sequence[Comparison], texts: Mapping[Setting, Texts | str], left_out: Sequence[LeftOut] = ()
 ) -> str:
-    """HTML. `texts` are those of the settings, or why they could not be read."""
-    # Everything is escaped but our own plots, whose texts matplotlib escapes.
-    return render(
-        Path(__file__).with_name("report.html"),
+    """HTML. `texts` are those of the settings, or the reason why they could not be read."""
+    return results_page(
         title=f"Which difference to {comparisons[0].baseline} is real?",
         headline=headline(comparisons, left_out),
-        facts={
-            "method": METHOD,
-            "selection": selection(comparisons),
-        },
-        plots={},
+        facts={"method": METHOD, "selection": selection(comparisons)},
         tables=[overview(comparisons)] if len([c for c in comparisons if c.compared]) > 1 else [],
+        plots={},
+        template=Path(__file__).with_name("report.html"),
         sections=[section(comparison, texts[comparison.setting]) for comparison in comparisons],
         endings=[left_out_table(left_out)] if left_out else [],
     )
 
 
 def section(comparison: Comparison, texts: Texts | str) -> dict[str, Any]:
-    """One setting: results, plots, cost, groups of queries, and queries that moved."""
-    read = texts if isinstance(texts, Texts) else None
+    """One setting: results, plots, cost, groups of queries, and the queries whose ranks changed most."""
     main = results(comparison)
-    tables = [*(text_tables(comparison, read) if read else []), cost(comparison)]
-    missing = f"Texts of queries could not be read again, so there are ids only: {texts}." if read is None else ""
+    tables = [cost(comparison)]
+    if isinstance(texts, Texts):
+        read, note = texts, texts.note
+        tables = [*text_tables(comparison, texts), *tables]
+    else:
+        read, note = None, f"Texts of queries could not be read again, so only ids are shown: {texts}."
     return {
         "title": main.title,
         "main": main,
         "tables": tables,
         "tried": tried_table(comparison),
-        "plots": {caption: Markup(svg) for caption, svg in plots(comparison).items()},
-        "note": missing or read.note,
-        "moved": {
-            row.cell.name: {end: [described(m) for m in some] for end, some in moved(comparison, row, read).items()}
+        "plots": plots(comparison),
+        "note": note,
+        "rank_changes": {
+            row.cell.name: {
+                end: [described(change) for change in changes]
+                for end, changes in rank_changes(comparison, row, read).items()
+            }
             for row, _ in comparison.compared
         },
     }
 
 
-def described(change: Moved) -> dict[str, str]:
+def described(change: RankChange) -> dict[str, str]:
     """A query's texts and ranks."""
     return {
         "id": change.query,

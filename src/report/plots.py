@@ -1,15 +1,15 @@
-"""Plots of a comparison, as inline SVG in the page's own colour."""
+"""Plots of a comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.report.compare import Comparison, Row
+from src.report.compare import Comparison, Difference, Row
 from src.report.runs import Run
 from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 
@@ -24,8 +24,9 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # x, mean, lowest
 
 
 def plots(comparison: Comparison) -> dict[str, str]:
-    """Caption -> SVG; only of what the runs have logged."""
-    made, base = {}, comparison.baseline
+    """Caption -> SVG, of the metrics that the runs have logged."""
+    made: dict[str, str] = {}
+    base = comparison.baseline
     salt = "/".join(comparison.setting)
     if comparison.compared:
         caption = f"MRR minus {base}: 95% over queries; dots: seeds. In colour: decided after Holm's correction."
@@ -37,10 +38,9 @@ def plots(comparison: Comparison) -> dict[str, str]:
             {name: found for name, found in curves.items() if found is not None}, base, salt
         )
     for metric, caption in DIAGNOSTICS.items():
-        found = {row.cell.name: curve(row, metric, 1) for row in comparison.rows}
-        found = {name: own for name, own in found.items() if own is not None}
-        if found:
-            made[f"Weights over training steps: {caption}, mean of the seeds."] = lines(comparison, found, metric, salt)
+        steps = {row.cell.name: own for row in comparison.rows if (own := curve(row, metric, 1)) is not None}
+        if steps:
+            made[f"Weights over training steps: {caption}, mean of the seeds."] = lines(comparison, steps, metric, salt)
     if any("val/alignment" in run.history for row in comparison.rows for run in row.cell.runs):
         caption = (
             "Alignment and uniformity on valid at the epoch that was kept, one mark per seed; lower is better in both."
@@ -63,7 +63,7 @@ def curve(row: Row, metric: str, axis: int) -> Curve | None:
 
 
 def style(comparison: Comparison) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each row, the same in all plots; the page's own colour for the baseline."""
+    """Colour and marker of each row, the same in all plots; the page's text colour for the baseline."""
     others = [row.cell.name for row in comparison.rows if row.cell.name != comparison.baseline]
     styles = {
         name: (COLORS[i % len(COLORS)], MARKERS[i // len(COLORS) % len(MARKERS)]) for i, name in enumerate(others)
@@ -72,8 +72,14 @@ def style(comparison: Comparison) -> dict[str, tuple[str, str]]:
 
 
 def forest(comparison: Comparison, salt: str) -> str:
-    compared = comparison.compared
-    figure, axis = empty_figure(0.6 + 0.28 * len(compared))
+    figure, axis = empty_figure(0.6 + 0.28 * len(comparison.compared))
+    draw_differences(axis, comparison.compared)
+    axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, symmetric=False))
+    return to_svg(figure, f"differences {salt}")
+
+
+def draw_differences(axis: Axes, compared: Sequence[tuple[Row, Difference]]) -> None:
+    """A line for each row: its 95% interval, mean and seeds; in colour where Holm's correction leaves it decided."""
     axis.axvline(0, color=INK, alpha=0.6, linewidth=1)
     for place, (_, d) in enumerate(compared):
         color = {"better": BETTER, "worse": WORSE, "undecided": INK}[d.verdict]
@@ -83,9 +89,7 @@ def forest(comparison: Comparison, salt: str) -> str:
         axis.plot(d.mean, place, "o", color=color, markersize=6)
     axis.set_yticks(range(len(compared)), [wrapped(row.cell.name) for row, _ in compared])
     axis.set_ylim(len(compared) - 0.4, -0.6)
-    axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, symmetric=False))
     axis.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
-    return to_svg(figure, f"differences {salt}")
 
 
 def small_multiples(curves: dict[str, Curve], baseline: str, salt: str) -> str:
@@ -110,11 +114,11 @@ def small_multiples(curves: dict[str, Curve], baseline: str, salt: str) -> str:
     for axis in panels[len(names) :]:
         axis.set_visible(False)
     if len(names) % 2 and rows > 1:
-        panels[-3].tick_params(labelbottom=True)  # what is below it is not there
+        panels[-3].tick_params(labelbottom=True)  # no panel below shows them
     return to_svg(figure, f"curves {salt}")
 
 
-def lines(comparison: Comparison, curves: dict[str, Curve], metric: str, salt: str) -> str:
+def lines(comparison: Comparison, curves: Mapping[str, Curve], metric: str, salt: str) -> str:
     figure, axis = empty_figure(2.2 + LEGEND_LINE * legend_lines(list(curves)))
     styles = style(comparison)
     for name, (x, mean, *_) in curves.items():
@@ -139,7 +143,8 @@ def plane(comparison: Comparison, salt: str) -> str:
         color, marker = styles[row.cell.name]
         points = [point for run in row.cell.runs if (point := at_kept(run))]
         if points:
-            axis.scatter(*zip(*points), s=30, color=color, marker=marker, alpha=0.85, linewidths=0, label=row.cell.name)
+            x, y = zip(*points)
+            axis.scatter(x, y, s=30, color=color, marker=marker, alpha=0.85, linewidths=0, label=row.cell.name)
     axis.set_xlabel("alignment", color=INK)
     axis.set_ylabel("uniformity", color=INK)
     axis.grid(color=INK, alpha=0.15, linewidth=0.8)
@@ -155,14 +160,17 @@ def at_kept(run: Run) -> tuple[float, float] | None:
         return None
     epochs, _, mrr = run.history["val/mrr"]
     epoch = epochs[-1] if run.config.get("keep") == "last" else epochs[np.argmax(mrr)]
-    logged = [dict(zip(*run.history[name][::2])).get(epoch) for name in ("val/alignment", "val/uniformity")]
-    return None if None in logged else tuple(logged)
+    alignment, uniformity = (
+        dict(zip(*run.history[name][::2])).get(epoch) for name in ("val/alignment", "val/uniformity")
+    )
+    return None if alignment is None or uniformity is None else (alignment, uniformity)
 
 
 def legend(figure: Figure, axis: Axes) -> None:
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(
-        *(handles, labels),
+        handles,
+        labels,
         loc="outside lower center",
         ncols=legend_columns(labels),
         frameon=False,

@@ -1,4 +1,4 @@
-"""Finished runs on disk."""
+"""Reading finished runs from their directories."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from src.runs.identity import SET_ASIDE
 from src.runs.labels import reads_similarity, run_name
 from src.utils.errors import InputError, first_line
 
-Setting = tuple[str, str, str]  # corpus, lang, backbone: what is held fixed in a comparison
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where libyaml is there
+Setting = tuple[str, str, str]  # corpus, lang, backbone: the same for all runs of a comparison
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is installed
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Run:
     path: Path
     choices: dict[str, str]
     seed: int
-    corpus: str  # the corpus, or the name of the folder that it was read from
+    corpus: str  # the corpus, or the name of its folder
     pool: str  # fingerprint of the candidate pool
     ranks: dict[str, float]
     metrics: dict[str, float]
-    masked: bool = False  # whether copies of a positive were no negatives
+    masked: bool = False  # whether copies of a positive were excluded from the negatives
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -45,7 +45,7 @@ class Run:
 
     @cached_property
     def name(self) -> str:
-        """The loss, with what else sets the runs of a table apart."""
+        """The loss, and what else distinguishes the rows of a table."""
         negatives = self.config.get("negatives") or {}
         mined = f", {negatives.get('mined_per_query')} mined" if negatives.get("mined") else ""
         return run_name(self.config) + (", copies masked" if self.masked else "") + mined
@@ -57,12 +57,12 @@ class Run:
 
     @property
     def training_data(self) -> str:
-        """Fingerprint of the training pairs; empty where the run did not note it."""
+        """Fingerprint of the training pairs; empty where the run did not record it."""
         return self.environment["corpus"].get("train_fingerprint", "")
 
     @cached_property
     def history(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Metric -> (epoch, step, value) of each time it was logged, from metrics.csv; empty without one."""
+        """Metric -> arrays of epoch, step and value, one entry per log, from metrics.csv; empty without that file."""
         logged = defaultdict(list)
         try:
             with (self.path / "metrics.csv").open(newline="", encoding="utf-8") as file:
@@ -87,19 +87,21 @@ class LeftOut:
 
 
 def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
-    """Every finished run at or below the paths, and every one that is not finished.
+    """Every finished run at or below the paths, and every training that did not finish.
 
-    Evaluations, other jobs and a sweep's earlier attempts are passed over; one below two of the paths counts once.
+    Evaluations, other jobs and a sweep's earlier attempts are ignored; a run below two of the paths counts once.
     """
-    runs, left_out, met = [], [], set()
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    seen: set[Path] = set()
     for path in paths:
         if not path.is_dir():
-            raise InputError(f"{path} is no directory: give run directories, or a folder that holds some (outputs)")
+            raise InputError(f"{path} is not a directory: give run directories, or a folder that holds some (outputs)")
         for file in sorted(path.rglob("status.json")):
             folder = file.parent
-            if folder.resolve() in met:
+            if folder.resolve() in seen:
                 continue
-            met.add(folder.resolve())
+            seen.add(folder.resolve())
             try:
                 status = json.loads(file.read_text())
                 how = status["status"]
@@ -108,14 +110,14 @@ def find_runs(paths: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
             if how == "finished" and (folder / "checkpoints").is_dir():
                 runs.append(read_run(folder))
             elif how not in ("finished", SET_ASIDE) and _is_training(folder):
-                error = f": {status['error']}" if status.get("error") else ""
+                reason = f"{how}: {status['error']}" if status.get("error") else how
                 shown = folder.relative_to(path) if folder != path else Path(folder.name)
-                left_out.append(LeftOut(shown, f"{how}{error}"))
+                left_out.append(LeftOut(shown, reason))
     return runs, left_out
 
 
 def _is_training(folder: Path) -> bool:
-    """Whether a job that did not finish was one; without a configuration it got too short a way to tell."""
+    """Whether an unfinished job was a training; assumed so where it stopped before writing its configuration."""
     try:
         cfg = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), Loader)
     except (OSError, yaml.YAMLError):
@@ -139,4 +141,4 @@ def read_run(folder: Path) -> Run:
         return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics, masked, cfg, environment)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(f"{folder} is not a whole run directory ({reason})") from error
+        raise InputError(f"{folder} is not a complete run directory ({reason})") from error

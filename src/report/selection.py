@@ -1,4 +1,4 @@
-"""What was chosen, by what, and out of how many: a table that hides its tries is worth nothing."""
+"""How hyper-parameters were selected: which recipes were tried, and which was chosen by what."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TESTED_ONCE = (
 
 
 def selection(comparisons: Sequence[Comparison]) -> str:
-    """How a row came to its runs."""
+    """How the runs of a row were selected."""
     if not chosen_rows(comparisons):
         return f"{TESTED_ONCE}and every finished run is in a table"
     return (
@@ -24,19 +24,19 @@ def selection(comparisons: Sequence[Comparison]) -> str:
 
 
 def budgets(comparisons: Sequence[Comparison]) -> list[str]:
-    """Sentences on how many recipes each row could choose from; none where no row had a choice."""
+    """Sentences about how many recipes each row could choose from; empty where no row had a choice."""
     if not chosen_rows(comparisons):
         return []
     counts = {row.cell.budget for comparison in comparisons for row in comparison.rows}
     runs = sum(len(recipe.runs) for _, row in chosen_rows(comparisons) for recipe in row.cell.tried)
-    said = f"Hyper-parameters were chosen by val/mrr, never by test: {runs:,} runs of recipes to choose from, "
+    sentence = f"Hyper-parameters were chosen by val/mrr, never by test: {runs:,} runs of recipes to choose from, "
     if len(counts) == 1:
-        return [f"{said}{counts.pop():,} recipes for every row."]
+        return [f"{sentence}{counts.pop():,} recipes for every row."]
     uneven = [c for c in comparisons if len({row.cell.budget for row in c.rows}) > 1]
-    said += f"{min(counts):,} to {max(counts):,} recipes a row."
+    sentence += f"{min(counts):,} to {max(counts):,} recipes a row."
     if uneven:
-        said += f" Budgets differ within {', '.join(c.title for c in uneven)}: a row that tried more is favoured."
-    return [said]
+        sentence += f" Budgets differ within {', '.join(c.title for c in uneven)}: a row that tried more is favoured."
+    return [sentence]
 
 
 def tried_table(comparison: Comparison) -> Table | None:
@@ -52,8 +52,8 @@ def tried_table(comparison: Comparison) -> Table | None:
             shown.append((name, str(recipe), f"{recipe.val_mrr:.4f}", seeds, "chosen" if place == 0 else ""))
     fixed = [row.cell.name for row in comparison.rows if not row.cell.tried]
     note = "val/mrr: mean over the seeds that all recipes of the row have."
-    if unlike := [row.cell.name for row in rows if not row.cell.decided_by]:
-        note += f" No seed is common to the recipes of {', '.join(unlike)}: each by its own, which is a noisier choice."
+    if unshared := [row.cell.name for row in rows if not row.cell.decided_by]:
+        note += f" No seed is common to the recipes of {', '.join(unshared)}: each uses its own, a noisier choice."
     if fixed:
         note += f" One recipe only: {', '.join(fixed)}."
     title = f"Recipes tried: {comparison.title}"

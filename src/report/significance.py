@@ -1,7 +1,7 @@
-"""Which difference is real: intervals and tests over queries, for all rows of a table at once.
+"""Intervals and significance tests over queries, for all rows of a table at once.
 
-N queries, C columns (rows of a table), R resamples. A stratum is a language of lang=all, whose MRR is the mean of the
-languages' own; elsewhere all queries are one stratum.
+N queries, C columns (rows of a table), R resamples. A stratum is a language of lang=all, whose MRR is the mean over
+languages; otherwise all queries are one stratum.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def query_weights(strata: Sequence[np.ndarray], queries: int) -> np.ndarray:
 def bootstrap_means(values_NC: np.ndarray, strata: Sequence[np.ndarray]) -> np.ndarray:
     """(2, C): low and high end of each column's 95% percentile bootstrap interval over queries.
 
-    The numbers of `src.metrics.retrieval.bootstrap_mean` from the same resamples, which are drawn once and not once for
-    each column: a resample is how often each query was drawn, and its means are one matrix product.
+    The same numbers as `src.metrics.retrieval.bootstrap_mean`, from the same resamples, which are drawn once for all
+    columns: a resample counts how often each query was drawn, and its means are one matrix product.
     """
     queries, columns = values_NC.shape
     rng = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def bootstrap_means(values_NC: np.ndarray, strata: Sequence[np.ndarray]) -> np.n
 def randomisation_test(difference_NC: np.ndarray, strata: Sequence[np.ndarray], flips: int = FLIPS) -> np.ndarray:
     """p_C, two-sided, of the mean difference: approximate randomisation, paired by query.
 
-    Were a pair of systems the same, which of a query's two values belongs to which would be chance: signs of the
+    If two systems were the same, chance would decide which of a query's two values belongs to which: signs of the
     differences are flipped at random, and p = (1 + flips with a mean at least as far from 0) / (1 + flips). Source:
     Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for information retrieval
     evaluation"; the 1 in both places keeps p valid (Phipson and Smyth 2010).
@@ -59,7 +59,7 @@ def randomisation_test(difference_NC: np.ndarray, strata: Sequence[np.ndarray], 
     part_NC = part_NC[(part_NC != 0).any(axis=1)]
     queries, columns = part_NC.shape
     total_C = part_NC.sum(axis=0)
-    # A tie must count as one whatever the order of a sum.
+    # A tie must count as one despite rounding.
     bound_C = np.abs(total_C) - 1e-12
     rng = np.random.default_rng(0)
     batch = max(1, BATCH_ENTRIES // max(queries, 1))
@@ -73,7 +73,7 @@ def randomisation_test(difference_NC: np.ndarray, strata: Sequence[np.ndarray], 
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p adjusted for as many comparisons as there are, in their order: Holm's step-down procedure (1979)."""
+    """p adjusted for the number of comparisons, in the same order: Holm's step-down procedure (1979)."""
     order = np.argsort(p, kind="stable")
     factors = np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))

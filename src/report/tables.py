@@ -1,42 +1,43 @@
-"""A comparison in words and tables: the same ones on the terminal, on the page, in Markdown, LaTeX and CSV."""
+"""A comparison in sentences and tables, for the terminal, the page, Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from src.report.cells import hyperparameters
-from src.report.compare import Comparison, Row
+from src.report.compare import Comparison, Difference, Row
 from src.report.runs import LeftOut
 from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Group, Texts
-from src.utils.tables import Table
+from src.utils.tables import Table, markdown_table
 
 MARKS = {"better": "better", "worse": "worse", "undecided": ""}
 NAMED = 4  # decided differences in the headline
 METHOD = (
     "MRR: mean over seeds; its interval and that of the difference: 95%, bootstrap over queries, seeds averaged first. "
     f"p: approximate randomisation, paired by query with the seeds that both have averaged first, {FLIPS:,} flips, "
-    "two-sided; Holm: the same, corrected for every comparison of this report. Intervals and p speak of other queries, "
-    "not of other seeds: over seeds is the range of their MRR, seeds above how many are above the baseline with "
-    "the same seed."
+    "two-sided; Holm: the same, corrected for every comparison of this report. Intervals and p generalise to other "
+    "queries, not to other seeds: over seeds is the range of their MRR, seeds above how many are above the baseline "
+    "with the same seed."
 )
 
 
 def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> list[str]:
-    """What can be said, then what cannot."""
-    decided = {"better": [], "worse": [], "undecided": []}
+    """The comparisons that are decided, the choice of hyper-parameters, and the runs that are missing."""
+    decided: dict[str, list[tuple[str, str, Difference]]] = {"better": [], "worse": [], "undecided": []}
     for comparison in comparisons:
         for row, difference in comparison.compared:
-            decided[difference.verdict].append((comparison, row))
+            decided[difference.verdict].append((row.cell.name, comparison.title, difference))
     count, baseline = sum(map(len, decided.values())), comparisons[0].baseline
     runs = sum(len(row.cell.runs) for comparison in comparisons for row in comparison.rows)
     if not count:
-        sentences = [f"{runs:,} runs, and none to compare with: there is no run of {baseline} with their seeds."]
+        sentences = [f"{runs:,} runs, and none to compare with: no run of {baseline} has one of their seeds."]
     else:
         better, worse, undecided = map(len, decided.values())
         sentences = [
@@ -44,11 +45,10 @@ def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> 
             f"worse and {undecided:,} undecided (p below {LEVEL:g} after Holm's correction, {runs:,} runs)."
         ]
     for verdict in ("better", "worse"):
-        for comparison, row in sorted(decided[verdict], key=lambda found: -abs(found[1].difference.mean))[:NAMED]:
-            d = row.difference
+        for name, title, d in sorted(decided[verdict], key=lambda named: -abs(named[2].mean))[:NAMED]:
             sentences.append(
-                f"{verdict.capitalize()}: {row.cell.name} on {comparison.title}, {d.mean:+.4f} MRR ({d.low:+.4f} to "
-                f"{d.high:+.4f}), {_ahead(row)}."
+                f"{verdict.capitalize()}: {name} on {title}, {d.mean:+.4f} MRR ({d.low:+.4f} to {d.high:+.4f}), "
+                f"higher with {d.seeds_better} of {len(d.per_seed)} seeds."
             )
         if len(decided[verdict]) > NAMED:
             sentences.append(f"And {len(decided[verdict]) - NAMED:,} more that are {verdict}: see the tables.")
@@ -58,18 +58,13 @@ def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> 
     return sentences
 
 
-def _ahead(row: Row) -> str:
-    d = row.difference
-    return f"higher with {d.seeds_better} of {len(d.per_seed)} seeds"
-
-
 def results(comparison: Comparison) -> Table:
     """One row per loss and estimator, and BM25 as the last."""
-    difference = (f"minus {comparison.baseline}", "95%", "p", "Holm", "")
-    columns = ("", "MRR", "95%", *difference, "seeds", "over seeds", "seeds above")
+    difference = [f"minus {comparison.baseline}", "95%", "p", "Holm", ""]
+    columns = ["", "MRR", "95%", *difference, "seeds", "over seeds", "seeds above"]
     rows = [_result(row) for row in comparison.rows]
     if chosen_rows([comparison]):
-        columns = (*columns, "recipes tried")
+        columns.append("recipes tried")
         rows = [(*shown, str(row.cell.budget)) for shown, row in zip(rows, comparison.rows)]
     bm25 = comparison.run.metrics
     if "bm25/mrr" in bm25:
@@ -99,7 +94,7 @@ def pool(comparison: Comparison) -> str:
 
 
 def overview(comparisons: Sequence[Comparison]) -> Table:
-    """Differences of every loss and estimator in every setting; a star where Holm leaves it below the level."""
+    """Differences of every loss and estimator in every setting; a star marks those below the level after Holm."""
     names = list(dict.fromkeys(row.cell.name for comparison in comparisons for row, _ in comparison.compared))
     rows = []
     for name in names:
@@ -114,7 +109,7 @@ def overview(comparisons: Sequence[Comparison]) -> Table:
 
 
 def cost(comparison: Comparison) -> Table:
-    """What training took, and on what."""
+    """Time, speed and settings of the training, and its machines."""
     rows = []
     for row in comparison.rows:
         runs, of = row.cell.runs, hyperparameters(row.cell.runs[0])
@@ -128,7 +123,8 @@ def cost(comparison: Comparison) -> Table:
                 "–" if not len(seconds) else f"{seconds.mean():,.0f}",
                 "–" if not len(seconds) else f"{seconds.min():,.0f} to {seconds.max():,.0f}",
                 "–" if speed is None else f"{speed:,.0f}",
-                *(str(of.get(key, "–")) for key in ("trainer.max_epochs", "data.batch_size")),
+                str(of.get("trainer.max_epochs", "–")),
+                str(of.get("data.batch_size", "–")),
                 f"{of['optimizer.learning_rate']:g}" if "optimizer.learning_rate" in of else "–",
                 f"{np.mean(best):.3f}" if best else "–",
             )
@@ -137,16 +133,16 @@ def cost(comparison: Comparison) -> Table:
     machines = sorted({machine(run.environment) for row in comparison.rows for run in row.cell.runs})
     note = f"Wall-clock time of training alone, on: {'; '.join(machines)}."
     if len(machines) > 1:
-        note += " Times on different machines do not compare."
+        note += " Times on different machines cannot be compared."
     return Table("Training cost", columns, rows, note)
 
 
-def machine(environment: dict) -> str:
+def machine(environment: Mapping[str, Any]) -> str:
     hardware = environment.get("hardware", {})
     if hardware.get("gpus"):
         return ", ".join(hardware["gpus"])
     if "cpus" not in hardware:
-        return "not noted"
+        return "not recorded"
     processor, threads = hardware.get("processor", ""), hardware.get("torch_threads")
     return f"{hardware['cpus']} {processor} CPUs" + (f", torch threads: {threads}" if threads else "")
 
@@ -164,8 +160,8 @@ def text_tables(comparison: Comparison, texts: Texts) -> list[Table]:
     shown = [by_group(comparison, "MRR by length of the query", texts.lengths, "Number of queries in brackets.")]
     if texts.duplicates:
         note = (
-            "A near copy: Jaccard index of sub-token sets of 0.8 or more. Of the query's own code, in the training "
-            "pairs, and among the other candidates."
+            "A near duplicate: Jaccard index of sub-token sets of 0.8 or more with the query's own code, in the "
+            "training pairs and among the other candidates."
         )
         shown.append(by_group(comparison, "MRR by duplicates of the answer", texts.duplicates, note))
     return shown
@@ -176,15 +172,9 @@ def left_out_table(left_out: Sequence[LeftOut]) -> Table:
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
-    """Tables of results, and how they were made."""
-    parts = []
+    """Tables of results, and the method behind them."""
     tables = [*map(results, comparisons), *filter(None, map(tried_table, comparisons))]
-    for table in tables:
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (table.columns, *table.rows)]
-        lines = [f"| {' | '.join(row)} |" for row in escaped]
-        parts.append("\n".join([table.title, "", lines[0], f"|{'---|' * len(table.columns)}", *lines[1:]]))
-        parts += [table.note] if table.note else []
-    return "\n\n".join([*parts, METHOD, *budgets(comparisons)]) + "\n"
+    return "\n\n".join([*map(markdown_table, tables), METHOD, *budgets(comparisons)]) + "\n"
 
 
 SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -207,21 +197,17 @@ def latex(comparisons: Sequence[Comparison]) -> str:
                 mean = f"{d.mean:+.4f}" if d.verdict == "undecided" else rf"\mathbf{{{d.mean:+.4f}}}"
                 shown += [f"${mean}$", f"${d.low:+.4f}$ to ${d.high:+.4f}$", p_value(d.holm)]
             lines.append(" & ".join(shown) + r" \\")
-    comment = _as_comment(" ".join([METHOD, *budgets(comparisons)]))
+    comment = [f"% {sentence}" for sentence in " ".join([METHOD, *budgets(comparisons)]).split(". ")]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *comment]) + "\n"
 
 
 def tex(text: str) -> str:
-    """The text with what LaTeX would interpret escaped."""
+    """The text with LaTeX's special characters escaped."""
     return "".join(SPECIAL.get(character, character) for character in text)
 
 
-def _as_comment(text: str) -> list[str]:
-    return [f"% {sentence}" for sentence in text.split(". ")]
-
-
 def to_csv(comparisons: Sequence[Comparison]) -> str:
-    """One line per cell with every number in full; empty where there is none."""
+    """One line per row with every number in full; empty where there is no number."""
     rows = []
     for comparison in comparisons:
         for row in comparison.rows:
@@ -229,20 +215,34 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
             corpus, lang, backbone = comparison.setting
             rows.append(
                 {
-                    **{"corpus": corpus, "lang": lang, "backbone": backbone, "name": row.cell.name},
-                    **{"loss": run.choices["loss"], "weights": run.estimator},
+                    "corpus": corpus,
+                    "lang": lang,
+                    "backbone": backbone,
+                    "name": row.cell.name,
+                    "loss": run.choices["loss"],
+                    "weights": run.estimator,
                     "batching": run.choices.get("batching", "random"),
-                    **{"recipes": row.cell.budget, "recipe": str(row.cell.tried[0]) if row.cell.tried else ""},
+                    "recipes": row.cell.budget,
+                    "recipe": str(row.cell.tried[0]) if row.cell.tried else "",
                     "seeds": " ".join(map(str, row.cell.seeds)),
-                    **{"queries": len(comparison.queries), "candidates": int(run.metrics["test/candidates"])},
-                    **{"pool": run.pool, "training_pairs": run.training_data},
-                    **{"mrr": row.mrr, "mrr_low": row.low, "mrr_high": row.high},
+                    "queries": len(comparison.queries),
+                    "candidates": int(run.metrics["test/candidates"]),
+                    "pool": run.pool,
+                    "training_pairs": run.training_data,
+                    "mrr": row.mrr,
+                    "mrr_low": row.low,
+                    "mrr_high": row.high,
                     "mrr_of_seeds": " ".join(f"{value:.6f}" for value in row.per_seed),
                     "minus": comparison.baseline if d else "",
-                    **({key: getattr(d, key) if d else "" for key in ("mean", "low", "high", "p", "holm")}),
+                    "mean": d.mean if d else "",
+                    "low": d.low if d else "",
+                    "high": d.high if d else "",
+                    "p": d.p if d else "",
+                    "holm": d.holm if d else "",
                     "mean_of_seeds": " ".join(f"{value:+.6f}" for value in d.per_seed.values()) if d else "",
                     "verdict": d.verdict if d else "",
-                    **{key.replace("/", "_"): _mean(row, key) for key in ("val/mrr", "train/seconds")},
+                    "val_mrr": _mean(row, "val/mrr"),
+                    "train_seconds": _mean(row, "train/seconds"),
                 }
             )
     file = io.StringIO()

@@ -1,4 +1,4 @@
-"""What the queries of finished runs say, read again from the corpus that their config.yaml names."""
+"""The texts of finished runs' queries, read again from the corpus that their config.yaml names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from src.analysis.corpus.measure import words
 from src.config.targets import from_outside
 from src.corpora.base import Pair, Split
 from src.report.compare import Comparison, Row
-from src.report.runs import Run
 from src.utils.errors import first_line
-from src.utils.near_duplicates import alike_pairs
+from src.utils.near_duplicates import near_duplicate_pairs
 
-NEAR = 0.8  # Jaccard index of sub-token sets from which codes are near copies: that of the surveys
-MOST_CODES = 50_000  # to look for near copies among: about half a minute
-SHOWN = 4  # queries that got better, and that got worse
+NEAR = 0.8  # Jaccard index of sub-token sets from which codes are near duplicates, as in the surveys
+MOST_CODES = 50_000  # among which near duplicates are looked for: about half a minute
+SHOWN = 4  # queries that improved most, and that worsened most
 
 
 @dataclass(frozen=True)
@@ -33,42 +32,43 @@ class Group:
 
 @dataclass(frozen=True)
 class Texts:
-    """Of one pool: its queries with their codes, and what sets them apart."""
+    """The queries of one pool with their codes, and groups of them."""
 
     pairs: Mapping[str, Pair]  # by id
     lengths: list[Group]
-    duplicates: list[Group]  # empty where there are too many codes to look
+    duplicates: list[Group]  # empty where there are too many codes
     note: str = ""
 
 
 def read_texts(comparison: Comparison) -> Texts | str:
-    """The texts of a comparison's queries, or in words why they cannot be had.
+    """The texts of a comparison's queries, or the reason why they cannot be read.
 
-    They count only where the pool is the one that was ranked: a corpus can have changed since.
+    They are used only where the pool is the one that was ranked: a corpus can change.
     """
     run = comparison.run
-    logging.disable(logging.WARNING)  # what a corpus leaves out was said by the training
+    logging.disable(logging.WARNING)  # the training reported what the corpus leaves out
     try:
         corpus = instantiate(from_outside(run.config, run.path).corpus)  # a run directory can come from anyone
         test = corpus.split("test")
-        if test.codebase.fingerprint != run.pool:
-            return f"the corpus has changed: its pool is {test.codebase.fingerprint} now, and was {run.pool}"
+        if test.candidates.fingerprint != run.pool:
+            return f"the corpus has changed: its pool is {test.candidates.fingerprint} now, and was {run.pool}"
         pairs = {pair.id: pair for pair in test.pairs}
         missing = [query for query in comparison.queries if query not in pairs]
         if missing:
-            return f"the corpus has changed: it has no query {missing[0]} any more"
-        too_many = run.environment["corpus"].get("train_pairs", 0) + len(test.codebase) > MOST_CODES
+            return f"the corpus has changed: it no longer has query {missing[0]}"
+        too_many = run.environment["corpus"].get("train_pairs", 0) + len(test.candidates) > MOST_CODES
         train = None if too_many else corpus.split("train")
-    except Exception as error:  # whatever a missing folder or an option of another version raises, ids are left
-        while error.__cause__ is not None:
-            error = error.__cause__
-        return first_line(error)
+    except Exception as error:  # of any kind, such as for a missing folder: the report shows ids instead
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        return first_line(cause)
     finally:
         logging.disable(logging.NOTSET)
     ordered = [pairs[query] for query in comparison.queries]
     lengths = length_groups(np.array([len(words(pair.query)) for pair in ordered]))
     if train is None:
-        note = f"Near copies are not looked for among more than {MOST_CODES:,} codes."
+        note = f"Near duplicates are not looked for among more than {MOST_CODES:,} codes."
         return Texts(pairs, lengths, [], note)
     return Texts(pairs, lengths, duplicate_groups(ordered, train, test))
 
@@ -87,25 +87,25 @@ def length_groups(length_N: np.ndarray) -> list[Group]:
 
 
 def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Group]:
-    """Queries by whether training has seen a near copy of their code, and whether another candidate is one."""
+    """Queries by whether training holds a near duplicate of their code, and whether another candidate is one."""
     codes = [pair.code for pair in ordered]
     seen_N, copied_N = np.zeros(len(codes), bool), np.zeros(len(codes), bool)
-    seen_N[alike_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
-    query_P, candidate_P = alike_pairs(codes, NEAR, test.codebase.codes)
+    seen_N[near_duplicate_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
+    query_P, candidate_P = near_duplicate_pairs(codes, NEAR, test.candidates.codes)
     own = np.array([pair.code_id for pair in ordered])
-    others_P = own[query_P] != np.array(test.codebase.ids)[candidate_P]
+    others_P = own[query_P] != np.array(test.candidates.ids)[candidate_P]
     copied_N[query_P[others_P]] = True
     named = {
         "code (nearly) in training": seen_N,
         "not in training": ~seen_N,
-        "near copy among candidates": copied_N,
-        "no near copy": ~copied_N,
+        "near duplicate among candidates": copied_N,
+        "no near duplicate": ~copied_N,
     }
     return [Group(name, member_N) for name, member_N in named.items() if member_N.any()]
 
 
 @dataclass(frozen=True)
-class Moved:
+class RankChange:
     """A query whose rank differs from the baseline's, in every seed that both have."""
 
     query: str  # its id
@@ -114,25 +114,23 @@ class Moved:
     pair: Pair | None
 
 
-def moved(comparison: Comparison, row: Row, texts: Texts | None) -> dict[str, list[Moved]]:
+def rank_changes(comparison: Comparison, row: Row, texts: Texts | None) -> dict[str, list[RankChange]]:
     """The queries with the largest gains and losses in reciprocal rank, averaged over seeds."""
-    paired_N = row.difference.paired_N
-    plain = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
-    before, after = ({run.seed: run for run in cell.runs} for cell in (plain, row.cell))
+    difference = row.difference
+    if difference is None:
+        return {}
+    paired_N, seeds = difference.paired_N, list(difference.per_seed)
+    baseline = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
+    before, after = ({run.seed: run for run in cell.runs} for cell in (baseline, row.cell))
     order = np.argsort(paired_N, kind="stable")
     ends = {"better": order[::-1][:SHOWN], "worse": order[:SHOWN]}
     signs = {"better": 1, "worse": -1}
+
+    def change(query: str) -> RankChange:
+        old, new = ([runs[seed].ranks[query] for seed in seeds] for runs in (before, after))
+        return RankChange(query, old, new, texts.pairs[query] if texts else None)
+
     return {
-        end: [_moved(comparison.queries[i], before, after, row, texts) for i in places if signs[end] * paired_N[i] > 0]
+        end: [change(comparison.queries[i]) for i in places if signs[end] * paired_N[i] > 0]
         for end, places in ends.items()
     }
-
-
-def _moved(query: str, before: dict[int, Run], after: dict[int, Run], row: Row, texts: Texts | None) -> Moved:
-    seeds = row.difference.per_seed
-    return Moved(
-        query,
-        [before[seed].ranks[query] for seed in seeds],
-        [after[seed].ranks[query] for seed in seeds],
-        texts.pairs[query] if texts else None,
-    )

@@ -15,12 +15,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
 from src.utils.files import write_atomically
 
@@ -103,7 +103,7 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text)
 
-    def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
+    def write_ranks(self, query_ids: Sequence[str], ranks: Iterable[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -133,7 +133,7 @@ def environment(seed: int, **data: Any) -> dict[str, Any]:
         "packages": {name: package_version(name) for name in PACKAGES},
         "hardware": {
             "processor": platform.machine(),
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": usable_cpus(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         },

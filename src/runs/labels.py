@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from src.config.targets import current_name, located
+from src.config.targets import current_name, locate_target
 from src.utils.errors import InputError
 
 INFONCE = "src.losses.infonce.InfoNCE"
@@ -36,7 +36,7 @@ def reads_similarity(config: Mapping[str, Any]) -> bool:
 def needs_similarity(node: Any) -> bool:
     """Whether the class of a loss or batching needs similarities; True where the class is not here to tell."""
     try:
-        return bool(getattr(located(node["_target_"]), "needs_similarity", True))
+        return bool(getattr(locate_target(node["_target_"]), "needs_similarity", True))
     except (InputError, TypeError, KeyError):
         return True
 

@@ -99,7 +99,8 @@ def load_state(module: LightningModule, state: dict[str, Tensor], rank_slice: Ra
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-    set_model_state_dict(module, state if rank_slice.rank == 0 else {}, options=options)
+    given: dict[str, Any] = dict(state) if rank_slice.rank == 0 else {}
+    set_model_state_dict(module, given, options=options)
 
 
 def is_sharded(trainer: Trainer | None) -> bool:

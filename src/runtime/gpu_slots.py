@@ -1,7 +1,7 @@
-"""One GPU per job, where several jobs of a sweep share a machine that nobody divides for them.
+"""One GPU per job, where several jobs of a sweep run on a machine whose launcher assigns no GPUs.
 
 SLURM and ray say which GPUs a job has. joblib's and submitit's local processes all see all of them, and all would take
-the first: each takes a slot here, a lock that goes with its process, and with it a GPU.
+the first: here each claims a slot, a lock that ends with its process, and with it a GPU.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-UNDIVIDED = ("JoblibLauncher", "LocalLauncher")
-SLOTS = 1024  # processes of a machine
+LOCAL_LAUNCHERS = ("JoblibLauncher", "LocalLauncher")
+SLOTS = 1024  # more than the jobs of a machine
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_HELD: list[FileLock] = []  # as long as the process lives: what it has begun on one GPU it cannot move
+_held_locks: list[FileLock] = []  # as long as the process lives: a job cannot move to another GPU
 
 
-def take_one(launcher: DictConfig, folder: Path | None = None) -> str | None:
-    """Leaves this process one of the GPUs that it sees, the one with the fewest jobs of sweeps; returns its name.
+def claim_gpu(launcher: DictConfig, folder: Path | None = None) -> str | None:
+    """Restricts this process to one of the GPUs that it sees, that with the fewest jobs of sweeps; returns its name.
 
-    To be called before CUDA is first used. None, and nothing is changed, where the launcher divides the machine, where
-    there are fewer than two, or where this process has taken its own before.
+    To be called before CUDA is first used. None, and nothing is changed, where the launcher assigns GPUs, where there
+    are fewer than two, or where this process has claimed one before.
 
     Args:
-        launcher: Hydra's, of this job.
-        folder: of the locks, shared by all sweeps of a user on the machine.
+        launcher: the job's Hydra launcher.
+        folder: folder of the locks, shared by all sweeps of a user on the machine.
     """
-    if launcher["_target_"].rsplit(".", 1)[-1] not in UNDIVIDED or _HELD:
+    if launcher["_target_"].rsplit(".", 1)[-1] not in LOCAL_LAUNCHERS or _held_locks:
         return None
-    gpus = visible()
+    gpus = visible_gpus()
     if len(gpus) < 2:
         return None
     folder = folder or Path(tempfile.gettempdir()) / f"soft-infonce-gpus-{os.getuid()}"
@@ -42,14 +42,14 @@ def take_one(launcher: DictConfig, folder: Path | None = None) -> str | None:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        _HELD.append(lock)
+        _held_locks.append(lock)
         os.environ[VISIBLE] = gpus[slot % len(gpus)]
         return os.environ[VISIBLE]
     return None
 
 
-def visible() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; CUDA stays untouched."""
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; CUDA is not initialised."""
     if VISIBLE in os.environ:
         return [name.strip() for name in os.environ[VISIBLE].split(",") if name.strip()]
     import torch  # not above: a sweep that has nothing to run would wait for it

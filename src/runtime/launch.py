@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -102,7 +102,7 @@ def resolve_devices(cfg: DictConfig) -> int:
             f"{launch.launcher} started {launch.nodes} x {launch.per_node} processes, found trainer.num_nodes="
             f"{trainer.num_nodes} x trainer.devices={trainer.devices}: add trainer=ddp, which uses what was started"
         )
-    if launch is None and isinstance(probe.strategy, ParallelStrategy):
+    if launch is None and isinstance(probe.strategy, ParallelStrategy) and probe.strategy.cluster_environment:
         try:
             probe.strategy.cluster_environment.validate_settings(probe.num_devices, probe.num_nodes)
         except ValueError as error:
@@ -154,7 +154,7 @@ def _explain_refusal(trainer: DictConfig, message: str, registries: Mapping[str,
             f"trainer.devices={trainer.get('devices')}: expected a number of devices of 1 or more, a list of their "
             f"numbers or auto ({message})"
         )
-    named = [str(key) for key in trainer if re.search(rf"\b{key}\b", message)]
+    named = [key for key in map(str, trainer) if re.search(rf"\b{key}\b", message)]
     key = next(iter(named), "accelerator" if "backend" in message or "Requirement" in message else "")
     if not key:
         return f"trainer: {message}"
@@ -168,8 +168,9 @@ def _explain_refusal(trainer: DictConfig, message: str, registries: Mapping[str,
 @contextmanager
 def as_single_process() -> Iterator[None]:
     """Inside, this process is no part of the command's: what it trains it trains on one device, and it prints."""
-    from lightning.pytorch.utilities import rank_zero_only
+    from lightning.pytorch import utilities
 
+    rank_zero_only: Any = utilities.rank_zero_only  # a function with an attribute `rank`
     hidden = {key: value for key, value in os.environ.items() if key in RANK_KEYS or key.startswith(LAUNCHER_PREFIXES)}
     before = rank_zero_only.rank
     for key in hidden:

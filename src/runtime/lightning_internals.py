@@ -24,7 +24,7 @@ def forks_processes(strategy: Strategy) -> bool:
 
 def leave_signals_alone(trainer: Trainer) -> None:
     """Lightning's handlers, of SIGTERM above all, exchange tensors in the middle of whatever the process does."""
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # replaced on purpose
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # on purpose
 
 
 def start_processes_inside(trainer: Trainer, context: Callable[[], AbstractContextManager[Any]]) -> bool:
@@ -38,7 +38,7 @@ def start_processes_inside(trainer: Trainer, context: Callable[[], AbstractConte
         with context():
             start()
 
-    launcher._call_children_scripts = start_inside  # type: ignore[method-assign]  # replaced on purpose
+    launcher._call_children_scripts = start_inside  # type: ignore[method-assign]  # on purpose
     return True
 
 

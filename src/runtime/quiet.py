@@ -1,4 +1,4 @@
-"""Silences advice of other libraries that does not apply here."""
+"""Advice of other libraries that does not apply here, silenced."""
 
 from __future__ import annotations
 

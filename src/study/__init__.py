@@ -1,1 +1,1 @@
-"""What the notebooks compute: small experiments whose answer is known, and the losses taken apart."""
+"""The experiments of the notebooks: toys whose answer is known, and the losses in detail."""

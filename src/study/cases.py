@@ -1,4 +1,4 @@
-"""Negatives of real batches as an estimator and a loss see them: the good cases and the bad ones.
+"""Negatives of real batches that an estimator and a loss judge well, and those that they judge badly.
 
 S items (training pairs that are looked at), B rows, C columns of a batch.
 """
@@ -10,45 +10,41 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from src.analysis.estimators.batches import Rows
-from src.analysis.estimators.known import Known
-from src.analysis.estimators.measure import Example, Weigh
+from src.analysis.estimators.false_negatives import FalseNegatives
+from src.analysis.estimators.measure import Example, Weigh, distinct, weighed_batches
 from src.corpora.base import Pair
 from src.data.samplers import Similarity
 
 Cases = dict[str, list[Example]]
+SIGNS = {"detected": 1, "missed": -1, "mistaken": 1}  # lowest weights first, or highest
 
 
-def cases(batches: Iterable[Rows], known: Known, similarity: Similarity, weigh: Weigh, number: int = 3) -> Cases:
+def cases(
+    batches: Iterable[Rows], known: FalseNegatives, similarity: Similarity, weigh: Weigh, number: int = 3
+) -> Cases:
     """Up to `number` negatives of each kind, no item in two of a kind:
 
-    `seen`: known false negatives of the lowest weights; `missed`: known ones of the highest; `mistaken`: negatives of
-    which nothing is known, of the lowest weights. Of equal weights the more similar first, the less for `missed`.
+    `detected`: known false negatives of the lowest weights; `missed`: known ones of the highest; `mistaken`: ordinary
+    negatives of the lowest weights. Of equal weights the more similar first, for `missed` the less similar.
     """
-    found: Cases = {"seen": [], "missed": [], "mistaken": []}
-    for batch in batches:
-        similarity_BC = similarity(batch.row_B, batch.column_C)
-        weights_BC = weigh(similarity_BC, batch.own_BC)
-        known_BC = batch.among(known.any_SS) & ~batch.own_BC
-        ordinary_BC = ~known_BC & ~batch.own_BC
-        for kind, mask_BC in (("seen", known_BC), ("missed", known_BC), ("mistaken", ordinary_BC)):
-            found[kind] += _examples(batch, mask_BC, similarity_BC, weights_BC)
-    sign = {"seen": 1, "missed": -1, "mistaken": 1}
-    return {
-        kind: _distinct(sorted(some, key=lambda e: (sign[kind] * e.weight, -sign[kind] * e.similarity)), number)
-        for kind, some in found.items()
-    }
+    found: Cases = {kind: [] for kind in SIGNS}
+    for weighed in weighed_batches(batches, similarity, weigh):
+        known_BC, ordinary_BC = _masks(weighed.batch, known)
+        for kind, sign in SIGNS.items():
+            mask_BC = ordinary_BC if kind == "mistaken" else known_BC
+            found[kind] += weighed.examples(mask_BC, number, sign)
+    return {kind: distinct(some, number, SIGNS[kind]) for kind, some in found.items()}
 
 
 def weights_of(
-    batches: Iterable[Rows], known: Known, similarity: Similarity, weigh: Weigh
+    batches: Iterable[Rows], known: FalseNegatives, similarity: Similarity, weigh: Weigh
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of all known false negatives, and of all negatives of which nothing is known."""
+    """Weights of all known false negatives, and of all ordinary negatives."""
     of_known, of_ordinary = [], []
-    for batch in batches:
-        weights_BC = weigh(similarity(batch.row_B, batch.column_C), batch.own_BC)
-        known_BC = batch.among(known.any_SS) & ~batch.own_BC
-        of_known.append(weights_BC[known_BC])
-        of_ordinary.append(weights_BC[~known_BC & ~batch.own_BC])
+    for weighed in weighed_batches(batches, similarity, weigh):
+        known_BC, ordinary_BC = _masks(weighed.batch, known)
+        of_known.append(weighed.weights_BC[known_BC])
+        of_ordinary.append(weighed.weights_BC[ordinary_BC])
     return np.concatenate(of_known), np.concatenate(of_ordinary)
 
 
@@ -57,18 +53,7 @@ def rows_of(examples: Sequence[Example], pairs: Sequence[Pair]) -> list[tuple[st
     return [(pairs[e.row].query, pairs[e.column].query, e.similarity, e.weight) for e in examples]
 
 
-def _examples(batch: Rows, mask_BC: np.ndarray, similarity_BC: np.ndarray, weights_BC: np.ndarray) -> list[Example]:
-    return [
-        Example(int(batch.row_B[i]), int(batch.column_C[j]), float(similarity_BC[i, j]), float(weights_BC[i, j]))
-        for i, j in zip(*np.nonzero(mask_BC))
-    ]
-
-
-def _distinct(examples: Sequence[Example], number: int) -> list[Example]:
-    kept: list[Example] = []
-    met: set[int] = set()
-    for example in examples:
-        if len(kept) < number and met.isdisjoint((example.row, example.column)):
-            kept.append(example)
-            met |= {example.row, example.column}
-    return kept
+def _masks(batch: Rows, known: FalseNegatives) -> tuple[np.ndarray, np.ndarray]:
+    """bool (B, C): known false negatives, and the negatives about which nothing is known."""
+    known_BC = batch.among(known.any_SS) & ~batch.own_BC
+    return known_BC, ~known_BC & ~batch.own_BC

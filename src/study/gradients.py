@@ -1,4 +1,4 @@
-"""A loss taken apart: what it does to each score, and the three terms that Soft-InfoNCE is made of."""
+"""The gradient of a loss with respect to each score, and the three terms of Soft-InfoNCE."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from src.losses.soft_infonce import SoftInfoNCE
 def push(
     loss: Loss, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """d loss_i / d s_ij, (B, C): above 0 where a step of training lowers the score, below 0 where it raises it."""
+    """d loss_i / d s_ij, (B, C): positive where a training step lowers the score, negative where it raises it."""
     scores_BC = scores_BC.detach().clone().requires_grad_()
-    loss(scores_BC, positive_B, similarity_BC).sum().backward()
-    return scores_BC.grad
+    (gradient_BC,) = torch.autograd.grad(loss(scores_BC, positive_B, similarity_BC).sum(), scores_BC)
+    return gradient_BC
 
 
 def terms(
     loss: SoftInfoNCE, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """What a row's Soft-InfoNCE is made of while no weight is clipped; each (B,).
+    """The terms of a row's Soft-InfoNCE as long as no weight is clipped; each (B,).
 
     Z = sum_j e^{s_j} over the n negatives, P_j = e^{s_j} / Z the predicted distribution over them, sigma the estimated
     one. sum_j w_j e^{s_j} = Z (beta - alpha <sigma, P>) / (beta - alpha / n), so the loss is log(1 + e^x) with
@@ -28,7 +28,7 @@ def terms(
 
         `alignment` -s_p, `uniformity` log Z, `leaning` log((beta - alpha <sigma, P>) / (beta - alpha / n)).
 
-    `leaning` is 0 where P knows nothing of sigma (<sigma, P> = 1 / n), and falls as P leans towards sigma.
+    `leaning` is 0 where P is independent of sigma (<sigma, P> = 1 / n), and falls as P approaches sigma.
     """
     negative_BC = fill_column(scores_BC, positive_B, -torch.inf)
     predicted_BC = negative_BC.softmax(dim=1)

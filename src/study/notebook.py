@@ -1,4 +1,4 @@
-"""What every notebook begins with: the place to run in, one look for all plots, tables that a browser shows."""
+"""Shared by all notebooks: the working directory, one style for all plots, and HTML tables."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,36 +19,62 @@ PROJECT = Path(__file__).parents[2]
 # The same thing has the same colour in all notebooks.
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2b6cb0", "#d9822b", "#2f9e6e", "#9b59b6", "#c9485b", "#6b7280"
 COLORS = {
-    **{"bm25": BLUE, "simcse": ORANGE, "trained_model": GREEN},
-    **{"train": BLUE, "valid": ORANGE, "test": GREEN},
-    **{"infonce": GREY, "soft_infonce": BLUE, "false_negative_cancellation": GREEN},
-    **{"weighted_infonce": ORANGE, "bce": PURPLE, "kl_regularized": RED},
-    **{"true weights": GREEN, "estimated weights": BLUE, "random weights": ORANGE},
+    "bm25": BLUE,
+    "simcse": ORANGE,
+    "trained_model": GREEN,
+    "train": BLUE,
+    "valid": ORANGE,
+    "test": GREEN,
+    "infonce": GREY,
+    "soft_infonce": BLUE,
+    "false_negative_cancellation": GREEN,
+    "weighted_infonce": ORANGE,
+    "bce": PURPLE,
+    "kl_regularized": RED,
+    "true weights": GREEN,
+    "estimated weights": BLUE,
+    "random weights": ORANGE,
 }
-STYLE = {
-    **{"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110},
-    **{"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#9ca3af"},
-    **{"axes.grid": True, "axes.grid.axis": "y", "grid.color": "#e5e7eb", "axes.axisbelow": True},
-    **{"axes.titlesize": 10, "axes.titlelocation": "left", "axes.labelsize": 9, "font.size": 9},
-    **{"xtick.labelsize": 9, "ytick.labelsize": 9, "legend.frameon": False, "legend.fontsize": 8.5},
-    "legend.loc": "upper right",  # the best one is looked for, and warned of where that takes long
-    **{"lines.linewidth": 2, "lines.markersize": 4.5, "figure.constrained_layout.use": True},
-    "axes.prop_cycle": mpl.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, GREY]),
+STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 110,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9ca3af",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "font.size": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.loc": "upper right",  # matplotlib warns where looking for the best place takes long
+    "lines.linewidth": 2,
+    "lines.markersize": 4.5,
+    "figure.constrained_layout.use": True,
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, GREY]),
 }
 WIDTH = 9.0  # inches
 
 
 def begin() -> None:
-    """One style for the plots; and the project's root as working directory, where outputs and the cache are."""
+    """Sets the style of the plots, and the project's root, which holds outputs and cache, as working directory."""
     if Path.cwd() == PROJECT / "notebooks":
         os.chdir(PROJECT)
     mpl.rcParams.update(STYLE)
     warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where a kernel has no widgets
 
 
-def panels(number: int, height: float = 3.0, **options: object) -> tuple[Figure, Sequence[Axes]]:
+def panels(number: int, height: float = 3.0, **options: Any) -> tuple[Figure, Sequence[Axes]]:
     """A figure as wide as the page, and its axes side by side; `options` are those of `Figure.subplots`."""
-    from matplotlib import pyplot  # not before a kernel has chosen how figures are shown
+    from matplotlib import pyplot  # only after the kernel has chosen a backend
 
     figure, axes = pyplot.subplots(1, number, figsize=(WIDTH, height), squeeze=False, **options)
     return figure, axes[0]
@@ -54,7 +82,7 @@ def panels(number: int, height: float = 3.0, **options: object) -> tuple[Figure,
 
 @dataclass(frozen=True)
 class Shown:
-    """A table that a notebook shows as HTML: texts from a corpus are escaped, codes keep their lines."""
+    """A table that a notebook shows as HTML; its texts are escaped, and codes keep their lines."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -66,7 +94,7 @@ class Shown:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Shown:
-    """Numbers are rounded to three digits behind the point, whole ones get separators."""
+    """Floats have three decimals, whole numbers have separators."""
     return Shown(columns, [[_text(value) for value in row] for row in rows])
 
 

@@ -1,4 +1,4 @@
-"""A toy whose mutual information is known, with false negatives planted: what log N - L then says.
+"""A toy with known mutual information and planted false negatives, to compare with the estimate log N - L.
 
 B queries, C candidates of each (the positive in column 0, then n = C - 1 negatives), K codes of a query, D dimensions.
 All information is in nats. p(c) is the distribution of codes, ratio(q, c) = p(c | q) / p(c).
@@ -63,7 +63,7 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Queries with their candidates, and what is known about them."""
+    """Queries with their candidates, and the truth about them."""
 
     queries_BD: torch.Tensor
     candidates_BCD: torch.Tensor
@@ -82,7 +82,7 @@ class Contrast:
 
 
 def contrast(toy: Gaussians, rows: int, negatives: int, share: float, generator: torch.Generator) -> Contrast:
-    """Each negative is, with this chance, a right answer of the row's own query: a false negative."""
+    """Each negative is a right answer of the row's own query, a false negative, with probability `share`."""
     queries_BD = toy.queries(rows, generator)
     right_BCD = toy.codes(queries_BD, 1 + negatives, generator)
     others_BCD = torch.randn(right_BCD.shape, generator=generator)
@@ -107,26 +107,26 @@ def estimate(
 
 
 def true_log_weights(made: Contrast) -> torch.Tensor:
-    """log p(c) / m(c | q), 0 on the positive: the weights that turn the negatives that were met into those of p(c)."""
+    """log p(c) / m(c | q), 0 on the positive: the weights that turn negatives drawn from m into those of p(c)."""
     return -made.log_met_BC.index_fill(1, torch.tensor(0), 0.0)
 
 
 def shuffled(log_weights_BC: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """The same weights of each row, dealt to its negatives at random: as much weighting, no knowledge."""
+    """The same weights of each row, permuted among its negatives: as much weighting, no information."""
     order_BN = torch.rand(log_weights_BC[:, 1:].shape, generator=generator).argsort(dim=1)
     return torch.cat([log_weights_BC[:, :1], log_weights_BC[:, 1:].gather(1, order_BN)], dim=1)
 
 
 def met_scores(made: Contrast) -> torch.Tensor:
-    """log p(c | q) / m(c | q), the critic of lowest loss without weights when n is large: it knows what it met.
+    """log p(c | q) / m(c | q), the critic of lowest loss without weights when n is large.
 
-    It rises with the log ratio, so it ranks codes as well as that does, false negatives or not.
+    It increases with the log ratio, so it ranks codes equally well, with or without false negatives.
     """
     return made.log_ratio_BC - made.log_met_BC
 
 
 def limit(toy: Gaussians, share: float, rows: int, generator: torch.Generator) -> float:
-    """What log N - L tends to without weights: KL(p(c | q) || m(c | q)), I less what false negatives hide.
+    """The limit of log N - L without weights: KL(p(c | q) || m(c | q)), below I because of false negatives.
 
     By Monte Carlo over `rows` right answers. At most log 1 / share; equal to I where share is 0.
     """
@@ -140,9 +140,9 @@ def weightings(share: float, negatives: int, noise: float, seed: int) -> dict[st
 
     `infonce`: no weights. `true weights`: `true_log_weights`. `estimated weights`: Soft-InfoNCE's with t = 1, beta = 1
     and alpha the false negatives that a row expects (at least 1); its similarity is the log ratio with normal noise.
-    `alpha = 1`: the same at the default. `random weights`: the true ones, dealt at random.
+    `alpha = 1`: the same at the default. `random weights`: the true ones, permuted.
     """
-    generator = torch.Generator().manual_seed(seed)  # its own: all weightings meet the same contrasts
+    generator = torch.Generator().manual_seed(seed)  # its own, so that all weightings see the same contrasts
 
     def soft(alpha: float) -> LogWeights:
         loss = SoftInfoNCE(alpha, 1.0, 1.0)
@@ -163,7 +163,7 @@ def weightings(share: float, negatives: int, noise: float, seed: int) -> dict[st
 
 
 class Critic(nn.Module):
-    """q W c - a |c|^2: a dual encoder that the log ratio is one of, up to what all codes of a query share."""
+    """q W c - a |c|^2: a dual encoder that can express the log ratio up to a constant for each query."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -201,5 +201,5 @@ def trained_critic(
 
 
 def mrr(scores_BC: torch.Tensor) -> float:
-    """Of the positives, column 0, among each row's candidates."""
+    """MRR of the positives, column 0, among each row's candidates."""
     return float((1 / ranks_of_scores(scores_BC, [0] * len(scores_BC))).mean())

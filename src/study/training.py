@@ -1,4 +1,4 @@
-"""Models and estimators of a few seconds for the notebooks, through the project's own configuration and training.
+"""Models and estimators that train in seconds, for the notebooks, with the project's own configuration and training.
 
 B queries, N items (training pairs), C candidates.
 """
@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from src.cli import CONF
+from src.config.targets import CONF
 from src.corpora.base import Corpus, Pair
 from src.losses.kl_regularized import KLRegularized
 from src.module import CodeSearchModule
@@ -34,7 +34,7 @@ SMALL = ("backbone.encoder.embedding_size=256", "data.num_workers=0", "trainer.a
 
 
 def configuration(*overrides: str) -> DictConfig:
-    """The configuration of `python -m src.train <overrides>` for a model of seconds; the overrides win."""
+    """The configuration of `python -m src.train <overrides>` for a small model; the overrides take precedence."""
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[*SMALL, *overrides], return_hydra_config=True)
     with open_dict(cfg):
@@ -45,7 +45,7 @@ def configuration(*overrides: str) -> DictConfig:
 
 def fitted_estimator(cfg: DictConfig, pairs: Sequence[Pair]) -> Estimator:
     """The configured estimator, fitted; a model that it needs is trained now, or taken from the cache."""
-    estimator = instantiate(cfg.weights)
+    estimator: Estimator = instantiate(cfg.weights)
     with quiet():
         attach_guide_models(estimator, cfg)
         estimator.fit(pairs)
@@ -53,7 +53,7 @@ def fitted_estimator(cfg: DictConfig, pairs: Sequence[Pair]) -> Estimator:
 
 
 class Shuffled(Estimator):
-    """Another estimator's similarities, of other items: as much weighting, no knowledge. An item is still itself."""
+    """Another estimator's similarities with the items permuted: as much weighting, no information."""
 
     def __init__(self, estimator: Estimator, seed: int = 0) -> None:
         self.estimator, self.seed = estimator, seed
@@ -68,16 +68,16 @@ class Shuffled(Estimator):
 
 @dataclass(frozen=True)
 class Trained:
-    """A model at the end of a training, and where its embeddings of valid lie."""
+    """A model at the end of a training, and the geometry of its embeddings on valid."""
 
     module: CodeSearchModule
     numbers: dict[str, float]  # val/mrr, val/alignment, val/uniformity of the last epoch
 
 
 def trained(cfg: DictConfig, corpus: Corpus, shuffle: bool = False) -> Trained:
-    """Trains on the corpus, quietly; `shuffle` deals the estimator's weights to items at random."""
+    """Trains on the corpus, quietly; `shuffle` permutes the items of the estimator."""
     estimator = build_estimator(cfg, build_loss(cfg))
-    if shuffle:
+    if shuffle and estimator is not None:
         estimator = Shuffled(estimator)
     with quiet(), tempfile.TemporaryDirectory() as folder:
         attach_guide_models(estimator, cfg)
@@ -106,11 +106,11 @@ def divergence(scores_BC: torch.Tensor, similarity_BC: torch.Tensor, weight_temp
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is printed or displayed: lines of epochs and folders of models say nothing in a notebook."""
+    """Suppresses all output, which would fill a notebook with epochs and folders."""
     quiet_libraries()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        if "IPython" in sys.modules:  # where rich does not print but display
+        if "IPython" in sys.modules:  # where rich displays instead of printing
             from IPython.utils.capture import capture_output
 
             stack.enter_context(capture_output())

@@ -9,7 +9,7 @@ into the same chunks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
@@ -45,11 +45,13 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["auto_batch"] = dict(self.found)
 
-    def on_load_checkpoint(self, trainer: L.Trainer, module: CodeSearchModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.found = dict(checkpoint.get("auto_batch", {}))
+        data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
         for name, number in self.found.items():  # before the optimiser asks the loader for the number of steps
-            setattr(trainer.datamodule, name, number)
-        module.gradient_caching = module.gradient_caching or "chunk" in self.found
+            setattr(data, name, number)
+        if "chunk" in self.found:
+            cast(CodeSearchModule, module).gradient_caching = True
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._loops_between_epochs = trainer.fit_loop.state_dict()
@@ -155,4 +157,5 @@ def run_test(trainer: L.Trainer, module: CodeSearchModule, data: CodeSearchData)
 
 
 def _auto_batch_of(trainer: L.Trainer) -> AutoBatch:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, AutoBatch))
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
+    return next(callback for callback in callbacks if isinstance(callback, AutoBatch))

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from src.datamodule import CodeSearchData
 from src.runs import checkpoint_file
 from src.runs.directory import relative
 from src.runs.metrics_csv import MetricsCSV
@@ -146,7 +147,8 @@ class SaveLast(Checkpoint):
         return _on_any_rank(trainer, time.monotonic() - self._saved >= self.every_n_minutes * MINUTE)
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
-        self._batches, trainer.datamodule.position = batches, (epoch, batches)
+        data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
+        self._batches, data.position = batches, (epoch, batches)
         trainer.save_checkpoint(self.path)
         self._saved, self._saved_step = time.monotonic(), trainer.global_step
 
@@ -234,7 +236,8 @@ def rewind_progress(progress: dict[str, Any], batches: int, validating: bool) ->
 def rng_state() -> dict[str, Any]:
     """The state of every generator that a training draws from, as plain values and tensors."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 (the one that libraries draw from)
+    legacy: Any = np.random.get_state()  # noqa: NPY002 (the one that libraries draw from)
+    name, keys, position, has_gauss, cached = legacy
     return {
         "python": [version, list(words), gauss],
         "numpy": [name, keys.tolist(), position, has_gauss, cached],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from rich.progress import track
 
 from src.data.collate import text_loader
 from src.data.length_buckets import BatchSide, LengthBucketer, token_budget
-from src.utils.errors import InputError
+from src.utils.errors import NonFiniteError
 
 if TYPE_CHECKING:
     from src.module import CodeSearchModule  # an index is made without
+
+Array = TypeVar("Array", bound=np.ndarray)  # in memory or in a file
 
 
 def embed_in_order(
@@ -32,11 +34,11 @@ def embed_in_order(
     batch_size: int,
     *,
     model: str,
-    allocate: Callable[[tuple[int, int]], np.ndarray],
+    allocate: Callable[[tuple[int, int]], Array],
     num_workers: int = 0,
     cache: str | Path | None = None,
     progress: str | None = None,
-) -> np.ndarray:
+) -> Array:
     """embeddings_ND in the order of the texts, written into what `allocate((N, D))` returns.
 
     Args:
@@ -48,13 +50,13 @@ def embed_in_order(
         cache: keeps the tokens, where given.
         progress: label of a progress bar in a terminal; None shows none.
 
-    Raises InputError for an embedding that holds inf or NaN.
+    Raises NonFiniteError for an embedding that holds inf or NaN.
     """
-    embeddings_ND: np.ndarray | None = None
+    embeddings_ND: Array | None = None
     for rows_R, embeddings_RD in embed_batches(embed, texts, side, cut, batch_size, num_workers, cache, progress):
         if not (finite_R := embeddings_RD.isfinite().all(dim=1)).all():
             bad = int(rows_R[~finite_R][0])
-            raise InputError(
+            raise NonFiniteError(
                 f"{model} gives an embedding that is not finite (inf or NaN) for {side} {bad} ({texts[bad][:60]!r}): "
                 "take another model"
             )

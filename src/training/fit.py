@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import lightning as L
 from hydra.utils import instantiate
@@ -66,7 +67,7 @@ def build_model_and_data(
         load_weights(module, start_from, cfg.checkpoint)
     if cfg.data.positives == "query":
         check_dropout(module, data)
-    module.run_config = OmegaConf.to_container(cfg, resolve=True)
+    module.run_config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     return module, data
 
 

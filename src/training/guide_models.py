@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,13 +25,17 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
-from src.config.overrides import composed
+from src.config.arguments import marked
+from src.config.compose import compose_config
+from src.config.schema import Train
 from src.config.targets import CONF, first_name, with_names
+from src.config.types import Effect
 from src.corpora.base import fingerprint
 from src.data.length_buckets import BatchSide
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.runs.directory import relative
+from src.runs.identity import without
 from src.runs.restore import best_checkpoint
 from src.runtime.distributed import loader_workers
 from src.runtime.launch import as_single_process
@@ -40,7 +44,7 @@ from src.training.encode import embed_in_order, prepare_encoder
 from src.training.fit import build_model_and_data, fit
 from src.utils.console import print_facts
 from src.utils.disk_cache import Cache, key_of, sha256
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings, GuideModel
 
@@ -52,22 +56,16 @@ MODELS_VERSION = 1
 EMBEDDINGS_VERSION = 1
 MODEL, EMBEDDINGS = "model.ckpt", "embeddings.npy"
 SENTENCE_ENCODER_SCALE = 20.0  # of a folder's or a hub's model; sentence-transformers' MultipleNegativesRankingLoss
-# Of a training's configuration, what its result depends on.
-DECISIVE = ("backbone", "model", "optimizer", "data", "trainer", "loss", "batching", "negatives", "keep", "checkpoint")
+# Parts of a training's configuration that its result depends on.
+RECIPE = ("backbone", "model", "optimizer", "data", "trainer", "loss", "batching", "negatives", "keep", "checkpoint")
 TRAINING = {
     "batch_size": "data.batch_size",
     "max_epochs": "trainer.max_epochs",
     "learning_rate": "optimizer.learning_rate",
     "dropout": "backbone.encoder.dropout",
 }
-# What suits the machine, not the model.
-MACHINE = (
-    *(("trainer", key) for key in ("accelerator", "precision")),
-    *(("data", key) for key in ("num_workers", "eval_batch_size", "token_budget")),
-)
-INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
-INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
-INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps", "auto_batch"}
+# Keys that suit the machine, not the model.
+MACHINE = ("trainer.accelerator", "trainer.precision", "data.num_workers", "data.eval_batch_size", "data.token_budget")
 
 
 def attach_guide_models(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -176,31 +174,29 @@ def recipe_config(estimator: EmbeddingEstimator, cfg: DictConfig) -> DictConfig:
         shared.discard("backbone")
     recipe = f"experiment={estimator.recipe}"
     backbone = estimator.backbone or cfg.choices.backbone
-    made = composed("train", [recipe, f"backbone={backbone}"])
+    made = compose_config("train", [recipe, f"backbone={backbone}"])
     with open_dict(made):
         for name in sorted(shared):
             made[name] = OmegaConf.to_container(cfg[name], resolve=True)
         made.choices = {**cfg.choices, "loss": "infonce", "weights": "none", "backbone": backbone}
         made.cache, made.seed, made.checkpoint = cfg.cache, estimator.seed, None
-        for group, key in MACHINE:
-            made[group][key] = cfg[group][key]
+        for key in MACHINE:
+            OmegaConf.update(made, key, OmegaConf.select(cfg, key))
         made.trainer.update(devices=1, num_nodes=1, strategy="auto")  # whatever the run itself has
     own = OmegaConf.load(CONF / "experiment" / f"{estimator.recipe}.yaml")
+    assert isinstance(own, DictConfig)
     own.pop("defaults")
     made.merge_with(own)
     for key, value in estimator.training.items():
-        if key not in TRAINING:
-            options = ", ".join(TRAINING)
-            raise InputError(f"weights.training: expected one of {options}, found {key!r}{nearest(key, TRAINING)}")
         OmegaConf.update(made, TRAINING[key], value)
     return made
 
 
 def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
-    """What the result of a training depends on: the key of its model in the cache."""
+    """Everything that the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
-    resolved = OmegaConf.to_container(cfg, resolve=True)
-    recipe = _decisive({name: resolved[name] for name in DECISIVE})
+    resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    recipe = without({name: resolved[name] for name in RECIPE}, marked(Train, Effect.NONE, Effect.ROUNDING))
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
@@ -211,12 +207,6 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
         "seed": cfg.seed,
         "version": MODELS_VERSION,
     }
-
-
-def _decisive(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _decisive(item) for key, item in value.items() if key not in INCIDENTAL}
-    return value
 
 
 def train(cfg: DictConfig, corpus: Any, folder: Path) -> Mapping[str, Any]:

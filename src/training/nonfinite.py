@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn.utils import get_total_norm
 
+from src.datamodule import CodeSearchData
+from src.module import CodeSearchModule
 from src.utils.errors import NonFiniteError
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ class NonFiniteGuard(Callback):
         self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         batches, loss, self._losses = len(self._losses), torch.stack(self._losses).sum(), []
-        module.gradient_norm = norm = gradient_norm(optimizer)
+        own = cast(CodeSearchModule, module)
+        own.gradient_norm = norm = gradient_norm(optimizer)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded parameters
         # One check for both: each makes the host wait for the device.
         if is_on_every_rank(trainer, torch.isfinite(loss + norm)):
@@ -59,7 +62,8 @@ class NonFiniteGuard(Callback):
                 return  # the scaler makes no step, and lowers its scale
         what = "loss" if is_loss else "gradient"
         batch, epoch = trainer.fit_loop.epoch_loop.batch_idx, trainer.current_epoch
-        ids = [id for b in range(batch + 1 - batches, batch + 1) for id in trainer.datamodule.pair_ids(epoch, b)]
+        data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
+        ids = [id for b in range(batch + 1 - batches, batch + 1) for id in data.pair_ids(epoch, b)]
         log.warning("the %s is not finite; pairs: %s", what, ", ".join(ids))
         shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more (train.log)" if len(ids) > SHOWN else "")
         where = f"at step {trainer.global_step + 1:,}, batch {batch + 1} of epoch {epoch + 1}"
@@ -68,7 +72,7 @@ class NonFiniteGuard(Callback):
         if self.policy == "stop" or weights:
             hint = f"{weights[0]} among {len(weights)} tensors of weights is not finite either" if weights else ADVICE
             raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is intact. {hint}")
-        module.gradient_norm = None
+        own.gradient_norm = None
         optimizer.zero_grad(set_to_none=True)  # the optimiser leaves parameters without a gradient alone
         self.skipped += 1
         if trainer.is_global_zero:

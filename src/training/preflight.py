@@ -1,4 +1,4 @@
-"""What cannot go together, or is not there: all that can be known before data is read or a model is loaded."""
+"""Checks of a training's configuration that need no data and no model: contradictions, missing files, wrong options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from src.utils.errors import InputError, nearest
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator
 
-# lightning.Trainer takes these as they come, and fails late or trains nothing.
+# lightning.Trainer does not check these, and fails late or trains nothing.
 NARROWER: dict[str, Any] = {
     "max_epochs": Count | None,
     "accumulate_grad_batches": Count,
@@ -32,7 +32,7 @@ NARROWER: dict[str, Any] = {
     "limit_test_batches": Positive | None,
     "val_check_interval": Positive | str | None,
 }
-# What the code tells Lightning itself, and where it is chosen if it can be.
+# Arguments that the code itself passes to Lightning, and where a user sets them.
 SET_ELSEWHERE = {
     "callbacks": "src/training/fit.py",
     "logger": "logger=",
@@ -41,7 +41,7 @@ SET_ELSEWHERE = {
     "enable_progress_bar": "src/training/fit.py, by whether there is a terminal",
     "use_distributed_sampler": "src/datamodule.py",
 }
-# Lightning's switches that leave out the checkpoint which is tested.
+# Lightning's switches that leave no checkpoint to test.
 NO_CHECKPOINT = {"fast_dev_run": False, "barebones": False, "enable_checkpointing": True}
 
 
@@ -66,7 +66,7 @@ def check_training(cfg: DictConfig) -> None:
 
 
 def check_trainer(cfg: DictConfig) -> None:
-    """The keys of lightning.Trainer that it does not check, or that leave nothing to test."""
+    """The keys of lightning.Trainer that it does not check itself, or that leave nothing to test."""
     trainer = cfg.trainer
     for key, kind in NARROWER.items():
         if key in trainer:
@@ -95,31 +95,27 @@ def check_trainer(cfg: DictConfig) -> None:
 
 
 def check_one_device(trainer: DictConfig) -> None:
-    """What is known of this before Lightning has counted the devices."""
-    found = {key: trainer.get(key, 1) for key in ("devices", "num_nodes")} | {
-        "strategy": trainer.get("strategy", "auto")
-    }
-    devices = found["devices"]
-    alone = len(devices) == 1 if OmegaConf.is_list(devices) else devices in (1, "1")
-    if not alone or found["num_nodes"] != 1 or found["strategy"] != "auto":
-        strategy = found["strategy"]
-        found["strategy"] = strategy["_target_"].split(".")[-1] if OmegaConf.is_dict(strategy) else strategy
+    """trainer.auto_batch needs one device; checked before Lightning has counted them."""
+    devices, nodes, strategy = trainer.get("devices", 1), trainer.get("num_nodes", 1), trainer.get("strategy", "auto")
+    is_one_device = len(devices) == 1 if OmegaConf.is_list(devices) else devices in (1, "1")
+    if not is_one_device or nodes != 1 or strategy != "auto":
+        name = strategy["_target_"].split(".")[-1] if OmegaConf.is_dict(strategy) else strategy
         raise InputError(
             "trainer.auto_batch=true: expected one device (devices=1, num_nodes=1, strategy=auto), found "
-            f"{', '.join(f'{key}={value}' for key, value in found.items())}; several would have to agree on a chunk: "
-            "give them one with trainer.grad_cache_chunk=N"
+            f"devices={devices}, num_nodes={nodes}, strategy={name}; several would have to agree on a chunk: "
+            "set trainer.grad_cache_chunk=N"
         )
 
 
 def check_paths(cfg: DictConfig) -> None:
-    """The files and folders that are named are there, or can be made."""
+    """The files and folders that the configuration names exist, or can be made."""
     if cfg.checkpoint is not None:
         path = Path(cfg.checkpoint)
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(f"checkpoint {path} {what}: give the path of a .ckpt file (see DIR/checkpoints of a run)")
         if not zipfile.is_zipfile(path):  # what torch.save writes
-            raise InputError(f"checkpoint {path} is no checkpoint of this project: give a .ckpt file of src.train")
+            raise InputError(f"checkpoint {path} is not a checkpoint of this project: give a .ckpt file of src.train")
     if (mined := cfg.negatives.get("mined")) is not None:
         check_mined(mined)
     if cfg.cache is not None:
@@ -141,7 +137,7 @@ def check_batching(cfg: DictConfig) -> None:
 
 
 def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
-    """An estimator with a model has a cache for it, a checkpoint that is there and a backbone that exists."""
+    """An estimator with a guide model has a cache for it, a checkpoint that exists and a known backbone."""
     backbones = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
     for part in estimator.components() if estimator else ():
         if not isinstance(part, EmbeddingEstimator):
@@ -155,10 +151,12 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
                 f"weights.backbone: expected an option of backbone ({', '.join(backbones)}), found {part.backbone!r}"
                 f"{nearest(part.backbone, backbones)}"
             )
-        given = Path(part.checkpoint).expanduser() if part.checkpoint else None
-        # Neither there nor what a name on the hub looks like.
-        is_path = given and (given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/")
-        if given and not given.exists() and (is_path or given.suffix == ".ckpt"):
+        if not part.checkpoint:
+            continue
+        given = Path(part.checkpoint).expanduser()
+        # A path that does not exist, and not a name on the hub.
+        is_path = given.is_absolute() or len(given.parts) > 2 or part.checkpoint[-1] == "/"
+        if not given.exists() and (is_path or given.suffix == ".ckpt"):
             raise InputError(
                 f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
                 "sentence encoder (a folder or a hub name)"

@@ -23,13 +23,13 @@ GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching")
 
 
 def validate_config(cfg: DictConfig) -> None:
-    """Checks the configuration, and adds which option of each group was chosen."""
+    """Raises InputError for what is wrong with the configuration, and adds which option of each group was chosen."""
     hydra = HydraConfig.get()
-    check(cfg, hydra.job.config_name)
+    check(cfg, str(hydra.job.config_name))
     names = {group: hydra.runtime.choices[group] for group in GROUPS}
     swept = hydra.mode == RunMode.MULTIRUN
     if cfg.sweep.grid and not swept:
-        raise InputError(f"sweep={hydra.runtime.choices.sweep} is a grid of runs, found a single one: add -m")
+        raise InputError(f"sweep={hydra.runtime.choices['sweep']} is a grid of runs, found a single one: add -m")
     check_training(cfg)
     with open_dict(cfg):
         cfg.choices = names

@@ -1,4 +1,4 @@
-"""BM25 as sparse matrices: built once, scored with one sparse product.
+"""BM25 as sparse matrices, built once; scores are a sparse product.
 
 Shape letters: B queries, M documents, C columns, V distinct tokens of the documents, U those of a block's rows.
 """
@@ -18,12 +18,12 @@ from src.utils.errors import InputError
 
 # Defaults of rank_bm25.BM25Okapi 0.2.2.
 K1, B, EPSILON = 1.5, 0.75, 0.25
-SPREAD = 256  # columns spread out at a time: up to N = 1,024 what the second-level cache holds
+SPREAD = 256  # columns made dense at a time: up to N = 1,024 they fit in the second-level cache
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a csr matrix as bare arrays: making a csr_array costs as much as the arithmetic of a small block.
+    """Rows of a csr matrix as arrays: creating a csr_array costs as much as the arithmetic of a small block.
 
     Row b holds data[indptr[b] : indptr[b + 1]] at the columns indices[indptr[b] : indptr[b + 1]] of `width`.
     """
@@ -56,19 +56,19 @@ class Rows:
 def block_product(row_BV: Rows, column_CV: Rows) -> np.ndarray:
     """row_BV @ column_CV.T, dense (B, C) in the rows' dtype.
 
-    The columns' entries are spread out over the tokens that the rows have, and the product of a sparse and a dense
-    matrix is left to scipy: a third of the time of its product of two sparse ones, to the last bit the same.
+    The columns become dense over the tokens of the rows, and scipy multiplies a sparse with a dense matrix: a third of
+    the time of its product of two sparse ones, with bitwise equal results.
     """
     present_V = np.zeros(row_BV.width, bool)
     present_V[row_BV.indices] = True
     token_U = np.flatnonzero(present_V)
-    place_V = np.full(row_BV.width, len(token_U), row_BV.indices.dtype)  # of a token that no row has: one more place
+    place_V = np.full(row_BV.width, len(token_U), row_BV.indices.dtype)  # tokens that no row has share one more place
     place_V[token_U] = np.arange(len(token_U))
     rows_BU = csr_array((row_BV.data, place_V[row_BV.indices], row_BV.indptr), shape=(len(row_BV), len(token_U) + 1))
     place = place_V[column_CV.indices]
     column = np.repeat(np.arange(len(column_CV)), np.diff(column_CV.indptr))
     score_BC = np.empty((len(row_BV), len(column_CV)), row_BV.data.dtype)
-    spread_UC = np.empty((len(token_U) + 1) * min(SPREAD, len(column_CV)), score_BC.dtype)  # one for all
+    spread_UC = np.empty((len(token_U) + 1) * min(SPREAD, len(column_CV)), score_BC.dtype)  # one buffer for all
     for first in range(0, len(column_CV), SPREAD):
         last = min(first + SPREAD, len(column_CV))
         own = slice(column_CV.indptr[first], column_CV.indptr[last])
@@ -82,7 +82,7 @@ def block_product(row_BV: Rows, column_CV: Rows) -> np.ndarray:
 def bm25_weights(
     counts_MV: Rows, entry_idf: np.ndarray, average_length: float, k1: float = K1, b: float = B
 ) -> np.ndarray:
-    """What one occurrence of token v in a query adds to the score of document m, for every stored entry.
+    """The score of document m for one occurrence of token v in a query, for every stored entry.
 
         weight = idf * f * (k1 + 1) / (f + k1 * (1 - b + b * length / average_length))
 
@@ -92,7 +92,7 @@ def bm25_weights(
         average_length: of the documents, in tokens; 0 (nothing but empty documents) is fine.
 
     Returns:
-        of counts_MV's dtype and storage order. Worked out in float64 whatever that dtype.
+        in counts_MV's dtype and storage order; always computed in float64.
     """
     relative_M = counts_MV.sums() / (average_length or 1.0)
     penalty = np.repeat(k1 * (1 - b + b * relative_M), np.diff(counts_MV.indptr))
@@ -104,10 +104,10 @@ class BM25:
     """Okapi BM25 over a fixed list of documents, with the statistics of `rank_bm25.BM25Okapi`.
 
     idf = log(M - n + 0.5) - log(n + 0.5) for a token found in n of the M documents; where that is negative, a quarter
-    of the mean idf instead. A token that is repeated in a query counts each time; an unknown one counts nothing.
+    of the mean idf instead. A token that is repeated in a query counts each time; an unknown one counts as zero.
 
-    Not taken from rank-bm25 itself because it keeps a dict per document: at 200,000 documents of 80 tokens these arrays
-    took half of its time and half of its memory. The tests hold them equal to it within 1e-9 in float64.
+    rank-bm25 itself keeps a dict per document: at 200,000 documents of 80 tokens these arrays took half of its time and
+    half of its memory. A test compares both to within 1e-9 in float64.
 
     Attributes:
         vocabulary: token -> column, in order of first appearance.
@@ -147,7 +147,7 @@ class BM25:
 
     @cached_property
     def _weights_VM(self) -> csr_array:
-        # Row-major by token: made once rather than in every product.
+        # Row-major by token, once instead of in every product.
         return self.weights_MV.T.tocsr()
 
 

@@ -1,4 +1,4 @@
-"""Lines for the terminal, and values that may be typed as one or as a list."""
+"""Lines for the terminal, and options that accept one value or a list."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from rich.markup import escape
 
 
 def print_facts(facts: Mapping[str, str], console: Console | None = None) -> None:
-    """One line each, names in a column."""
+    """Prints one line each, with the names in a column."""
     console = console or Console()
     width = max(len(name) for name in facts)
     for name, fact in facts.items():
         console.print(f" [dim]{name:<{width}}[/dim]  {escape(fact)}", highlight=False, soft_wrap=True)
 
 
-def as_list(roots: Any) -> list[str]:
-    """roots=DIR means the same as roots=[DIR]."""
-    return [roots] if isinstance(roots, str) else list(roots or ())
-
-
-def texts(value: Any) -> list[str]:
-    """key=a, key=[a,b] and null as a list."""
+def as_list(value: Any) -> list[str]:
+    """key=a, key=[a,b] and null as a list of texts."""
     return [str(item) for item in ([value] if isinstance(value, str | int | float) else value or ())]

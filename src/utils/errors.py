@@ -37,6 +37,14 @@ def first_line(error: BaseException, otherwise: str = "") -> str:
     return next(filter(None, lines), otherwise or type(error).__name__)
 
 
+def message_of(error: BaseException) -> str:
+    """What an entry point prints of an error that needs no traceback: one line."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    line = first_line(error).rstrip(".")
+    return f"{line}; is the path right and writable?" if isinstance(error, OSError) else line
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint such as `; did you mean 'bm25'?`, or the empty string when no valid name is near."""
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)

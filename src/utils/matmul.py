@@ -26,7 +26,7 @@ def product(a_MK: torch.Tensor, b_NK: torch.Tensor) -> torch.Tensor:
     """a @ b.T in the factors' own precision. No gradient flows through it. Either factor may be a transposed view.
 
     On a CPU float32 goes to oneDNN, which torch's own products leave to MKL: on an AMD EPYC that one got 115 GFLOP/s
-    from a core, oneDNN 260 (python -m src.bench --only losses is 2 times faster for it). torch has no public name for
+    from a core, oneDNN 260 (python -m src.bench only=losses is 2 times faster for it). torch has no public name for
     that call; where it is missing, and everywhere else, this is torch's own product.
     """
     a_MK, b_NK = a_MK.detach(), b_NK.detach()

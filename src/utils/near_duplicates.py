@@ -16,29 +16,29 @@ CANDIDATES = 2**18  # pairs counted in full at a time: about 0.3 GB for function
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
-    """Positions to drop so that no two texts left have |A & B| / |A | B| >= `threshold`; the first one stays."""
-    # Equal sets first: a thousand copies, as generators of code leave them, would be half a million pairs.
+    """Positions to drop so that no two remaining texts have |A & B| / |A | B| >= `threshold`; the first one remains."""
+    # Equal sets first: a thousand copies, as code generators leave them, would be half a million pairs.
     first_of: dict[frozenset[str], int] = {}
     for position, tokens in enumerate(frozenset(subtokens(text)) for text in texts):
-        first_of.setdefault(tokens or frozenset((str(position), "")), position)  # without sub-tokens: like no other
+        first_of.setdefault(tokens or frozenset((str(position), "")), position)  # without sub-tokens: similar to none
     different = sorted(first_of.values())
     dropped = set(range(len(texts))).difference(different)
     for i, j in sorted(
-        zip(*(positions.tolist() for positions in alike_pairs([texts[k] for k in different], threshold)))
+        zip(*(positions.tolist() for positions in near_duplicate_pairs([texts[k] for k in different], threshold)))
     ):
         if different[i] not in dropped:
             dropped.add(different[j])
     return sorted(dropped)
 
 
-def alike_pairs(
+def near_duplicate_pairs(
     texts: Sequence[str], threshold: float = 0.8, pool: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of texts whose sub-token sets have |A & B| / |A | B| >= `threshold`, in (0, 1].
 
-    Sets that alike must share one of their few rarest sub-tokens (the prefix filter of Chaudhuri et al., 2006, "A
-    primitive operator for similarity joins"), so only pairs that do, and whose sizes allow it, are counted in full.
-    Nothing is missed, as MinHash would.
+    Such sets must share one of their few rarest sub-tokens (the prefix filter of Chaudhuri et al., 2006, "A primitive
+    operator for similarity joins"), so only pairs that do, and whose sizes allow it, are counted in full. Unlike
+    MinHash, this misses nothing.
 
     N texts, M texts of the pool, V sub-tokens, P pairs. Memory beyond the result is bounded: rows are taken in blocks
     whose candidates are about `CANDIDATES` at most, or those of a single row.
@@ -47,8 +47,8 @@ def alike_pairs(
         pool: None compares the texts with each other, else each text with each of the pool.
 
     Returns:
-        first_P, second_P: positions; of texts, first < second, or of a text and of one of the pool. A text without
-        sub-tokens is like no other.
+        first_P, second_P: positions of two texts, first < second, or of a text and of one of the pool. A text without
+        sub-tokens is similar to none.
     """
     sets = [set(subtokens(text)) for text in (*texts, *(pool or ()))]
     frequency = Counter(token for tokens in sets for token in tokens)
@@ -57,7 +57,7 @@ def alike_pairs(
     prefixes = [ranks[: len(ranks) - math.ceil(threshold * len(ranks) - 1e-9) + 1] for ranks in ranked]
     sets_AV, prefixes_AV = _indicator(ranked, len(rarity)), _indicator(prefixes, len(rarity))  # A: texts and pool
     sizes_A = np.array([len(ranks) for ranks in ranked])
-    offset = 0 if pool is None else len(texts)  # where what is compared with begins
+    offset = 0 if pool is None else len(texts)  # of the texts to compare with
     prefixes_NV, others_VM = prefixes_AV[: len(texts)], prefixes_AV[offset:].T.tocsr()
 
     found = [(np.empty(0, dtype=np.int64),) * 2]
@@ -69,8 +69,8 @@ def alike_pairs(
         first, second = first[possible], second[possible]
         shared = np.asarray(sets_AV[first].multiply(sets_AV[second]).sum(axis=1)).ravel()
         union = sizes_A[first] + sizes_A[second] - shared
-        alike = shared >= threshold * union - 1e-9  # 4 / 5 must count as 0.8
-        found.append((first[alike], second[alike] - offset))
+        similar = shared >= threshold * union - 1e-9  # 4 / 5 must count as 0.8
+        found.append((first[similar], second[similar] - offset))
     first_P, second_P = (np.concatenate(positions) for positions in zip(*found))
     return first_P, second_P
 

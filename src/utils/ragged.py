@@ -1,6 +1,6 @@
 """Many short sequences of whole numbers, such as the token ids of a corpus, as flat arrays.
 
-Shape letters: N sequences, B those that are asked for, L the longest of them.
+Shape letters: N sequences, L the longest of them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from itertools import chain
 import numpy as np
 import torch
 
-Column = tuple[np.ndarray, np.ndarray]  # the values of all sequences in one row; where each starts, and the end (N + 1)
+Column = tuple[np.ndarray, np.ndarray]  # the concatenated values of all sequences; N + 1 starts, the last is the end
 
 
 class Ragged:
-    """N items, each with one sequence of numbers from 0 per column.
+    """N items, each with a sequence of non-negative numbers per column.
 
     Args:
-        columns: name -> values, in any type of whole numbers, and N + 1 starts.
+        columns: name -> values, of any integer type, and N + 1 starts.
     """
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
@@ -31,7 +31,7 @@ class Ragged:
 
     @classmethod
     def joined(cls, parts: Sequence[Ragged]) -> Ragged:
-        """The items of all parts, which have the same columns, one after the other."""
+        """The items of all parts in order; the parts have the same columns."""
         columns = {}
         for name in parts[0].columns:
             lengths = np.concatenate([part.lengths(name) for part in parts])
@@ -45,7 +45,7 @@ class Ragged:
         return name in self.columns
 
     def __getitem__(self, rows: np.ndarray | Sequence[int]) -> Ragged:
-        """These items, in this order; only their values are read."""
+        """These items in this order; reads no other values."""
         rows, chosen = np.asarray(rows), {}
         for name, (values, starts) in self.columns.items():
             lengths = starts[rows + 1] - starts[rows]
@@ -61,7 +61,7 @@ class Ragged:
         return np.diff(self.columns[name][1])
 
     def padded(self, name: str, padding: int, width: int = 0) -> torch.Tensor:
-        """int64 (N, L) of a column, filled up on the right; L is `width` where that is more than the longest has."""
+        """int64 (N, L) of a column, padded on the right; L is at least `width`."""
         lengths = self.lengths(name)
         padded_NL = np.full((len(lengths), max(width, lengths.max(initial=0))), padding, dtype=np.int64)
         padded_NL[within(lengths, padded_NL.shape[1])] = self.values(name)
@@ -77,17 +77,17 @@ class Ragged:
         )
 
     def renamed(self, name_of: Mapping[str, str]) -> Ragged:
-        """The columns that have a new name, under it."""
+        """The columns in `name_of` under their new names; the others are dropped."""
         return Ragged({name_of[name]: column for name, column in self.columns.items() if name in name_of})
 
 
 def within(lengths_N: np.ndarray, width: int) -> np.ndarray:
-    """bool (N, width): does the sequence reach this place?"""
+    """bool (N, width): whether the sequence reaches this position."""
     return np.arange(width) < lengths_N[:, None]
 
 
 def counted(lengths_N: np.ndarray) -> np.ndarray:
-    """0, 1, ... up to each length, one after the other."""
+    """0, 1, ... below each length, concatenated."""
     starts = _running(lengths_N)
     return np.arange(starts[-1]) - starts[:-1].repeat(lengths_N)
 
@@ -98,7 +98,7 @@ def _flat(sequences: Sequence[Sequence[int]]) -> Column:
 
 
 def _running(lengths_N: np.ndarray) -> np.ndarray:
-    """(N + 1,) sums of the lengths before each, and of all."""
+    """(N + 1,) running sums of the lengths, from 0."""
     starts = np.zeros(len(lengths_N) + 1, np.int64)
     np.cumsum(lengths_N, out=starts[1:])
     return starts

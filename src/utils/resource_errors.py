@@ -1,4 +1,4 @@
-"""What the machine ran out of, in one line: which file and how many bytes, or which settings need less memory."""
+"""Full disks and exhausted memory as one line: which file and how many bytes, or which settings need less memory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from src.utils.errors import ResourceError, first_line
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How torch and the system say it where it is no OutOfMemoryError: on a CPU, in cuBLAS, in cuDNN.
 NO_MEMORY = (
-    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),
-    *("alloc_failed", "unable to allocate"),
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "unable to allocate",
 )
 
 
@@ -37,7 +41,7 @@ def explaining_full_disk(path: Path, needed: Callable[[], int] | None = None) ->
         raise ResourceError(
             f"no room to write {path}: it needs {f'{needed():,}' if needed else 'more'} bytes, found {_free(path):,} "
             f"({error.strerror}){kept}; "
-            "free some, and the same command goes on"
+            "free some, and the same command resumes"
         ) from error
 
 
@@ -60,10 +64,10 @@ def explaining_memory(cfg: DictConfig, chunk: int | None = None) -> Iterator[Non
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one of the first
         if not is_out_of_memory(error):
             raise
-        raise ResourceError(_what_needs_less(cfg, chunk, error)) from error
+        raise ResourceError(_memory_advice(cfg, chunk, error)) from error
 
 
-def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -> str:
+def _memory_advice(cfg: DictConfig, chunk: int | None, error: BaseException) -> str:
     keys = ("data.batch_size", "data.token_budget", "trainer.auto_batch", "trainer.devices", "trainer.precision")
     batch, budget, auto, devices, precision = (OmegaConf.select(cfg, key) for key in keys)
     smaller = f"data.batch_size={max(2, batch // 2)} (found {batch}; fewer negatives)"
@@ -71,7 +75,7 @@ def _what_needs_less(cfg: DictConfig, chunk: int | None, error: BaseException) -
     if chunk == 1:
         less = f"{smaller}, trainer.precision=bf16-mixed (found {precision})"
         return f"{without}, encoding one text at a time. Either of these needs less: {less}"
-    found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true goes on with what fits"
+    found_by = "" if auto or devices != 1 else "; trainer.auto_batch=true continues with what fits"
     return (
         f"{without}. Any of these needs less: trainer.grad_cache_chunk="
         f"{max(1, min(chunk or batch, batch) // 2)} (found {'null' if chunk is None else chunk}; the same result"

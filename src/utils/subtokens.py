@@ -1,4 +1,4 @@
-"""How text is cut into lexical units: shared by BM25, duplicate removal and the tiny backbone."""
+"""Splitting text into lexical units, for BM25, duplicate removal and the tiny backbone."""
 
 from __future__ import annotations
 

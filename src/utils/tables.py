@@ -1,4 +1,4 @@
-"""Tables for the terminal and pages, and how their numbers and texts are shortened."""
+"""Tables for the terminal, pages and Markdown, and how their numbers and texts are shortened."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table as RichTable
 
 CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
@@ -23,8 +24,9 @@ class Table:
     note: str = ""
 
 
-def print_tables(shown: Iterable[Table], console: Console) -> None:
-    """Titles, tables and notes."""
+def print_tables(shown: Iterable[Table], sentences: Iterable[str] = (), console: Console | None = None) -> None:
+    """Titles, tables and notes; then the sentences of the headline, where a reader of a terminal ends."""
+    console = console or Console()
     for table in shown:
         rich = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(table.columns):
@@ -35,6 +37,17 @@ def print_tables(shown: Iterable[Table], console: Console) -> None:
         console.print(rich)
         if table.note:
             console.print(f"[dim]{escape(table.note)}[/dim]", highlight=False)
+    console.print()
+    for sentence in sentences:
+        console.print(Padding(escape(sentence), (0, 1)), highlight=False)
+
+
+def markdown_table(table: Table) -> str:
+    """Title, table and note as paragraphs of Markdown."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (table.columns, *table.rows)]
+    head, *rows = [f"| {' | '.join(row)} |" for row in escaped]
+    align = f"|---{'|---:' * (len(table.columns) - 1)}|"
+    return "\n".join([f"**{table.title}**", "", head, align, *rows, *(["", table.note] if table.note else [])])
 
 
 def percent(share: float) -> str:

@@ -72,7 +72,7 @@ def loss_of(encoder: TransformerEncoder) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lora_trains_the_weights_or_leaves_a_layer_out(folders: dict[str, Path], kind: str) -> None:
+def test_lora_trains_its_own_matrices_alone_and_reaches_every_layer(folders: dict[str, Path], kind: str) -> None:
     encoder = lora_of(folders, kind)
     loss_of(encoder).backward()
     trained = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
@@ -84,13 +84,13 @@ def test_lora_trains_the_weights_or_leaves_a_layer_out(folders: dict[str, Path],
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_untrained_lora_changes_an_embedding(folders: dict[str, Path], kind: str) -> None:
+def test_an_untrained_lora_changes_no_embedding(folders: dict[str, Path], kind: str) -> None:
     plain = encoder_of(folders[kind], KINDS[kind][0])
     torch.testing.assert_close(embedded(lora_of(folders, kind)), embedded(plain), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_merged_model_embeds_otherwise(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
+def test_a_merged_model_embeds_as_the_adapted_one(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
     encoder = moved(lora_of(folders, kind))
     expected = embedded(encoder)
     assert (expected - embedded(encoder_of(folders[kind], KINDS[kind][0]))).abs().max() > 1e-3
@@ -109,7 +109,7 @@ def test_a_merged_model_embeds_otherwise(folders: dict[str, Path], tmp_path: Pat
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_checkpoint_loses_lora(folders: dict[str, Path], kind: str, dtype: str) -> None:
+def test_a_checkpoint_restores_lora(folders: dict[str, Path], kind: str, dtype: str) -> None:
     encoder = moved(lora_of(folders, kind, dtype=dtype))
     file = io.BytesIO()
     torch.save({"assets": encoder.assets(), "state_dict": encoder.state_dict()}, file)
@@ -122,7 +122,7 @@ def test_a_checkpoint_loses_lora(folders: dict[str, Path], kind: str, dtype: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bfloat16_reaches_what_trains_or_spoils_what_is_learnt(folders: dict[str, Path], kind: str) -> None:
+def test_bfloat16_holds_only_the_frozen_weights_and_keeps_embeddings_close(folders: dict[str, Path], kind: str) -> None:
     encoder = lora_of(folders, kind, dtype="bfloat16")
     types = {(parameter.requires_grad, parameter.dtype) for parameter in encoder.parameters()}
     assert types == {(True, torch.float32), (False, torch.bfloat16)}
@@ -135,7 +135,7 @@ def test_bfloat16_reaches_what_trains_or_spoils_what_is_learnt(folders: dict[str
     assert {parameter.dtype for parameter in encoder.merge().parameters()} == {torch.float32}
 
 
-def test_lora_of_chosen_layers_reaches_others(folders: dict[str, Path]) -> None:
+def test_lora_of_chosen_layers_reaches_no_others(folders: dict[str, Path]) -> None:
     encoder = encoder_of(folders["bert"], lora={"rank": 2, "alpha": 6, "targets": ["query", "value"]})
     names = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
     assert len(names) == LAYERS * 2 * 2
@@ -144,7 +144,7 @@ def test_lora_of_chosen_layers_reaches_others(folders: dict[str, Path]) -> None:
     assert layer.scaling == {"default": 3.0}
 
 
-def test_lora_does_not_reach_the_nodes_of_graphcodebert(tmp_path: Path) -> None:
+def test_graphcodebert_trains_with_lora_and_truncated_embeddings(tmp_path: Path) -> None:
     folder = checkpoints.roberta(tmp_path / "roberta")
     encoder = GraphCodeBERTEncoder(str(folder), "python", "pooler", 17, 23, 8, dimensions=11, lora={"rank": RANK})
     encoder.fit([])
@@ -158,7 +158,7 @@ def test_lora_does_not_reach_the_nodes_of_graphcodebert(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_frozen_layer_trains_or_a_free_one_does_not(folders: dict[str, Path], kind: str) -> None:
+def test_a_frozen_layer_does_not_train_and_a_free_one_does(folders: dict[str, Path], kind: str) -> None:
     encoder = encoder_of(folders[kind], KINDS[kind][0], frozen_layers=1)
     loss_of(encoder).backward()
     first, second = layer_stack(encoder.model)
@@ -171,7 +171,7 @@ def test_a_frozen_layer_trains_or_a_free_one_does_not(folders: dict[str, Path], 
 
 @pytest.mark.parametrize("settings", [{}, {"frozen_layers": 1}, {"lora": {"rank": RANK}}], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_checkpointing_changes_a_gradient(
+def test_gradient_checkpointing_changes_no_gradient(
     folders: dict[str, Path], kind: str, settings: dict[str, Any]
 ) -> None:
     plain = encoder_of(folders[kind], KINDS[kind][0], **settings)
@@ -194,13 +194,13 @@ def test_gradient_checkpointing_changes_a_gradient(
             torch.testing.assert_close(after.grad, before.grad, atol=1e-4, rtol=1e-4)
 
 
-def test_a_checkpointed_encoder_does_not_travel_to_the_workers_of_a_loader(folders: dict[str, Path]) -> None:
+def test_the_tokenisation_of_a_gradient_checkpointed_encoder_can_be_pickled(folders: dict[str, Path]) -> None:
     encoder = lora_of(folders, "qwen3", gradient_checkpointing=True)
     assert pickle.loads(pickle.dumps(encoder.codes))(TEXTS)["input_ids"].shape[0] == len(TEXTS)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_the_attention_is_not_the_one_that_was_asked_for(folders: dict[str, Path], attention: str) -> None:
+def test_the_requested_attention_is_used_and_restored(folders: dict[str, Path], attention: str) -> None:
     encoder = encoder_of(folders["bert"], attn_implementation=attention)
     assert encoder.model.config._attn_implementation == attention
     restored = TransformerEncoder("gone", "mean", 17, 23, attn_implementation=attention)
@@ -228,13 +228,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("said", BAD)
-def test_an_adaptation_without_meaning_is_not_refused_in_one_line(folders: dict[str, Path], said: str) -> None:
+def test_a_meaningless_adaptation_is_refused_in_one_line(folders: dict[str, Path], said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         encoder_of(folders["bert"], **BAD[said])
     assert "\n" not in str(caught.value)
 
 
-def test_lora_without_peft_does_not_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lora_without_peft_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "peft" else find(name))
     with pytest.raises(InputError, match=r"needs peft, an optional extra: pip install -e '\.\[lora\]'"):
@@ -242,14 +242,14 @@ def test_lora_without_peft_does_not_name_the_extra(monkeypatch: pytest.MonkeyPat
     TransformerEncoder("any")
 
 
-def test_flash_attention_that_is_not_installed_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_attention_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapt, "is_flash_attn_2_available", lambda: False)
     with pytest.raises(InputError, match="needs a CUDA device and the package flash-attn"):
         TransformerEncoder("any", attn_implementation="flash_attention_2")
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-def test_a_checkpoint_with_code_of_its_own_is_read_as_if_it_had_none(tmp_path: Path, file: str) -> None:
+def test_a_checkpoint_with_code_of_its_own_is_refused(tmp_path: Path, file: str) -> None:
     folder = checkpoints.qwen(tmp_path / "qwen")
     role = "AutoModel" if file == "config.json" else "AutoTokenizer"
     text = (folder / file).read_text()
@@ -262,7 +262,7 @@ def test_a_checkpoint_with_code_of_its_own_is_read_as_if_it_had_none(tmp_path: P
 # From the command line
 
 
-def test_a_lora_run_is_not_found_again_or_not_gone_on_from(tmp_path: Path) -> None:
+def test_a_lora_run_is_evaluated_to_its_own_ranks_and_starts_another_training(tmp_path: Path) -> None:
     folder, root = checkpoints.bert(tmp_path / "bert"), write_corpus(tmp_path / "corpus")
     own = ["backbone=minilm", f"backbone.name={folder}", "backbone.lora.rank=4", "backbone.encoder.max_query_tokens=16"]
     own += ["backbone.encoder.max_code_tokens=32", "optimizer.learning_rate=0.01", "data.batch_size=16"]
@@ -282,7 +282,7 @@ def test_a_lora_run_is_not_found_again_or_not_gone_on_from(tmp_path: Path) -> No
     assert "lora is {'rank': 4" in other.errors
 
 
-def test_a_checkpoint_from_before_an_option_existed_is_refused(folders: dict[str, Path]) -> None:
+def test_a_checkpoint_from_before_an_option_existed_passes_the_comparison_of_settings(folders: dict[str, Path]) -> None:
     cfg = composed("backbone=hf", f"backbone.name={folders['bert']}", "backbone.encoder.frozen_layers=1")
     encoder = instantiate(cfg.backbone.encoder)
     before = {key: cfg.backbone.encoder[key] for key in ("_target_", "name", "pooling")}

@@ -41,12 +41,12 @@ def test_a_backbone_embeds_at_its_lengths_with_a_local_folder(tmp_path: Path, ba
         assert encoder(encoder.codes([*TEXTS, "read " * 999])).shape == (len(TEXTS) + 1, HIDDEN)
 
 
-def test_pooling_is_set_beside_the_name(tmp_path: Path) -> None:
+def test_the_pooling_of_the_backbone_is_that_of_its_encoder(tmp_path: Path) -> None:
     cfg = composed("backbone=hf", "backbone.name=anywhere", "backbone.pooling=last")
     assert instantiate(cfg.backbone.encoder).pooling == "last"
 
 
-def test_hf_without_a_name_says_so_in_the_words_of_the_command_line() -> None:
+def test_hf_without_a_name_is_refused_with_the_option_that_gives_one() -> None:
     with pytest.raises(Exception, match=r"backbone=hf needs backbone\.name=") as caught:
         instantiate(composed("backbone=hf").backbone.encoder)
     assert isinstance(caught.value.__cause__, InputError)

@@ -61,7 +61,7 @@ def seen(rows: str) -> list[list[bool]]:
     return [[mark == "1" for mark in row] for row in rows.split()]
 
 
-def test_six_tokens_and_three_nodes_differ_from_the_drawing_by_hand():
+def test_the_graph_of_six_tokens_and_three_nodes_equals_the_hand_drawn_one():
     tokens, edges = extract_dataflow("x = y\nx", "python")  # with <s> and </s> six
     assert tokens == ["x", "=", "y", "x"]
     assert sorted(edge[1:5:3] for edge in edges) == [[0, [2]], [2, []], [3, [0]]]  # x from y, y, x from x
@@ -112,7 +112,7 @@ def slow(pieces, edges, tokens, nodes, start, end):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_graph_differs_from_a_slow_construction(language):
+def test_the_graph_equals_a_slow_construction(language):
     rng = random.Random(0)
     with gzip.open(GOLDEN, "rt", encoding="utf-8") as lines:
         cases = [case for case in map(json.loads, lines) if case["language"] == language][:12]
@@ -126,7 +126,7 @@ def test_the_graph_differs_from_a_slow_construction(language):
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_embeddings_are_not_those_of_transformers_called_by_hand(folder, attention):
+def test_embeddings_are_those_of_transformers_called_by_hand(folder, attention):
     encoder = encoder_of(folder)
     encoder.model.set_attn_implementation(attention)
     exact(encoder)
@@ -151,7 +151,7 @@ def test_embeddings_are_not_those_of_transformers_called_by_hand(folder, attenti
             torch.testing.assert_close(embedding_D, outputs.pooler_output[0], atol=1e-6, rtol=0)
 
 
-def test_the_data_flow_is_ignored(folder):
+def test_the_data_flow_changes_an_embedding(folder):
     encoder = exact(encoder_of(folder))
     features = encoder.codes(CODES)
     nodes_BL = features["position_ids"] == 0
@@ -164,7 +164,7 @@ def test_the_data_flow_is_ignored(folder):
     assert (changed_B > 1e-3).tolist() == [True, True, False, False, True]
 
 
-def test_neighbours_in_a_batch_change_an_embedding(folder):
+def test_neighbours_in_a_batch_do_not_change_an_embedding(folder):
     encoder = exact(encoder_of(folder))
     with torch.no_grad():
         together_BD = encoder(encoder.codes(CODES))
@@ -173,14 +173,14 @@ def test_neighbours_in_a_batch_change_an_embedding(folder):
     torch.testing.assert_close(together_BD, alone_BD, atol=1e-6, rtol=0)
 
 
-def test_queries_are_read_otherwise_than_by_roberta(folder):
+def test_queries_are_read_as_by_roberta(folder):
     encoder = encoder_of(folder)
     features = encoder.queries(TEXTS)
     for ids_L, mask_L, text in zip(features["input_ids"], features["attention_mask"], TEXTS):
         assert ids_L[: mask_L.sum()].tolist() == roberta_ids(folder, text, 11)
 
 
-def test_leaves_of_the_tree_are_tokenised_together(folder):
+def test_leaves_of_the_tree_are_tokenised_one_by_one(folder):
     encoder = encoder_of(folder)
     tokens = extract_dataflow(CODES[1], "python")[0]
     expected = [roberta_ids(folder, " " * (place > 0) + token, 99)[1:-1] for place, token in enumerate(tokens)]
@@ -190,20 +190,20 @@ def test_leaves_of_the_tree_are_tokenised_together(folder):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_turns_masked_rows_into_nan(folder, dtype):
+def test_low_precision_gives_finite_embeddings(folder, dtype):
     encoder = encoder_of(folder).eval()
     features = encoder.codes(CODES)
     with torch.no_grad(), torch.autocast("cpu", dtype):
         assert encoder(features).isfinite().all()
 
 
-def test_a_parameter_gets_no_gradient(folder):
+def test_every_parameter_gets_a_gradient(folder):
     encoder = encoder_of(folder)
     encoder(encoder.codes(CODES)).square().sum().backward()
     assert [name for name, value in encoder.named_parameters() if value.grad is None] == []
 
 
-def test_a_checkpoint_of_ours_does_not_rebuild_the_encoder(folder):
+def test_a_checkpoint_rebuilds_the_encoder(folder):
     encoder = exact(encoder_of(folder))
     restored = GraphCodeBERTEncoder("gone", "python", "pooler", 11, 41, 17)
     restored.load_assets(encoder.assets())
@@ -213,17 +213,17 @@ def test_a_checkpoint_of_ours_does_not_rebuild_the_encoder(folder):
         assert torch.equal(restored(restored.codes(CODES)), encoder(encoder.codes(CODES)))
 
 
-def test_tokenising_cannot_travel_to_the_workers_of_a_loader(folder):
+def test_the_tokenisation_can_be_pickled_for_the_workers_of_a_loader(folder):
     encoder = encoder_of(folder)
     codes = pickle.loads(pickle.dumps(encoder.codes))
     assert torch.equal(codes(CODES)["attention_mask"], encoder.codes(CODES)["attention_mask"])
 
 
-def test_half_a_surrogate_pair_stops_a_run(folder):
+def test_half_a_surrogate_pair_does_not_stop_a_run(folder):
     assert encoder_of(folder).codes(["x = '\ud83d'"])["input_ids"].shape[0] == 1
 
 
-def test_settings_that_cannot_work_are_accepted(folder, tmp_path):
+def test_settings_that_cannot_work_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="found 'pyhton'; did you mean 'python'"):
         encoder_of(folder, language="pyhton")
     with pytest.raises(InputError, match="max_nodes: expected a whole number of 0 or more, found -1"):

@@ -230,7 +230,7 @@ def test_a_folder_that_does_not_exist_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_no_name_says_how_to_give_one(name: str | None) -> None:
+def test_a_missing_name_is_refused_with_how_to_give_one(name: str | None) -> None:
     assert refusal(lambda: TransformerEncoder(name)) == "backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER"
 
 
@@ -259,7 +259,7 @@ def test_a_pooler_that_was_never_trained_is_not_drawn_at_random(folders: dict[st
     assert "backbone.pooling=mean" in line
 
 
-def test_a_misspelt_pooling_gets_the_nearest_name() -> None:
+def test_a_misspelt_pooling_is_refused_with_a_suggestion() -> None:
     line = refusal(lambda: TransformerEncoder("any", "poolr"))
     assert "found 'poolr'" in line
     assert "did you mean 'pooler'?" in line

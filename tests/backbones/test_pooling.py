@@ -37,7 +37,7 @@ def test_a_mean_over_more_than_256_tokens_does_not_stop_counting_in_bfloat16() -
     assert pooled_BD.tolist() == [[1.0, 1.0]]
 
 
-def test_a_text_without_tokens_is_no_nan() -> None:
+def test_a_text_without_tokens_has_a_finite_embedding() -> None:
     assert pool(torch.full((1, L, D), torch.nan), torch.zeros(1, L, dtype=torch.int64), "mean").isfinite().all()
 
 

@@ -37,32 +37,32 @@ def cosine(first_D: torch.Tensor, second_D: torch.Tensor) -> float:
 # Features
 
 
-def test_rows_change_and_old_checkpoints_mean_something_else() -> None:
+def test_the_rows_and_positions_that_checkpoints_depend_on_stay_the_same() -> None:
     assert rows_of("io", BUCKETS) == (8222, 9410, 1014)  # 1 + CRC-32 of io, #<io, #io> modulo BUCKETS
     assert rows_of("", BUCKETS) == (1,)
     assert POSITIONS[:8] == [1, 2, 3, 4, 5, 6, 7, 7]
     assert [POSITIONS[i] for i in (8, 15, 16, 31, 32, 63, 64)] == [8, 8, 9, 9, 10, 10, 11]
 
 
-def test_camel_case_is_one_word() -> None:
+def test_camel_case_is_split_like_snake_case() -> None:
     encoder = fitted()
     first, second = encoder.codes(["parseHTTPHeader"]), encoder.codes(["parse_http_header"])
     assert torch.equal(first["rows"], second["rows"])
     assert torch.equal(first["places"], second["places"])
 
 
-def test_a_repeated_word_counts_twice_or_moves_to_its_last_place() -> None:
+def test_a_repeated_word_counts_once_at_its_first_place() -> None:
     encoder = fitted()
     once, again = (encoder(encoder.codes([code])) for code in ("send the file", "send the file send send"))
     assert torch.equal(once, again)
 
 
-def test_a_word_of_three_letters_is_the_trigram_of_another_word() -> None:
+def test_a_word_of_three_letters_is_not_the_trigram_of_another_word() -> None:
     assert rows_of("set", BUCKETS)[0] not in rows_of("asset", BUCKETS)
 
 
 @pytest.mark.parametrize("side", ["queries", "codes"])
-def test_a_long_text_is_not_cut_at_its_limit(side: str) -> None:
+def test_a_long_text_is_cut_at_its_limit(side: str) -> None:
     encoder = fitted(max_query_tokens=5, max_code_tokens=7)
     limit = {"queries": 5, "codes": 7}[side]
     words = [f"{chr(97 + i)}word" for i in range(11)]
@@ -72,13 +72,13 @@ def test_a_long_text_is_not_cut_at_its_limit(side: str) -> None:
     assert not torch.equal(embeddings_BD[0], embeddings_BD[2])
 
 
-def test_data_pasted_into_code_floods_the_batch() -> None:
+def test_data_pasted_into_code_gives_a_bounded_number_of_features() -> None:
     features = fitted().codes(["def f(): return " + "QUJD" * 5000 + "x" * 50_000])
     assert features["rows"].shape[1] < 5000 * 4
     assert len(rows_of("x" * 50_000, BUCKETS)) == LONGEST_WORD + 1
 
 
-def test_features_do_not_travel_to_a_worker() -> None:
+def test_the_tokenisation_can_be_pickled_for_a_worker() -> None:
     encoder = fitted()
     codes = pickle.loads(pickle.dumps(encoder.codes))
     for name, expected_BL in encoder.codes(CODES).items():
@@ -88,7 +88,7 @@ def test_features_do_not_travel_to_a_worker() -> None:
 # Pooling
 
 
-def test_pooling_by_hand() -> None:
+def test_pooling_equals_the_hand_computed_sum() -> None:
     encoder = fitted()
     with torch.no_grad():
         encoder.query_log_weight_V.fill_(math.log(3))
@@ -106,7 +106,7 @@ def test_pooling_by_hand() -> None:
 
 
 @pytest.mark.parametrize("side", ["queries", "codes"])
-def test_padding_or_the_rest_of_the_batch_changes_an_embedding(side: str) -> None:
+def test_padding_and_the_rest_of_the_batch_change_no_embedding(side: str) -> None:
     encoder = fitted()
     texts = {"queries": QUERIES, "codes": CODES}[side]
     together_BD = encoder(getattr(encoder, side)(texts))
@@ -117,7 +117,7 @@ def test_padding_or_the_rest_of_the_batch_changes_an_embedding(side: str) -> Non
     assert torch.equal(together_BD, alone_BD)
 
 
-def test_queries_and_codes_share_their_weights() -> None:
+def test_queries_and_codes_have_weights_of_their_own() -> None:
     encoder = fitted()
     text = "open the file"
     assert cosine(encoder(encoder.queries([text]))[0], encoder(encoder.codes([text]))[0]) < 0.999
@@ -128,7 +128,7 @@ def test_queries_and_codes_share_their_weights() -> None:
     assert not torch.equal(before[1], encoder(encoder.codes([text])))
 
 
-def test_query_weights_do_not_start_at_the_idf() -> None:
+def test_query_weights_start_at_the_idf() -> None:
     encoder = TinyEncoder(embedding_size=2, buckets=BUCKETS)
     encoder.fit([Pair(query, "def f(): pass", query, "python") for query in ("read it", "read him it", "write it")])
     found = [encoder.query_log_weight_V[rows_of(word, BUCKETS)[0]].exp().item() for word in ("it", "read", "unseen")]
@@ -136,7 +136,7 @@ def test_query_weights_do_not_start_at_the_idf() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_the_name_of_a_function_weighs_no_more_than_its_body() -> None:
+def test_the_name_of_a_function_weighs_more_than_its_body() -> None:
     encoder = fitted(embedding_size=512)
     body = " ".join(f"filler{chr(97 + i)}" for i in range(NEAR))
     query_D = encoder(encoder.queries(["socket"]))[0]
@@ -144,13 +144,13 @@ def test_the_name_of_a_function_weighs_no_more_than_its_body() -> None:
     assert cosine(query_D, codes_BD[0]) > cosine(query_D, codes_BD[1]) + 0.05
 
 
-def test_unseen_words_are_all_one_or_share_nothing_with_their_kin() -> None:
+def test_unseen_words_are_similar_to_related_words_only() -> None:
     encoder = fitted(embedding_size=512)
     rotates_D, rotated_D, zebra_D = encoder(encoder.queries(["rotates", "rotated", "zebra"]))
     assert 0.9 > cosine(rotates_D, rotated_D) > 0.3 > cosine(rotates_D, zebra_D)
 
 
-def test_the_untrained_encoder_finds_nothing() -> None:
+def test_the_untrained_encoder_finds_most_codes() -> None:
     encoder = fitted(embedding_size=512)
     queries, codes = zip(*sentences(43))
     scores_BC = F.normalize(encoder(encoder.queries(queries))) @ F.normalize(encoder(encoder.codes(codes))).T
@@ -158,7 +158,7 @@ def test_the_untrained_encoder_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "()!? ...", "___", "☃", "\ud800", "\0"])
-def test_a_text_without_words_is_nan_or_zero(text: str) -> None:
+def test_a_text_without_words_has_a_finite_embedding_that_is_not_zero(text: str) -> None:
     encoder = fitted().train()
     for features in (encoder.queries([text]), encoder.codes([text])):
         embedding_D = encoder(features)[0]
@@ -170,13 +170,13 @@ def test_a_text_without_words_is_nan_or_zero(text: str) -> None:
 # Training and checkpoints
 
 
-def test_the_seed_does_not_decide_the_embeddings() -> None:
+def test_the_seed_decides_the_embeddings() -> None:
     first, same, other = (encoder(encoder.codes(CODES)) for encoder in (fitted(1), fitted(1), fitted(2)))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
-def test_a_checkpoint_does_not_rebuild_the_encoder() -> None:
+def test_a_checkpoint_rebuilds_the_encoder() -> None:
     encoder = fitted(1)
     file = io.BytesIO()
     torch.save({"assets": encoder.assets(), "weights": encoder.state_dict()}, file)
@@ -190,7 +190,7 @@ def test_a_checkpoint_does_not_rebuild_the_encoder() -> None:
     assert torch.equal(rebuilt(rebuilt.codes(CODES)), encoder(encoder.codes(CODES)))
 
 
-def test_a_parameter_is_never_trained() -> None:
+def test_every_parameter_is_trained() -> None:
     encoder = fitted().train()
     long_code = " ".join(f"{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(71))  # reaches the last place
     queries_BD, codes_BD = encoder(encoder.queries(QUERIES)), encoder(encoder.codes([*CODES, long_code]))
@@ -202,7 +202,7 @@ def test_a_parameter_is_never_trained() -> None:
     assert (encoder.table_VD.grad[PADDING] == 0).all()
 
 
-def test_dropout_is_always_or_never_on() -> None:
+def test_dropout_is_on_in_training_alone() -> None:
     encoder = fitted(dropout=0.5)
     features = encoder.codes(CODES)
     assert torch.equal(encoder(features), encoder(features))
@@ -210,7 +210,7 @@ def test_dropout_is_always_or_never_on() -> None:
     assert not torch.equal(encoder(features), encoder(features))
 
 
-def test_bfloat16_autocast_breaks_or_blurs_the_sum() -> None:
+def test_bfloat16_autocast_stays_close_to_float32() -> None:
     encoder = fitted()
     features = encoder.codes(CODES)
     with torch.autocast("cpu", dtype=torch.bfloat16):

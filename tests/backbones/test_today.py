@@ -51,7 +51,7 @@ def ids_by_hand(folder: Path, text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_encoder_does_not_embed_as_its_card_says(folders: dict[str, Path], name: str) -> None:
+def test_a_named_encoder_embeds_as_its_card_says(folders: dict[str, Path], name: str) -> None:
     kind, class_name, token, prompt = NAMED[name]
     encoder = named(name, folders[kind])
     model = exact(getattr(transformers, class_name).from_pretrained(folders[kind]))
@@ -68,7 +68,7 @@ def test_a_named_encoder_does_not_embed_as_its_card_says(folders: dict[str, Path
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_encoder_does_not_come_back_from_a_checkpoint(
+def test_a_named_encoder_is_restored_exactly_from_a_checkpoint(
     folders: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
     folder = shutil.copytree(folders[NAMED[name][0]], tmp_path / name)
@@ -90,11 +90,11 @@ def test_a_named_encoder_does_not_come_back_from_a_checkpoint(
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_encoder_is_not_compared_by_cosine(name: str) -> None:
+def test_a_named_encoder_is_compared_by_cosine(name: str) -> None:
     assert composed(f"backbone={name}").model.similarity == "cosine"
 
 
-def test_the_ending_of_qwen3_is_cut_off_or_taken_for_padding(folders: dict[str, Path]) -> None:
+def test_the_end_token_of_qwen3_survives_truncation_and_is_not_masked_as_padding(folders: dict[str, Path]) -> None:
     encoder = named("qwen3_embedding", folders["qwen3"], "backbone.encoder.max_code_tokens=7")
     end = encoder.tokenizer.get_vocab()["<|endoftext|>"]
     assert encoder.tokenizer.pad_token_id == end
@@ -107,7 +107,7 @@ def test_the_ending_of_qwen3_is_cut_off_or_taken_for_padding(folders: dict[str, 
         assert end not in ids_L[: length - 1]
 
 
-def test_an_ending_that_the_template_lacks_is_not_added(folders: dict[str, Path]) -> None:
+def test_an_end_token_that_the_template_lacks_is_added(folders: dict[str, Path]) -> None:
     ended = named("qwen3_embedding", folders["qwen2"])
     expected = named("qwen3_embedding", folders["qwen3"])
     assert ended.codes(TEXTS)["input_ids"].tolist() == expected.codes(TEXTS)["input_ids"].tolist()
@@ -117,7 +117,7 @@ def test_an_ending_that_the_template_lacks_is_not_added(folders: dict[str, Path]
     ("kind", "token", "said"),
     [("qwen2", "<|end|>", "does not know it as one token"), ("roberta", "<mask>", "ends texts with '</s>'")],
 )
-def test_an_ending_that_is_none_is_not_refused(folders: dict[str, Path], kind: str, token: str, said: str) -> None:
+def test_an_invalid_end_token_is_refused(folders: dict[str, Path], kind: str, token: str, said: str) -> None:
     with pytest.raises(InputError, match=r"end_token=") as caught:
         TransformerEncoder(str(folders[kind]), "last", 17, 23, end_token=token).fit([])
     assert said in str(caught.value)
@@ -125,7 +125,7 @@ def test_an_ending_that_is_none_is_not_refused(folders: dict[str, Path], kind: s
 
 
 @pytest.mark.parametrize(("kind", "pooling"), [("roberta", "pooler"), ("bert", "mean"), ("qwen3", "last")])
-def test_truncated_embeddings_are_not_the_first_dimensions(folders: dict[str, Path], kind: str, pooling: str) -> None:
+def test_truncated_embeddings_are_the_first_dimensions(folders: dict[str, Path], kind: str, pooling: str) -> None:
     whole = TransformerEncoder(str(folders[kind]), pooling, 17, 23)
     short = TransformerEncoder(str(folders[kind]), pooling, 17, 23, dimensions=5)
     for encoder in (whole, short):
@@ -137,13 +137,13 @@ def test_truncated_embeddings_are_not_the_first_dimensions(folders: dict[str, Pa
 
 
 @pytest.mark.parametrize(("dimensions", "said"), [(HIDDEN + 1, f"have {HIDDEN}"), (0, "1 or more")])
-def test_dimensions_that_the_model_lacks_are_not_refused(folders: dict[str, Path], dimensions: int, said: str) -> None:
+def test_dimensions_that_the_model_lacks_are_refused(folders: dict[str, Path], dimensions: int, said: str) -> None:
     with pytest.raises(InputError, match=rf"dimensions.*{said}"):
         TransformerEncoder(str(folders["bert"]), dimensions=dimensions).fit([])
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("backbone/*.yaml")), ids=lambda path: path.stem)
-def test_a_configuration_leaves_out_what_another_one_has(path: Path) -> None:
+def test_every_pretrained_backbone_has_the_same_adaptation_keys(path: Path) -> None:
     if path.stem in ("tiny", "two_towers"):
         pytest.skip("holds no pretrained transformer of its own")
     with initialize_config_dir(str(CONF), version_base=None):

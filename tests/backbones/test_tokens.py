@@ -12,7 +12,7 @@ from tests.backbones import checkpoints
 from tests.backbones.checkpoints import TEXTS
 
 
-def test_the_last_batch_is_left_in_what_is_kept_or_a_setting_is_lost(tmp_path: Path) -> None:
+def test_a_kept_tokenizer_has_every_setting_but_those_of_the_last_batch(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(checkpoints.gpt2(tmp_path / "left", truncation_side="left"))
     encode(tokenizer, TEXTS, 2)
     kept = json.loads(json.dumps(tokenizer_assets(tokenizer)))  # plain values

@@ -62,7 +62,7 @@ def test_embeddings_are_those_of_transformers_called_by_hand(
 
 
 @pytest.mark.parametrize(("kind", "pooling"), KINDS)
-def test_neighbours_in_a_batch_change_nothing(folders: dict[str, Path], kind: str, pooling: str) -> None:
+def test_neighbours_in_a_batch_do_not_change_an_embedding(folders: dict[str, Path], kind: str, pooling: str) -> None:
     encoder = exact(encoder_of(folders[kind], pooling))
     with torch.no_grad():
         together_BD = encoder(encoder.codes(TEXTS))
@@ -106,7 +106,7 @@ def test_token_types_are_passed_only_where_the_tokenizer_gives_them(folders: dic
     assert list(encoder_of(folders["roberta"]).queries(TEXTS)) == ["input_ids", "attention_mask"]
 
 
-def test_prefixes_go_before_queries_and_codes_each_their_own(folders: dict[str, Path]) -> None:
+def test_queries_and_codes_get_prefixes_of_their_own(folders: dict[str, Path]) -> None:
     prefixed = encoder_of(folders["roberta"], query_prefix="query: ", code_prefix="code: ")
     plain = encoder_of(folders["roberta"])
     for own, other, prefix in [(prefixed.queries, plain.queries, "query: "), (prefixed.codes, plain.codes, "code: ")]:
@@ -149,7 +149,7 @@ def test_bfloat16_weights_are_trained_in_float32(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in restored.parameters()} == {torch.float32}
 
 
-def test_tokenising_travels_to_the_workers_of_a_loader(folders: dict[str, Path]) -> None:
+def test_the_tokenisation_can_be_pickled_for_the_workers_of_a_loader(folders: dict[str, Path]) -> None:
     encoder = encoder_of(folders["unixcoder"])
     queries = pickle.loads(pickle.dumps(encoder.queries))
     assert queries(TEXTS)["input_ids"].tolist() == encoder.queries(TEXTS)["input_ids"].tolist()

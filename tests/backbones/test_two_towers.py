@@ -25,7 +25,7 @@ def towers_of(query: Path, code: Path) -> TwoTowers:
     )
 
 
-def test_a_text_goes_through_the_tower_of_the_other_side(folders: dict[str, Path]) -> None:
+def test_a_text_goes_through_the_tower_of_its_own_side(folders: dict[str, Path]) -> None:
     towers = towers_of(folders["bert"], folders["qwen3"])
     towers.fit([])
     towers.eval()
@@ -37,7 +37,7 @@ def test_a_text_goes_through_the_tower_of_the_other_side(folders: dict[str, Path
             assert torch.equal(towers(mine), tower(side))
 
 
-def test_one_tower_trains_with_the_other(folders: dict[str, Path]) -> None:
+def test_one_tower_trains_without_the_other(folders: dict[str, Path]) -> None:
     towers = towers_of(folders["bert"], folders["bert"])
     towers.fit([])
     towers(towers.queries(TEXTS)).square().sum().backward()
@@ -45,7 +45,7 @@ def test_one_tower_trains_with_the_other(folders: dict[str, Path]) -> None:
     assert all(parameter.grad is None for parameter in towers.code.parameters())
 
 
-def test_a_checkpoint_mixes_the_towers_up(folders: dict[str, Path]) -> None:
+def test_a_checkpoint_keeps_the_towers_apart(folders: dict[str, Path]) -> None:
     towers = towers_of(folders["bert"], folders["qwen3"])
     towers.fit([])
     file = io.BytesIO()
@@ -62,20 +62,20 @@ def test_a_checkpoint_mixes_the_towers_up(folders: dict[str, Path]) -> None:
     assert towers.identity() != swapped.identity()
 
 
-def test_embeddings_of_different_sizes_meet_in_a_dot_product() -> None:
+def test_towers_of_different_embedding_sizes_are_refused() -> None:
     towers = TwoTowers(BagEncoder(17), BagEncoder(19))
     with pytest.raises(InputError, match=r"found 17 for backbone\.query and 19 for backbone\.code") as caught:
         towers.fit([])
     assert "\n" not in str(caught.value)
 
 
-def test_the_dropout_of_both_reaches_neither(folders: dict[str, Path]) -> None:
+def test_the_dropout_of_both_reaches_each_tower(folders: dict[str, Path]) -> None:
     towers = TwoTowers(TransformerEncoder(str(folders["bert"])), TransformerEncoder(str(folders["t5"])), dropout=0.4)
     assert towers.query.config.hidden_dropout_prob == 0.4
     assert towers.code.config.dropout_rate == 0.4
 
 
-def test_any_two_options_do_not_make_two_towers() -> None:
+def test_any_two_backbones_make_two_towers() -> None:
     cfg = composed("backbone=two_towers", "backbone@backbone.query=codebert", "backbone@backbone.code=graphcodebert")
     towers = instantiate(cfg.backbone.encoder)
     assert isinstance(towers, Encoder)
@@ -84,7 +84,7 @@ def test_any_two_options_do_not_make_two_towers() -> None:
     assert cfg.optimizer.learning_rate == 1e-6  # the query tower's recipe
 
 
-def test_a_run_of_two_towers_is_not_found_again(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_of_two_towers_is_evaluated_to_its_own_ranks(folders: dict[str, Path], tmp_path: Path) -> None:
     root = write_corpus(tmp_path / "corpus")
     own = ["backbone=two_towers", "backbone@backbone.query=minilm", "backbone@backbone.code=minilm", *QUICK]
     own += [f"backbone.query.name={folders['bert']}", f"backbone.code.name={folders['roberta']}"]

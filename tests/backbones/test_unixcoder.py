@@ -26,7 +26,7 @@ def published_ids(folder: Path, text: str, max_tokens: int, mode_id: int) -> lis
 
 
 @pytest.mark.parametrize("kind", ["unixcoder", "unixcoder_special"])
-def test_ids_are_the_published_ones_whether_the_mode_is_a_special_token_or_only_in_the_vocabulary(
+def test_ids_are_the_published_ones_for_a_mode_token_that_is_special_or_plain(
     folders: dict[str, Path], kind: str
 ) -> None:
     encoder = encoder_of(folders[kind])

@@ -34,7 +34,7 @@ def main(index: str, *options: str) -> None:
     print(f"{searcher.index.items:,} distinct functions, {asked}, approximate: {searcher.graph is not None}")
     print(f"query   median {np.median(spent):.0f} ms, 95% {np.percentile(spent, 95):.0f} ms")
     print(f"        of processor time {np.median(processor):.0f} ms, 95% {np.percentile(processor, 95):.0f} ms")
-    command = [sys.executable, "-m", "src.search", f"index={index}", "open a file", "top=1", "--json"]
+    command = [sys.executable, "-m", "src.search", f"index={index}", "open a file", "top=1", "json=true"]
     starts, before = [], resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(int(given.get("starts", 5))):
         start = time.perf_counter()

@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import RobertaConfig, RobertaModel
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Corpus, Pair
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # in RoBERTa's order: <pad> is 1
@@ -53,5 +53,5 @@ def write(folder: Path, pairs: list[Pair]) -> None:
 
 
 if __name__ == "__main__":
-    corpus: Corpus = instantiate(composed("train", sys.argv[2:]).corpus)
+    corpus: Corpus = instantiate(compose_config("train", sys.argv[2:]).corpus)
     write(Path(sys.argv[1]), list(corpus.split("train").pairs))

@@ -8,7 +8,7 @@ import lightning as L
 from lightning.pytorch.strategies import DDPStrategy
 
 from src.backbones.unixcoder import UniXcoderEncoder
-from src.config.arguments import arguments, passed_on
+from src.config.arguments import arguments, kwargs_key
 from src.corpora.dedup import deduplicated
 from src.losses.infonce import InfoNCE
 from src.training.build import trainer
@@ -48,32 +48,32 @@ class Other:
         pass
 
 
-def test_sentences_are_cut_or_not_inherited():
+def test_sentences_are_whole_and_inherited():
     found = arguments(Derived)
     assert list(found) == ["one", "two", "three", "four"]
-    assert found["one"].about == "of both"
-    assert found["two"].about == "its own, such as null"
-    assert found["three"].about == "as long as it takes, in a sentence that goes on; here"
-    assert found["four"].about == "the fourth"
+    assert found["one"].sentence == "of both"
+    assert found["two"].sentence == "its own, such as null"
+    assert found["three"].sentence == "as long as it takes, in a sentence that goes on; here"
+    assert found["four"].sentence == "the fourth"
 
 
-def test_what_is_required_or_its_type_is_lost():
+def test_required_arguments_and_their_types_are_found():
     found = arguments(Base)
     assert [name for name, item in found.items() if item.required] == ["one"]
-    assert (found["one"].kind, found["three"].kind) == (int, float)
+    assert (found["one"].annotation, found["three"].annotation) == (int, float)
 
 
-def test_options_that_are_passed_on_are_unknown():
+def test_options_that_are_passed_on_are_found():
     assert "limit_train_batches" in arguments(trainer)
     assert "grad_cache_chunk" in arguments(trainer)
     assert "grad_cache_chunk" not in arguments(L.Trainer)
     assert {"pooling", "frozen_layers", "dtype"} <= arguments(UniXcoderEncoder).keys()
-    assert passed_on(deduplicated) == "of"
-    assert passed_on(trainer) == ""
-    assert passed_on(InfoNCE) == ""
-    assert passed_on(DDPStrategy) is None
+    assert kwargs_key(deduplicated) == "of"
+    assert kwargs_key(trainer) == ""
+    assert kwargs_key(InfoNCE) == ""
+    assert kwargs_key(DDPStrategy) is None
 
 
-def test_a_constructor_without_arguments_has_some():
+def test_a_constructor_without_arguments_has_none():
     assert arguments(InfoNCE) == {}
-    assert all(item.about for item in arguments(SimCSEEstimator).values())
+    assert all(item.sentence for item in arguments(SimCSEEstimator).values())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf, open_dict
 
-from src.cli import CONF, composed
 from src.config.arguments import arguments
 from src.config.checks import check
 from src.config.commands import COMMANDS
+from src.config.compose import compose_config
+from src.config.targets import CONF
 from src.utils.errors import InputError
 
 GROUPS = ("loss", "weights", "lang", "backbone", "corpus", "batching", "trainer", "logger", "sweep", "experiment")
@@ -20,18 +21,18 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_an_option_as_it_is_shipped_is_refused(choice):
-    check(composed("train", [choice]), "train")
+def test_every_shipped_option_passes_the_check(choice):
+    check(compose_config("train", [choice]), "train")
 
 
 @pytest.mark.parametrize("command", ["inspect_weights", "eval", "corpus_report", "harvest"])
-def test_a_command_as_it_is_shipped_is_refused(command):
-    check(composed(command), command)
+def test_a_shipped_command_passes_the_check(command):
+    check(compose_config(command), command)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_key_has_no_sentence(command):
-    assert not [key for key, item in arguments(COMMANDS[command]).items() if not item.about]
+def test_every_key_has_a_sentence(command):
+    assert not [key for key, item in arguments(COMMANDS[command]).items() if not item.sentence]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_a_key_has_no_sentence(command):
         ("weights.x", {"_target_": "os.system"}, "the configuration asks to build 'os.system': never built"),
     ],
 )
-def test_a_mistake_passes(key, value, expected):
-    cfg = composed("train")
+def test_a_mistake_is_refused_and_its_key_named(key, value, expected):
+    cfg = compose_config("train")
     with open_dict(cfg):
         OmegaConf.update(cfg, key, value, force_add=True)
     with pytest.raises(InputError) as error:
@@ -61,23 +62,23 @@ def test_a_mistake_passes(key, value, expected):
     assert str(error.value).startswith(expected)
 
 
-def test_what_a_library_passes_on_is_refused():
+def test_arguments_that_a_library_passes_on_are_accepted():
     strategy = {"_target_": "lightning.pytorch.strategies.DDPStrategy", "static_graph": True}
-    cfg = composed("train", ["trainer=ddp"])
+    cfg = compose_config("train", ["trainer=ddp"])
     cfg.trainer.strategy = strategy
     check(cfg, "train")
 
 
-def test_a_key_that_is_taken_away_is_missed_late():
-    cfg = composed("train", ["~loss.alpha"])
+def test_a_deleted_key_is_reported():
+    cfg = compose_config("train", ["~loss.alpha"])
     with pytest.raises(InputError, match=r"^loss\.alpha: expected a number, found nothing"):
         check(cfg, "train")
 
 
-def test_keys_of_a_part_in_a_part_are_not_checked():
-    cfg = composed("train", ["weights=mixture", "weights.parts.bm25.scale=big"])
+def test_keys_of_a_part_inside_a_part_are_checked():
+    cfg = compose_config("train", ["weights=mixture", "weights.parts.bm25.scale=big"])
     with pytest.raises(InputError, match=r"^weights\.parts\.bm25\.scale: expected a number, found 'big'"):
         check(cfg, "train")
-    cfg = composed("train", ["backbone=two_towers", "backbone.query.lora.rank=0"])
+    cfg = compose_config("train", ["backbone=two_towers", "backbone.query.lora.rank=0"])
     with pytest.raises(InputError, match=r"lora\.rank: expected a whole number of 1 or more or null, found 0"):
         check(cfg, "train")

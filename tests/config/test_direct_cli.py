@@ -1,45 +1,75 @@
-"""Command lines of what must start at once."""
+"""Command lines of the commands that start without Hydra."""
 
 from __future__ import annotations
 
 import pytest
 
-from src.config.direct_cli import configured
-from src.utils.console import texts
+from src.config.direct_cli import read_keys
+from src.utils.console import as_list
 from src.utils.errors import InputError
 
 
-def search(*arguments: str):
-    return configured("search", arguments, "query")
+def search(*words: str):
+    return read_keys("search", words)
 
 
-def test_words_keys_and_flags_are_mixed_up() -> None:
-    cfg = search("index=DIR", "open", "a file", "top=5", "--json", "lang=[python, go]", "path=src/*.py", "fusion=none")
-    assert (cfg.index, cfg.query, cfg.top, cfg.json) == ("DIR", "open a file", 5, True)
-    assert (texts(cfg.lang), texts(cfg.path), cfg.fusion) == (["python", "go"], ["src/*.py"], "none")
-    assert (cfg.exact, texts(cfg.run)) == (False, [])
-    assert search("query=123").query == "123"
-    assert search("where is x = y").query == "where is x = y"
+def test_words_and_keys_may_stand_in_any_order() -> None:
+    cfg = search("index=DIR", "open", "a file", "top=5", "json=true", "lang=[python, go]", "exact=TRUE", "path=*.py")
+    assert (cfg.index, cfg.query, cfg.top, cfg.json, cfg.exact) == ("DIR", "open a file", 5, True, True)
+    assert (as_list(cfg.lang), as_list(cfg.path), cfg.fusion) == (["python", "go"], ["*.py"], "none")
+    assert as_list(cfg.run) == []
     assert search("path=null").path is None
 
 
+@pytest.mark.parametrize("query", ["where is x = y", "${index}", "???", "a,b", "[a", "'", "1"])
+def test_a_query_is_taken_literally(query) -> None:
+    assert search("index=DIR", query).query == query
+    assert search(f"query={query}").query == query
+
+
+def test_text_needs_no_quotes_where_a_key_takes_nothing_else() -> None:
+    assert search("index=a,b [1]").index == "a,b [1]"
+    assert search("index=2024").index == "2024"
+    assert search("index='null'").index == "null"
+    assert search("path=['src/(a).py', b]").path == ["src/(a).py", "b"]
+
+
+def test_flags_of_older_versions_work_and_their_new_spelling_is_printed(capsys) -> None:
+    cfg = read_keys("report", ["outputs", "--baseline", "infonce, similar", "--no-texts", "--plot=a.png", "more"])
+    assert (cfg.runs, cfg.baseline, cfg.texts, cfg.plot) == (["outputs", "more"], "infonce, similar", False, "a.png")
+    note = "note: flags are now typed as keys: 'baseline=infonce, similar' texts=false plot=a.png\n"
+    assert capsys.readouterr().err == note
+    assert read_keys("bench", ["--only", "losses,loader", "--threads", "2"]).only == ["losses", "loader"]
+    assert search("x", "--json", "--exact").json
+
+
 @pytest.mark.parametrize(
-    ("argument", "message"),
-    [("tpo=3", "no key 'tpo'.*did you mean 'top'"), ("--jsn", "no option --jsn.*did you mean '--json'")],
+    ("word", "message"),
+    [
+        ("tpo=3", "tpo is no key of src.search; did you mean 'top'"),
+        ("qqqq=3", r"qqqq is no key of src.search \(there are index, query, .*\); --help lists them"),
+        ("--jsn", "--jsn is no flag; did you mean '--json'"),
+        ("top=", "top=: expected a value after =, found nothing"),
+        ("top=1,2", "top=1,2: expected one value, found several"),
+        ("path=[a", "a bracket is never closed"),
+        ("fusion=rff", "fusion: expected none or rrf, found 'rff'; did you mean 'rrf'"),
+    ],
 )
-def test_a_typo_is_a_query(argument, message) -> None:
+def test_a_mistake_is_named_with_the_nearest_valid_name(word, message) -> None:
     with pytest.raises(InputError, match=message):
-        search("index=DIR", argument)
+        search("index=DIR", word)
 
 
-def test_words_that_nothing_takes_pass() -> None:
-    with pytest.raises(InputError, match="expected key=value, found 'words'"):
-        configured("serve", ["words"])
+def test_a_command_without_free_words_asks_for_key_and_value() -> None:
+    with pytest.raises(InputError, match="expected KEY=VALUE, found 'words'"):
+        read_keys("serve", ["words"])
 
 
-def test_help_runs_the_task(capsys) -> None:
-    assert search("--help") is None
-    assert search("--cfg", "job") is None
+def test_help_and_cfg_print_and_return_nothing(capsys) -> None:
+    assert search("--help", "t") is None
     shown = capsys.readouterr().out
     assert "python -m src.search index=INDEX" in shown
-    assert "top: 10" in shown
+    assert "  top=10" in shown
+    assert "  lang=" not in shown
+    assert search("--cfg", "job", "top=3") is None
+    assert "top: 3\n" in capsys.readouterr().out

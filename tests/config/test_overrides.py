@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hydra._internal.utils import get_args_parser
 
-from src.config.overrides import check_overrides, explained
+from src.config.compose import explain_refusal
+from src.config.overrides import FLAGS, NO_VALUE, OPTIONAL_VALUE, SHORT, VALUE, check_overrides, split_words
 from src.utils.errors import InputError
 
 
@@ -25,12 +27,12 @@ from src.utils.errors import InputError
         (["--config-name", "eval"], "--config-name: src.train reads conf/train.yaml and no other"),
     ],
 )
-def test_a_word_that_cannot_be_meant_reaches_hydra(words, expected):
+def test_a_malformed_word_is_refused_before_hydra_reads_it(words, expected):
     with pytest.raises(InputError, match=f"^{expected}"):
         check_overrides(words, "train")
 
 
-def test_a_word_that_is_right_is_refused(tmp_path):
+def test_valid_words_are_accepted(tmp_path):
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "own.yaml").write_text("_target_: src.losses.infonce.InfoNCE\n")
     words = ["loss=own", "logger=[csv,wandb]", "~negatives.mined", "+trainer.limit_train_batches=4", "seed=1,2", "-m"]
@@ -68,7 +70,25 @@ def test_a_word_that_is_right_is_refused(tmp_path):
         (["seed=3"], ""),
     ],
 )
-def test_what_hydra_refused_is_not_explained(words, expected):
-    said = explained(words, "train")
+def test_a_refusal_of_hydra_is_explained(words, expected):
+    said = explain_refusal(words, "train")
     assert said.startswith(expected)
     assert bool(said) == bool(expected)
+
+
+def test_the_flags_are_those_of_hydra():
+    parser = get_args_parser()
+    takes_value = {
+        option: OPTIONAL_VALUE if action.nargs == "?" else NO_VALUE if action.nargs == 0 else VALUE
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    assert {flag: kind for flag, kind in takes_value.items() if flag.startswith("--")} == FLAGS
+    assert {flag for flag in takes_value if not flag.startswith("--")} == SHORT.keys()
+
+
+def test_flags_and_their_values_are_told_from_other_words():
+    line = split_words(["-m", "seed=1,2", "--config-dir", "mine", "--cfg=job", "--info", "loss=bce", "-3"])
+    assert line.flags == {"--multirun": "", "--config-dir": "mine", "--cfg": "job", "--info": ""}
+    assert line.words == ["seed=1,2", "loss=bce", "-3"]
+    assert line.flag_words == ["-m", "--config-dir", "mine", "--cfg=job", "--info"]

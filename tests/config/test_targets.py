@@ -6,11 +6,11 @@ import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
 from src.config.targets import (
-    check_words,
+    check_typed_targets,
     current_name,
     first_name,
     from_outside,
-    located,
+    locate_target,
     named_in_conf,
     read_yaml,
 )
@@ -19,11 +19,11 @@ from src.utils.errors import InputError
 from tests.conftest import PROJECT
 
 
-def test_a_target_of_ours_is_refused():
-    assert located("src.losses.infonce.InfoNCE") is InfoNCE
-    assert located("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
+def test_a_target_of_ours_is_located():
+    assert locate_target("src.losses.infonce.InfoNCE") is InfoNCE
+    assert locate_target("lightning.pytorch.strategies.DDPStrategy") is DDPStrategy
     assert "src.training.build.trainer" in named_in_conf()
-    assert located("src.training.build.trainer").__name__ == "trainer"
+    assert locate_target("src.training.build.trainer").__name__ == "trainer"
 
 
 @pytest.mark.parametrize(
@@ -45,20 +45,20 @@ def test_a_target_of_ours_is_refused():
         "",
     ],
 )
-def test_something_foreign_is_built(target):
+def test_a_foreign_target_is_refused(target):
     with pytest.raises(InputError) as error:
-        located(target)
+        locate_target(target)
     assert "\n" not in str(error.value)
     with pytest.raises(InputError):
         from_outside({"a": [{"b": {"_target_": target}}]}, "file")
 
 
-def test_a_misspelt_target_has_no_hint():
+def test_a_misspelt_target_is_refused_with_a_suggestion():
     with pytest.raises(InputError, match=r"did you mean 'src\.losses\.infonce\.InfoNCE'"):
-        located("src.losses.infonce.InfoNC")
+        locate_target("src.losses.infonce.InfoNC")
 
 
-def test_a_configuration_from_outside_is_not_resolved():
+def test_a_configuration_from_outside_is_resolved():
     found = from_outside({"cache": "c", "corpus": {"cache": "${cache}"}}, "file")
     assert found.corpus.cache == "c"
 
@@ -75,7 +75,7 @@ def test_a_configuration_from_outside_is_not_resolved():
         {"a": "${oc.env:NOWHERE_AT_ALL}"},
     ],
 )
-def test_a_target_is_hidden_from_the_check(config):
+def test_a_target_hidden_from_the_check_is_refused(config):
     with pytest.raises(InputError, match=r"^file "):
         from_outside(config, "file")
 
@@ -90,23 +90,25 @@ def test_a_target_is_hidden_from_the_check(config):
         ["hydra.launcher._target_=os.system"],
     ],
 )
-def test_a_word_of_the_command_line_builds_something(words):
+def test_a_word_of_the_command_line_builds_nothing_foreign(words):
     with pytest.raises(InputError):
-        check_words(words)
-    check_words(["loss._target_=src.losses.infonce.InfoNCE", "--cfg", "job", "-m", "seed=1,2", "cache=_target_"])
+        check_typed_targets(words)
+    check_typed_targets(
+        ["loss._target_=src.losses.infonce.InfoNCE", "--cfg", "job", "-m", "seed=1,2", "cache=_target_"]
+    )
 
 
-def test_a_folder_of_configurations_builds_something(tmp_path):
+def test_a_folder_of_configurations_builds_nothing_foreign(tmp_path):
     (tmp_path / "loss").mkdir()
     (tmp_path / "loss" / "x.yaml").write_text("_target_: src.losses.infonce.InfoNCE\n")
-    check_words(["--config-dir", str(tmp_path)])
+    check_typed_targets(["--config-dir", str(tmp_path)])
     (tmp_path / "loss" / "y.yaml").write_text("hydra: {callbacks: {x: {_target_: os.system}}}\n")
     for words in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"], ["-cd", str(tmp_path)]):
         with pytest.raises(InputError, match=r"y\.yaml asks to build 'os\.system'"):
-            check_words(words)
+            check_typed_targets(words)
 
 
-def test_a_tag_makes_an_object(tmp_path):
+def test_a_yaml_tag_makes_no_object(tmp_path):
     canary = tmp_path / "canary"
     (tmp_path / "x.yaml").write_text(f"a: !!python/object/apply:subprocess.run [[touch, {canary}]]\n")
     with pytest.raises(InputError, match="plain values"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Ge, Le
 
-from src.config.types import Count, Jaccard, Positive, Whole, check_value, choices, described
+from src.config.types import Count, Jaccard, Positive, Whole, check_value, describe_type, literal_values
 from src.utils.errors import InputError
 
 
@@ -26,7 +26,7 @@ from src.utils.errors import InputError
         (Any, object()),
     ],
 )
-def test_a_value_of_the_type_is_refused(kind, value):
+def test_a_value_of_its_type_is_accepted(kind, value):
     check_value("key", value, kind)
 
 
@@ -54,18 +54,18 @@ def test_a_value_of_the_type_is_refused(kind, value):
         (Sequence[str], [1], "key: expected a list of text, found [1]"),
     ],
 )
-def test_a_value_of_another_type_passes_or_is_not_named(kind, value, expected):
+def test_a_value_of_another_type_is_refused_with_what_was_expected(kind, value, expected):
     with pytest.raises(InputError) as error:
         check_value("key", value, kind)
     assert str(error.value).startswith(expected)
 
 
-def test_a_long_value_fills_the_screen():
+def test_a_long_value_is_shortened_in_the_message():
     with pytest.raises(InputError) as error:
         check_value("key", "x" * 10_000, int)
     assert len(str(error.value)) < 200
 
 
-def test_null_stands_before_the_other_types():
-    assert described(None | int) == "a whole number or null"
-    assert choices(Literal["a", None] | bool) == ["a", "true", "false"]
+def test_null_is_described_after_the_other_types():
+    assert describe_type(None | int) == "a whole number or null"
+    assert literal_values(Literal["a", None] | bool) == ["a", "true", "false"]

@@ -39,7 +39,7 @@ def composed(*overrides: str):
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_yaml_file_does_not_compose(path):
+def test_every_yaml_file_composes(path):
     if path.parent == Path():
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             assert compose(path.stem)
@@ -55,14 +55,14 @@ def test_a_yaml_file_does_not_compose(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_yaml_file_does_not_say_what_it_is_for(path):
+def test_every_yaml_file_begins_with_a_comment_on_its_purpose(path):
     first = (CONF / path).read_text(encoding="utf-8").splitlines()[:6]
     comments = " ".join(line for line in first if line.startswith("#") and not line.startswith("# @package"))
     assert len(comments) > 20, "start the file with a comment that says what it is for and how to use it"
 
 
 @pytest.mark.parametrize("name", options("loss"))
-def test_a_loss_breaks_the_contract(name):
+def test_every_loss_keeps_the_contract(name):
     loss = instantiate(composed(f"loss={name}").loss)
     assert isinstance(loss, Loss)
     scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -82,7 +82,7 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", options("weights"))
-def test_an_estimator_breaks_the_contract(name, small, monkeypatch):
+def test_every_estimator_keeps_the_contract(name, small, monkeypatch):
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         cfg = compose("train", overrides=[f"weights={name}", "data.num_workers=0", *small])
         with open_dict(cfg):
@@ -115,7 +115,7 @@ def test_an_estimator_breaks_the_contract(name, small, monkeypatch):
 
 
 @pytest.mark.parametrize("name", options("backbone"))
-def test_a_backbone_breaks_the_contract(name):
+def test_every_backbone_keeps_the_contract(name):
     cfg = composed(f"backbone={name}", *(["backbone.name=some/name"] if name == "hf" else []))
     encoder = instantiate(cfg.backbone.encoder)
     assert isinstance(encoder, Encoder)
@@ -124,7 +124,7 @@ def test_a_backbone_breaks_the_contract(name):
 
 
 @pytest.mark.parametrize("name", options("batching"))
-def test_a_batching_breaks_the_contract(name):
+def test_every_batching_keeps_the_contract(name):
     batching = instantiate(composed(f"batching={name}").batching)
     assert isinstance(batching, Batching)
     order = batching.sampler(lambda rows, columns: -np.abs(rows[:, None] - columns[None, :]).astype("f"), 23, seed=3)
@@ -133,7 +133,7 @@ def test_a_batching_breaks_the_contract(name):
 
 
 @pytest.mark.parametrize("name", options("corpus"))
-def test_a_corpus_breaks_the_contract(name):
+def test_every_corpus_keeps_the_contract(name):
     cfg = composed(f"corpus={name}")
     corpus = instantiate(cfg.corpus)  # reads nothing
     assert isinstance(corpus, Corpus)
@@ -143,14 +143,14 @@ def test_a_corpus_breaks_the_contract(name):
         assert isinstance(instantiate(near), Deduplicated)
 
 
-def test_a_language_of_the_paper_is_missing():
+def test_every_language_of_the_paper_has_an_option():
     assert set(options("lang")) == {*LANGUAGES, "all"}
     for name in LANGUAGES:
         assert composed(f"lang={name}").corpus.language == name
 
 
 @pytest.mark.parametrize("name", options("trainer"))
-def test_a_trainer_does_not_start(name, tmp_path):
+def test_every_trainer_option_builds_a_trainer(name, tmp_path):
     cfg = composed(f"trainer={name}").trainer
     if cfg.accelerator == "gpu" and not torch.cuda.is_available():
         cfg.accelerator = "cpu"
@@ -159,7 +159,7 @@ def test_a_trainer_does_not_start(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", options("logger"))
-def test_a_logger_does_not_start(name, tmp_path):
+def test_every_logger_writes_files(name, tmp_path):
     for node in composed(f"logger={name}").logger.values():
         logger = instantiate(node, save_dir=str(tmp_path))
         logger.log_metrics({"train/loss": 1.0}, 1)
@@ -170,7 +170,7 @@ def test_a_logger_does_not_start(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", options("experiment"))
-def test_an_experiment_builds_no_loss_or_estimator(name):
+def test_every_experiment_builds_its_loss_and_estimator(name):
     cfg = composed(f"experiment={name}")
     loss = instantiate(cfg.loss)
     loss.check_negatives(cfg.data.batch_size - 1)

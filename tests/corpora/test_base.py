@@ -20,7 +20,7 @@ def test_moving_a_boundary_between_texts_changes_the_fingerprint() -> None:
     assert fingerprint(["ab", ""]) != fingerprint(["ab"])
 
 
-def test_fingerprint_is_not_the_salted_hash_of_one_process() -> None:
+def test_the_fingerprint_is_the_sha256_of_the_texts_and_their_lengths() -> None:
     assert (
         fingerprint(["query", "é"]) == sha256(b"\5" + bytes(7) + b"query\2" + bytes(7) + b"\xc3\xa9").hexdigest()[:12]
     )
@@ -50,13 +50,13 @@ def test_split_fingerprint_sees_every_text_of_a_pair() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "lang").glob("*.yaml")), ids=lambda path: path.stem)
-def test_language_yaml_whose_name_differs_from_its_file(path: Path) -> None:
+def test_the_name_in_each_language_yaml_is_that_of_its_file(path: Path) -> None:
     assert path.read_text().startswith("# ")
     assert OmegaConf.load(path).name == path.stem
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "corpus").glob("*.yaml")), ids=lambda path: path.stem)
-def test_corpus_yaml_with_a_parameter_that_its_class_lacks(path: Path) -> None:
+def test_each_corpus_yaml_has_only_parameters_of_its_class(path: Path) -> None:
     assert path.read_text().startswith("# ")
     config = OmegaConf.create({"lang": {"name": "ruby"}, "cache": "nowhere", "corpus": OmegaConf.load(path)})
     assert instantiate(config.corpus).language == "ruby"  # reads nothing: errors about data come from split()

@@ -99,7 +99,7 @@ def test_line_separator_inside_a_string_ends_no_line(tmp_path: Path) -> None:
     assert CodeSearchNetCorpus(tmp_path).split("train").pairs[0].query == "a\u2028b"
 
 
-def test_corpus_with_a_test_split_only(tmp_path: Path) -> None:
+def test_a_corpus_with_only_a_test_split_is_read_and_names_the_missing_file(tmp_path: Path) -> None:
     for name in ("codebase.jsonl", "test.jsonl"):
         write(tmp_path, name, row())
     assert len(CodeSearchNetCorpus(tmp_path).split("test")) == 1
@@ -115,13 +115,13 @@ def test_split_is_read_once(tmp_path: Path) -> None:
     assert corpus.split("train") is first
 
 
-def test_root_that_was_not_given_names_the_three_ways() -> None:
+def test_the_error_for_a_missing_root_names_the_three_ways_to_give_data() -> None:
     message = error_of(None, "train", language="go")
     for way in ("corpus=stdlib", "corpus.root=DIR", "DIR/go/train.jsonl", "your own data", "code, docstring, url"):
         assert way in message
 
 
-def test_root_that_is_no_directory_names_the_three_ways(tmp_path: Path) -> None:
+def test_the_error_for_a_root_that_is_no_directory_names_the_ways_to_give_data(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name, found in (("absent", "found nothing there"), ("file", "found a file")):
         message = error_of(tmp_path / name, "train")
@@ -130,19 +130,19 @@ def test_root_that_is_no_directory_names_the_three_ways(tmp_path: Path) -> None:
         assert "your own data" in message
 
 
-def test_language_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
+def test_the_error_for_an_absent_language_lists_those_that_are_there(tmp_path: Path) -> None:
     for language in ("java", "javascript"):
         write(tmp_path, "test.jsonl", row(), language=language)
     message = error_of(tmp_path, "test", language="javscript")
     assert message.endswith("found java, javascript; did you mean 'javascript'?")
 
 
-def test_misnamed_split_file_is_pointed_at(tmp_path: Path) -> None:
+def test_a_misnamed_split_file_is_suggested(tmp_path: Path) -> None:
     write(tmp_path, "trian.jsonl", row())
     assert error_of(tmp_path, "train").endswith("found trian.jsonl; add the file; did you mean 'trian.jsonl'?")
 
 
-def test_codebase_that_is_missing(tmp_path: Path) -> None:
+def test_a_missing_codebase_is_named(tmp_path: Path) -> None:
     write(tmp_path, "test.jsonl", row())
     assert "codebase.jsonl or .jsonl.gz, found test.jsonl" in error_of(tmp_path, "test")
 
@@ -185,26 +185,26 @@ def test_bad_training_line_is_named_with_its_number(tmp_path: Path, line: Any, s
     assert said in message
 
 
-def test_query_without_an_answer_in_the_codebase(tmp_path: Path) -> None:
+def test_a_query_without_an_answer_in_the_codebase_is_named_with_its_line(tmp_path: Path) -> None:
     write(tmp_path, "codebase.jsonl", row("u1"))
     path = write(tmp_path, "valid.jsonl", row("u1"), row("u2"))
     assert error_of(tmp_path, "valid").startswith(f"{path}:2: expected a url of codebase.jsonl, found 'u2'")
 
 
-def test_code_that_is_twice_in_the_codebase(tmp_path: Path) -> None:
+def test_a_code_that_is_twice_in_the_codebase_is_named_with_both_lines(tmp_path: Path) -> None:
     path = write(tmp_path, "codebase.jsonl", row("u1"), "", row("u2"), row("u1"))
     write(tmp_path, "test.jsonl", row("u1"))
     assert error_of(tmp_path, "test").startswith(f"{path}:4: expected a url of its own, found 'u1' as on line 1")
 
 
 @pytest.mark.parametrize("empty", ["codebase", "test"])
-def test_empty_file_is_not_an_empty_corpus(tmp_path: Path, empty: str) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path, empty: str) -> None:
     for name in ("codebase", "test"):
         write(tmp_path, f"{name}.jsonl", *([] if name == empty else [row()]))
     assert f"{empty}.jsonl: expected " in error_of(tmp_path, "test")
 
 
-def test_packed_file_that_is_cut_off(tmp_path: Path) -> None:
+def test_a_truncated_packed_file_is_refused_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, "train.jsonl.gz", *(row(f"u{n}") for n in range(1000)))
     path.write_bytes(path.read_bytes()[:-20])
     assert re.search(r"train.jsonl.gz:\d+: cannot be read", error_of(tmp_path, "train"))
@@ -212,7 +212,7 @@ def test_packed_file_that_is_cut_off(tmp_path: Path) -> None:
     assert "train.jsonl.gz:1: cannot be read" in error_of(tmp_path, "train")
 
 
-def test_misspelt_choices_are_corrected(tmp_path: Path) -> None:
+def test_a_misspelt_choice_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     write(tmp_path, "train.jsonl", row())
     assert "did you mean 'train'" in error_of(tmp_path, "trian")
     assert "did you mean 'tokens'" in error_of(tmp_path, "train", text="token")

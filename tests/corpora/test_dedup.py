@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import Deduplicated, deduplicated
@@ -54,41 +54,41 @@ TRAIN = (
         ("near", ["t2", "t6"], [2, 1, 1, 1]),
     ],
 )
-def test_a_copy_of_a_held_out_code_is_trained_on(dedup, kept, dropped):
+def test_copies_of_held_out_codes_and_repeated_training_codes_are_dropped(dedup, kept, dropped):
     corpus = deduplicated(lambda: Planted(*TRAIN), dedup)
     assert [pair.id for pair in corpus.split("train").pairs] == kept
     assert list(corpus.dropped.values()) == dropped
 
 
-def test_a_code_that_is_spelt_otherwise_in_the_pool_is_trained_on():
+def test_a_code_whose_id_is_in_the_pool_is_dropped_though_spelt_otherwise():
     plain = Planted(*TRAIN)
     plain.splits["train"].pairs[6:] = [Pair("adds", "def add(first, second): ...", "t6", "python", "a")]
     assert "t6" not in [pair.id for pair in deduplicated(lambda: plain, "exact").split("train").pairs]
 
 
-def test_a_corpus_that_ranks_its_training_codes_has_nothing_left():
+def test_deduplication_against_answers_keeps_candidates_that_answer_no_query():
     corpus = deduplicated(lambda: Planted(*TRAIN), "exact", against="answers")
     assert "t5" in [pair.id for pair in corpus.split("train").pairs]  # a candidate, but no answer
 
 
 @pytest.mark.parametrize("dedup", ["exact", "near"])
-def test_a_pool_is_changed_so_that_results_cannot_be_compared(dedup):
+def test_held_out_splits_are_left_unchanged(dedup):
     plain = Planted(*TRAIN)
     corpus = deduplicated(lambda: plain, dedup)
     for name in ("valid", "test"):
         assert corpus.split(name) is plain.split(name)
 
 
-def test_the_default_changes_todays_numbers(tmp_path):
+def test_codesearchnet_is_not_deduplicated_by_default(tmp_path):
     root = write_corpus(tmp_path)
-    corpus = instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
+    corpus = instantiate(compose_config("train", ["corpus=codesearchnet", f"corpus.root={root}"]).corpus)
     assert type(corpus) is CodeSearchNetCorpus
     assert corpus.split("train").fingerprint == CodeSearchNetCorpus(root).split("train").fingerprint
 
 
 @pytest.mark.parametrize("name", ["codesearchnet", "stdlib", "cosqa", "advtest"])
-def test_a_corpus_cannot_be_deduplicated(name):
-    cfg = composed("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
+def test_every_corpus_can_be_deduplicated(name):
+    cfg = compose_config("train", [f"corpus={name}", "corpus.dedup=near", "corpus.near=0.7"]).corpus
     corpus = instantiate(cfg)
     assert isinstance(corpus, Deduplicated)
     assert (corpus.language, corpus.near) == ("python", 0.7)
@@ -103,11 +103,11 @@ def test_a_corpus_cannot_be_deduplicated(name):
         ({"near": "high"}, "found 'high'"),
     ],
 )
-def test_a_mistake_is_noticed_late(options, message):
+def test_invalid_options_are_refused_at_once(options, message):
     with pytest.raises(InputError, match=message):
         deduplicated(lambda: Planted(OTHER), **options)
 
 
-def test_an_empty_training_split_is_trained_on():
+def test_an_empty_training_split_is_refused():
     with pytest.raises(InputError, match=r"leaves none of the 2 training pairs .* corpus.against=answers"):
         deduplicated(lambda: Planted(*TRAIN[:2]), "near").split("train")

@@ -14,7 +14,7 @@ import pytest
 from src.corpora.fetch import Fetcher, Remote, address
 from src.utils.errors import InputError
 from tests.conftest import PROJECT
-from tests.support.mirror import mirror_on_loopback
+from tests.support.file_server import mirror_on_loopback
 
 DATA = bytes(range(256)) * 211  # 54,016 bytes
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -40,7 +40,7 @@ def sums(fetcher: Fetcher) -> dict:
     return json.loads((fetcher.folder / "sums.json").read_text())
 
 
-def test_a_file_is_not_what_was_served(mirror, fetcher, said):
+def test_a_file_is_fetched_once_and_its_hash_recorded(mirror, fetcher, said):
     mirror.files["/a"] = DATA
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
     assert sums(fetcher)["a.bin"]["sha256"] == SUM
@@ -49,14 +49,14 @@ def test_a_file_is_not_what_was_served(mirror, fetcher, said):
     assert len(mirror.asked) == 1  # what is there is not asked for again
 
 
-def test_a_truncated_download_is_taken_for_whole_or_begun_anew(mirror, fetcher, said):
+def test_a_truncated_download_resumes_where_it_ended(mirror, fetcher, said):
     mirror.files["/a"], mirror.breaks["/a"] = DATA, [10_007, 20_011]
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
     assert [asked for _, asked in mirror.asked] == [None, "bytes=10007-", "bytes=30018-"]
     assert "going on at byte 30,018" in said[1]
 
 
-def test_a_killed_download_is_begun_anew(mirror, fetcher):
+def test_a_killed_download_resumes_where_it_ended(mirror, fetcher):
     mirror.files["/a"], mirror.breaks["/a"], mirror.hangs["/a"] = DATA, [10_007], threading.Event()
     script = (
         "import sys; from pathlib import Path; from src.corpora.fetch import Fetcher, Remote; "
@@ -75,7 +75,7 @@ def test_a_killed_download_is_begun_anew(mirror, fetcher):
     assert [path.name for path in fetcher.folder.glob("*.part*")] == []
 
 
-def test_a_download_that_was_whole_when_killed_fails(mirror, fetcher):
+def test_a_download_that_was_whole_when_killed_is_completed(mirror, fetcher):
     mirror.files["/a"], mirror.breaks["/a"] = DATA, [10_007]
     with pytest.raises(InputError):
         Fetcher(fetcher.folder, attempts=1).fetch(Remote("a.bin", [mirror.url("/a")]))
@@ -83,7 +83,7 @@ def test_a_download_that_was_whole_when_killed_fails(mirror, fetcher):
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
 
 
-def test_halves_of_two_versions_are_joined(mirror, fetcher):
+def test_two_versions_of_a_file_are_not_joined(mirror, fetcher):
     mirror.files["/a"], mirror.breaks["/a"] = b"x" * 50_000, [10_007]
     with pytest.raises(InputError):
         Fetcher(fetcher.folder, attempts=1).fetch(Remote("a.bin", [mirror.url("/a")]))
@@ -91,31 +91,31 @@ def test_halves_of_two_versions_are_joined(mirror, fetcher):
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
 
 
-def test_a_server_without_ranges_doubles_the_beginning(mirror, fetcher):
+def test_a_download_starts_over_at_a_server_without_ranges(mirror, fetcher):
     mirror.files["/a"], mirror.breaks["/a"], mirror.ranges = DATA, [10_007], False
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_dead_link_ends_the_download(mirror, fetcher, said, status):
+def test_a_dead_link_leads_to_the_next_mirror(mirror, fetcher, said, status):
     mirror.files["/second"], mirror.statuses["/first"] = DATA, [status]
     assert fetcher.fetch(Remote("a.bin", [mirror.url(path) for path in ("/first", "/second")], SUM)).is_file()
     assert f"HTTP {status}; trying the next mirror" in said[0]
     assert len(mirror.asked) == 2  # a refusal is not asked again
 
 
-def test_a_busy_server_ends_the_download(mirror, fetcher):
+def test_a_busy_server_is_asked_again(mirror, fetcher):
     mirror.files["/a"], mirror.statuses["/a"] = DATA, [503, 429]
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).is_file()
 
 
-def test_a_server_that_is_not_there_is_a_traceback(mirror, fetcher):
+def test_an_unreachable_server_is_reported_in_one_line(mirror, fetcher):
     with pytest.raises(InputError, match=r"ConnectError.*; .*: HTTP 404; run") as caught:
         fetcher.fetch(Remote("a.bin", ["http://127.0.0.1:1/a", mirror.url("/nothing")]))
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_file_is_used(mirror, fetcher):
+def test_a_wrong_file_is_set_apart_and_not_used(mirror, fetcher):
     mirror.files["/a"], mirror.files["/b"] = DATA[:-1], DATA
     with pytest.raises(InputError, match=r"wrong file \(SHA-256 \w{12}, expected \w{12}\), kept as a.bin.wrong"):
         fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM))
@@ -124,7 +124,7 @@ def test_a_wrong_file_is_used(mirror, fetcher):
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a"), mirror.url("/b")], SUM)).read_bytes() == DATA
 
 
-def test_a_file_without_a_known_hash_changes_unnoticed(mirror, fetcher, said):
+def test_a_change_of_a_file_without_a_known_hash_is_refused(mirror, fetcher, said):
     mirror.files["/a"] = DATA
     path = fetcher.fetch(Remote("a.bin", [mirror.url("/a")]))
     assert "recorded in sums.json" in said[-1]
@@ -135,7 +135,7 @@ def test_a_file_without_a_known_hash_changes_unnoticed(mirror, fetcher, said):
     assert "is there but damaged" in said[1]
 
 
-def test_a_login_page_becomes_the_recorded_archive(mirror, fetcher):
+def test_a_login_page_is_refused_and_not_recorded(mirror, fetcher):
     mirror.files["/a"] = b"<html>please log in</html>"
     with pytest.raises(InputError, match="not a zip archive"):
         fetcher.fetch(Remote("a.zip", [mirror.url("/a")]))
@@ -143,18 +143,18 @@ def test_a_login_page_becomes_the_recorded_archive(mirror, fetcher):
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/a", "no address", "http://[::1/a"])
-def test_an_address_that_is_none_is_asked_again_or_a_traceback(fetcher, said, url):
+def test_an_invalid_address_is_refused_without_retries(fetcher, said, url):
     with pytest.raises(InputError, match="cannot be had"):
         fetcher.fetch(Remote("a.bin", [url]))
     assert len(said) == 1
 
 
-def test_a_file_name_leaves_the_folder(fetcher):
+def test_a_file_name_that_leaves_the_folder_is_refused(fetcher):
     with pytest.raises(InputError, match="plain file name"):
         fetcher.fetch(Remote("../a.bin", []))
 
 
-def test_the_revision_on_the_hub_is_not_pinned():
+def test_a_hub_address_is_pinned_to_a_revision():
     assert address("hf://datasets/a/b@1f2e/data/ruby.zip").endswith("/datasets/a/b/resolve/1f2e/data/ruby.zip")
     for wrong in ("hf://datasets/a/b/data/ruby.zip", "hf://datasets/a"):
         with pytest.raises(InputError, match="OWNER/NAME@REVISION"):

@@ -15,7 +15,7 @@ def write(folder, *lines: bytes):
     return path
 
 
-def test_a_bad_line_is_left_out_where_none_may_be(tmp_path):
+def test_a_bad_line_is_an_error_where_none_is_allowed(tmp_path):
     path = write(tmp_path, b'{"a": 1}', b"x", b'{"a": 2}')
     rows = read_rows(path)
     assert next(rows).fields == {"a": 1}
@@ -23,7 +23,7 @@ def test_a_bad_line_is_left_out_where_none_may_be(tmp_path):
         next(rows)
 
 
-def test_a_line_after_a_bad_one_is_lost_or_gets_its_number(tmp_path, caplog):
+def test_lines_after_a_bad_one_are_read_with_their_own_numbers(tmp_path, caplog):
     path = write(tmp_path, b'{"a": 1}', b"x", b"", b"[1]", b'{"a": 2}')
     bad = BadLines(path, most=2)
     with caplog.at_level("WARNING", "src.corpora.jsonl"):
@@ -35,13 +35,13 @@ def test_a_line_after_a_bad_one_is_lost_or_gets_its_number(tmp_path, caplog):
     assert said[2].endswith("2 bad lines left out (corpus.max_bad_lines=2)")
 
 
-def test_one_more_than_the_limit_is_left_out(tmp_path):
+def test_one_bad_line_more_than_the_limit_is_an_error(tmp_path):
     path = write(tmp_path, b"x", b"y", b"z")
     with pytest.raises(InputError, match=r"3 bad lines, more than corpus\.max_bad_lines=2: .* train|.*train\.jsonl:3"):
         list(read_rows(path, BadLines(path, most=2)))
 
 
-def test_another_error_is_taken_for_a_bad_line(tmp_path):
+def test_another_error_is_not_taken_for_a_bad_line(tmp_path):
     bad = BadLines(tmp_path, most=9)
     with pytest.raises(ZeroDivisionError), bad:
         _ = 1 / 0
@@ -51,7 +51,7 @@ def test_another_error_is_taken_for_a_bad_line(tmp_path):
 
 
 @pytest.mark.parametrize("size", [99, 100, 101, 250, 1000])
-def test_a_long_line_is_read_whole_or_takes_the_next_one_along(tmp_path, monkeypatch, size):
+def test_a_line_that_is_too_long_is_left_out_alone(tmp_path, monkeypatch, size):
     monkeypatch.setattr(jsonl, "LONGEST", 101)  # with the end of the line
     path = write(tmp_path, b'{"a": "%s"}' % (b"x" * (size - 9)), b'{"a": 2}')
     bad = BadLines(path, most=1)
@@ -60,7 +60,7 @@ def test_a_long_line_is_read_whole_or_takes_the_next_one_along(tmp_path, monkeyp
     assert bad.met == ([] if size <= 100 else [f"{path}:1: expected at most 101 bytes in a line, found {size + 1:,}"])
 
 
-def test_a_nul_character_reaches_a_tokeniser(tmp_path):
+def test_a_nul_character_is_refused(tmp_path):
     [row] = read_rows(write(tmp_path, b'{"a": "x\\u0000y"}'))
     with pytest.raises(BadLine, match="NUL"):
         row.text("a")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.dedup import deduplicated
 from src.corpora.multilanguage import MultiLanguageCorpus
@@ -32,10 +32,12 @@ def root(tmp_path_factory):
 
 
 def corpus_of(root, *more: str) -> MultiLanguageCorpus:
-    return instantiate(composed("train", ["corpus=codesearchnet", f"corpus.root={root}", "lang=all", *more]).corpus)
+    return instantiate(
+        compose_config("train", ["corpus=codesearchnet", f"corpus.root={root}", "lang=all", *more]).corpus
+    )
 
 
-def test_ids_of_two_languages_are_one(root):
+def test_ids_carry_their_language_and_stay_distinct(root):
     corpus = corpus_of(root)
     train, test = corpus.split("train"), corpus.split("test")
     assert train.sizes == {"go": 41, "ruby": 67}
@@ -49,13 +51,13 @@ def test_ids_of_two_languages_are_one(root):
     assert test.parts[1].positives == own.positives
 
 
-def test_a_query_is_ranked_among_candidates_of_another_language(root):
+def test_a_query_is_ranked_among_candidates_of_its_own_language(root):
     ranks = lexical_baseline(corpus_of(root).split("test"))
     apart = [lexical_baseline(CodeSearchNetCorpus(root, language).split("test")) for language in ("go", "ruby")]
     assert ranks.tolist() == np.concatenate(apart).tolist()
 
 
-def test_a_large_language_outweighs_a_small_one():
+def test_a_large_language_weighs_as_much_as_a_small_one():
     ranks = [1, 2, 4, 4, 4, 4]
     found = summarize(ranks, {"go": 2, "ruby": 4})
     assert found["mrr"] == pytest.approx((0.75 + 0.25) / 2)
@@ -67,7 +69,7 @@ def test_a_large_language_outweighs_a_small_one():
     assert against["mrr"] == pytest.approx(-0.125)
 
 
-def test_a_batch_mixes_languages_or_an_item_comes_twice():
+def test_a_batch_holds_one_language_and_every_item_comes_at_most_once():
     languages = ["go"] * 23 + ["ruby"] * 41 + ["php"] * 3
     order = OneLanguageSampler(EpochSampler(67, 3), languages, 5)
     epochs = [order.order(epoch) for epoch in (0, 1)]
@@ -85,7 +87,7 @@ def test_a_batch_mixes_languages_or_an_item_comes_twice():
 
 
 @pytest.mark.parametrize("batches", ["mixed", "one_language"])
-def test_one_model_for_all_languages_is_not_evaluated_for_each(root, tmp_path, batches):
+def test_one_model_for_all_languages_is_evaluated_for_each(root, tmp_path, batches):
     given = ("corpus=codesearchnet", f"corpus.root={root}", "lang=all", f"corpus.batches={batches}")
     short = ("trainer.max_epochs=1", "data.batch_size=16", "compare_infonce=true")
     result = run_command("train", tmp_path / "run", *QUICK, *given, *short)
@@ -119,7 +121,7 @@ def test_one_model_for_all_languages_is_not_evaluated_for_each(root, tmp_path, b
         (("corpus=harvest", "corpus.roots=[nowhere]"), "found nowhere: nothing there"),
     ],
 )
-def test_a_mistake_is_a_traceback(root, tmp_path, given, message):
+def test_a_mistake_ends_with_status_two_and_one_line(root, tmp_path, given, message):
     options = () if given[0] in ("corpus=stdlib", "corpus=harvest") else (f"corpus.root={root}", "corpus=codesearchnet")
     result = run_command("train", tmp_path, *QUICK, "lang=all", *options, *given)
     assert result.status == 2
@@ -127,10 +129,10 @@ def test_a_mistake_is_a_traceback(root, tmp_path, given, message):
     assert len(result.errors.splitlines()) == 1
 
 
-def test_a_leak_stays_in_the_joined_training(root):
+def test_the_joined_training_is_deduplicated_as_each_language_alone(root):
     corpus = corpus_of(root, "corpus.dedup=near", "corpus.near=0.5")
     options = ["corpus=codesearchnet", f"corpus.root={root}", "corpus.dedup=near", "corpus.near=0.5"]
-    alone = {name: instantiate(composed("train", [*options, f"lang={name}"]).corpus) for name in ("go", "ruby")}
+    alone = {name: instantiate(compose_config("train", [*options, f"lang={name}"]).corpus) for name in ("go", "ruby")}
     assert corpus.split("train").sizes == {name: len(one.split("train")) for name, one in alone.items()}
     assert len(corpus.split("train")) < 108
 
@@ -151,18 +153,18 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return several(tmp_path_factory.mktemp("several"))
 
 
-def test_root_that_lacks_a_language_ends_the_harvest_of_all(roots, tmp_path):
+def test_a_root_that_lacks_a_language_does_not_end_the_harvest_of_all(roots, tmp_path):
     options = ["corpus=harvest", f"corpus.roots=[{','.join(map(str, roots))}]", f"cache={tmp_path}", "corpus.workers=0"]
-    corpus = instantiate(composed("train", [*options, "lang=all", "corpus.dedup=none"]).corpus)
+    corpus = instantiate(compose_config("train", [*options, "lang=all", "corpus.dedup=none"]).corpus)
     assert corpus.split("train").sizes == {"go": 16, "ruby": 16}
     assert list(corpus.corpora) == ["go", "ruby"]
     alone = [*options, "lang=go", "corpus.dedup=none", f"corpus.roots=[{roots[0]}]"]
     assert [pair.query for pair in corpus.split("test").parts[0].pairs] == [
-        pair.query for pair in instantiate(composed("train", alone).corpus).split("test").pairs
+        pair.query for pair in instantiate(compose_config("train", alone).corpus).split("test").pairs
     ]
 
 
-def test_all_harvested_languages_do_not_train_or_are_not_reported(roots, tmp_path):
+def test_all_harvested_languages_are_trained_on_and_reported(roots, tmp_path):
     given = ("corpus=harvest", f"corpus.roots=[{','.join(map(str, roots))}]", f"cache={tmp_path / 'cache'}")
     given += ("corpus.workers=0", "lang=all", "corpus.dedup=none")
     short = ("trainer.max_epochs=1", "data.batch_size=8", "loss=infonce", "corpus.batches=one_language")
@@ -179,7 +181,7 @@ def test_all_harvested_languages_do_not_train_or_are_not_reported(roots, tmp_pat
     assert report.output.count("(no sources in corpus.roots)") == 1
 
 
-def test_one_language_is_called_several(roots, tmp_path):
+def test_all_languages_need_two_languages_or_more(roots, tmp_path):
     corpus = HarvestCorpus([roots[0]], "all", cache=tmp_path, workers=0)
     with pytest.raises(
         InputError, match=r"two languages or more, found go; without java, .*; ruby \(.* too few"
@@ -188,11 +190,11 @@ def test_one_language_is_called_several(roots, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_missing_toolchain_ends_the_training_of_all(roots, tmp_path, monkeypatch, capsys):
+def test_a_missing_toolchain_leaves_out_its_language_with_a_hint(roots, tmp_path, monkeypatch, capsys):
     places = dict.fromkeys(("java", "javascript", "php"), list) | {"go": lambda: roots[:1], "ruby": lambda: roots[1:]}
-    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", places)
+    monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", places)
     options = ["corpus=stdlib", "lang=all", f"cache={tmp_path}", "corpus.dedup=none"]
-    corpus = instantiate(composed("train", options).corpus)
+    corpus = instantiate(compose_config("train", options).corpus)
     assert list(corpus.corpora) == ["go", "python", "ruby"]
     assert (len(corpus.corpora["go"].split("test")), len(corpus.corpora["ruby"].split("test"))) == (2, 2)
     shown = capsys.readouterr().out

@@ -59,7 +59,7 @@ def test_query_is_the_first_paragraph_on_one_line() -> None:
     assert only('def f():\n    """\n\n    Late start.\n\n    Second.\n    """\n    return 1\n')[0] == "Late start."
 
 
-def test_decorators_do_not_give_the_query_away() -> None:
+def test_decorators_are_removed_from_the_code() -> None:
     source = 'class A:\n    @deprecated("use g")\n    async def f(self):\n        "Doc."\n        return 1\n'
     assert only(source)[1] == "async def f(self):\n    return 1"
 
@@ -73,7 +73,7 @@ def test_methods_and_conditional_functions_are_found_but_not_inner_ones() -> Non
     assert [found.name for found in documented_functions(source)] == ["f", "A.B.g"]
 
 
-def test_function_that_is_only_a_docstring_leaves_no_code_that_fails_to_parse() -> None:
+def test_a_function_of_only_a_docstring_leaves_no_code() -> None:
     assert only('def f(\n    a,\n    b,\n):\n    """Doc."""\n')[1] == ""
 
 

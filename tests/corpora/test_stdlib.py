@@ -13,8 +13,8 @@ import pytest
 
 from src.corpora import stdlib
 from src.corpora.base import Split
-from src.corpora.harvester.filters import is_good_query
-from src.corpora.harvester.group_split import assign_modules
+from src.corpora.harvester.filters import query_problem
+from src.corpora.harvester.splits import split_groups
 from src.corpora.stdlib import BEGINS, StdlibCorpus
 from src.utils.errors import InputError
 
@@ -52,13 +52,13 @@ def all_ids(corpus: StdlibCorpus) -> set[str]:
         "x = (1, 2) + [3]",
     ],
 )
-def test_query_that_codesearchnet_would_leave_out(query: str) -> None:
-    assert not is_good_query(query)
+def test_a_query_that_codesearchnet_would_leave_out_is_left_out(query: str) -> None:
+    assert query_problem(query)
 
 
 @pytest.mark.parametrize("query", ["Three whole words", "word " * 256, "Return f(x), or None."])
-def test_query_that_codesearchnet_would_keep(query: str) -> None:
-    assert is_good_query(query)
+def test_a_query_that_codesearchnet_would_keep_is_kept(query: str) -> None:
+    assert not query_problem(query)
 
 
 def test_dunders_tests_and_short_functions_are_left_out(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_encoding_that_a_file_declares_is_used(tmp_path: Path) -> None:
     assert "x = 'é'" in code
 
 
-def test_invalid_escape_in_the_library_is_not_a_warning_of_ours(tmp_path: Path) -> None:
+def test_an_invalid_escape_in_the_library_gives_no_warning(tmp_path: Path) -> None:
     escape = function("odd").replace("return", "x = '\\d'\n    return")
     assert "string.py:odd" in all_ids(library(tmp_path, string=escape))
 
@@ -134,32 +134,32 @@ def test_modules_of_one_package_stay_in_one_split(tmp_path: Path) -> None:
 
 def test_one_large_module_does_not_take_a_whole_small_split() -> None:
     sizes = {f"module{n}": 10 for n in range(100)} | {"large": 200}
-    split_of = assign_modules(sizes, BEGINS)
+    split_of = split_groups(sizes, BEGINS)
     held = {name: sum(sizes[module] for module in sizes if split_of[module] == name) for name in stdlib.BEGINS}
     assert held["train"] / 1200 == pytest.approx(0.75, abs=0.1)
     assert held["valid"] > 0 < held["test"]
-    assert assign_modules(dict(reversed(sizes.items())), BEGINS) == split_of
+    assert split_groups(dict(reversed(sizes.items())), BEGINS) == split_of
 
 
-def test_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.corpora.harvester.toolchains._PLACES", {"java": list})
+def test_the_error_for_a_library_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.corpora.harvester.toolchains._CANDIDATES", {"java": list})
     with pytest.raises(InputError, match=r"lang=java found no library .*openjdk-17-source.*corpus.root=DIR") as error:
         StdlibCorpus("java").split("train")
     assert "\n" not in str(error.value)
 
 
-def test_misspelt_language_is_corrected() -> None:
+def test_a_misspelt_language_is_refused_with_a_suggestion() -> None:
     with pytest.raises(InputError, match="did you mean 'ruby'"):
         StdlibCorpus("rubby").split("train")
 
 
-def test_misspelt_split_is_corrected(tmp_path: Path) -> None:
+def test_a_misspelt_split_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'valid'"):
         library(tmp_path).split("vaild")
 
 
 @pytest.mark.parametrize("content", [None, {"notes.py": "x = 1"}])
-def test_root_without_the_library(tmp_path: Path, content: dict[str, str] | None) -> None:
+def test_a_root_without_the_library_is_refused(tmp_path: Path, content: dict[str, str] | None) -> None:
     root = tmp_path / "lib"
     if content:
         root.mkdir()
@@ -168,14 +168,14 @@ def test_root_without_the_library(tmp_path: Path, content: dict[str, str] | None
         StdlibCorpus(root=root).split("train")
 
 
-def test_library_too_small_to_split(tmp_path: Path) -> None:
+def test_a_library_too_small_to_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "string.py").write_text(function("alone"))
     with pytest.raises(InputError, match="too few to split"):
         StdlibCorpus(root=tmp_path).split("train")
 
 
 @pytest.mark.parametrize("threshold", [80, 0, "high", None])
-def test_threshold_outside_its_range(threshold: object) -> None:
+def test_a_threshold_outside_its_range_is_refused(threshold: object) -> None:
     with pytest.raises(InputError, match=rf"near_duplicate <= 1, found {threshold!r}"):
         StdlibCorpus(near_duplicate=threshold).split("train")
 

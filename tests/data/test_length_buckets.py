@@ -37,7 +37,7 @@ def gradients(encoder: Encoder, cut: LengthBucketer) -> tuple[torch.Tensor, dict
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 2e-4)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_change_embeddings_or_gradients(encoders, kind: str, dtype: torch.dtype, tolerance: float) -> None:
+def test_parts_keep_the_embeddings_and_gradients(encoders, kind: str, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     encoder = encoders[kind]()
     encoder.fit([])
@@ -54,7 +54,7 @@ def test_parts_change_embeddings_or_gradients(encoders, kind: str, dtype: torch.
 
 
 @pytest.mark.parametrize("kind", ["tiny", "bert", "qwen", "graphcodebert"])
-def test_parts_or_epochs_share_their_dropout(encoders, kind: str) -> None:
+def test_every_part_and_repetition_draws_its_own_dropout(encoders, kind: str) -> None:
     torch.manual_seed(0)
     encoder = encoders[kind]()
     encoder.fit([])
@@ -75,7 +75,7 @@ class Counting(BagEncoder):
         return super().forward(features)
 
 
-def test_a_part_pads_more_than_its_budget_or_comes_in_another_order() -> None:
+def test_parts_keep_to_their_budget_and_record_the_order_of_the_batch() -> None:
     encoder = BagEncoder()
     items = Ragged.of({"ids": [[1], [2] * 5, [3] * 2, [4] * 4, [5] * 5, [6] * 7]})
     side = LengthBucketer(encoder, budget=10)(items)
@@ -91,7 +91,7 @@ def test_a_part_pads_more_than_its_budget_or_comes_in_another_order() -> None:
     assert LengthBucketer(encoder, budget=42)(items)["ids"].shape == (6, 7)  # 6 x 7 fit, and need no parts
 
 
-def test_the_negatives_of_a_query_are_those_of_its_part() -> None:
+def test_the_negatives_of_a_query_are_those_of_the_whole_batch() -> None:
     losses, shapes = [], []
     for budget in (None, 16):
         torch.manual_seed(0)
@@ -109,13 +109,13 @@ def test_the_negatives_of_a_query_are_those_of_its_part() -> None:
     assert all(rows * length <= 16 for rows, length in shapes[1])
 
 
-def test_texts_come_in_the_order_of_the_corpus_and_not_of_the_rows() -> None:
+def test_texts_come_in_the_order_of_the_requested_rows() -> None:
     encoder = BagEncoder()
     items = UntokenizedTexts(encoder, QUERIES, "query")[np.array([4, 0, 4])]
     assert items.padded("ids", 0).tolist() == encoder.queries([QUERIES[i] for i in (4, 0, 4)])["ids"].tolist()
 
 
-def test_auto_cuts_what_does_not_gain() -> None:
+def test_an_automatic_budget_depends_on_the_encoder_and_the_device() -> None:
     assert token_budget("auto", BagEncoder(), "cpu") == 1024
     assert token_budget("auto", BagEncoder(), "cuda") == LARGE
     assert token_budget("auto", TinyEncoder(17, 101), "cpu") is None
@@ -152,7 +152,7 @@ def trained(
 
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_change_where_parts_are_replayed(encoders, kind: str, autocast: bool) -> None:
+def test_replayed_parts_give_the_same_gradients(encoders, kind: str, autocast: bool) -> None:
     torch.manual_seed(0)
     encoder = encoders[kind]()
     encoder.fit([])
@@ -184,7 +184,7 @@ def bytes_kept(encoder: Encoder, batch: int, gradient_caching: bool) -> int:
     return sum(saved.values())
 
 
-def test_memory_grows_with_the_batch(encoders) -> None:
+def test_replay_keeps_far_less_for_the_backward_pass_than_a_single_part(encoders) -> None:
     encoder = encoders["bert"]()
     encoder.fit([])
     one_part = bytes_kept(encoder, 8, gradient_caching=False)
@@ -192,7 +192,7 @@ def test_memory_grows_with_the_batch(encoders) -> None:
     assert bytes_kept(encoder, 64, gradient_caching=True) < one_part / 10  # what is done to all embeddings together
 
 
-def test_an_evaluation_is_replayed() -> None:
+def test_parts_are_replayed_in_training_but_not_in_evaluation() -> None:
     encoder = Counting()
     module = CodeSearchModule(encoder, InfoNCE(), gradient_caching=True)
     side = LengthBucketer(encoder, most=5)(encoder.tokenise(QUERIES, "query"))
@@ -207,7 +207,7 @@ def test_an_evaluation_is_replayed() -> None:
     assert len(encoder.shapes) == 6
 
 
-def test_evaluation_batches_are_cut_to_the_chunk_of_training() -> None:
+def test_the_chunk_cuts_training_batches_but_not_evaluation_batches() -> None:
     data = CodeSearchData(ListCorpus(), BagEncoder(), batch_size=11, chunk=4)
     data.setup("fit")
     for batch in data.train_dataloader():

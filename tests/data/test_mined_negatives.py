@@ -41,7 +41,7 @@ def data(file, **options) -> CodeSearchData:
     return made
 
 
-def test_what_was_written_is_not_what_is_read(file):
+def test_mined_negatives_are_read_as_written(file):
     read = read_mined(file, TRAIN, 2, seed=0).negatives
     values, starts = read.columns["items"]
     assert {i: values[starts[i] : starts[i + 1]].tolist() for i in range(23) if starts[i + 1] > starts[i]} == HARD
@@ -49,7 +49,7 @@ def test_what_was_written_is_not_what_is_read(file):
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 @pytest.mark.parametrize("per_query", [1, 3])
-def test_a_column_comes_twice_or_stands_behind_another_rows_code(world, per_query):
+def test_columns_are_distinct_and_each_row_brings_its_own_negatives(world, per_query):
     items_B = np.array([3, 1, 7, 2])
     made = mined(per_query)
     for rank in range(world):
@@ -64,25 +64,25 @@ def test_a_column_comes_twice_or_stands_behind_another_rows_code(world, per_quer
             assert len(set(row) & set(hard)) == min(per_query, len(hard)), (item, row)
 
 
-def test_devices_disagree_about_the_columns():
+def test_devices_agree_on_the_columns():
     whole = [mined(2).columns(np.array([3, 1, 7, 2]), RankSlice(rank, 2))[0].tolist() for rank in (0, 1)]
     assert whole[0] == whole[1]
     one = mined(2).columns(np.array([3, 1, 7, 2]), RankSlice())[0].tolist()
     assert sorted(whole[0]) == sorted(one)
 
 
-def test_a_query_always_brings_the_same_negative():
+def test_a_query_draws_from_all_its_mined_negatives():
     brought = {int(mined().columns(np.array([3, other]), RankSlice())[0][2]) for other in range(12, 23)}
     assert brought == {5, 9, 11}
 
 
-def test_a_batch_of_one_language_is_filled_up_with_another():
+def test_a_batch_of_one_language_is_filled_up_from_that_language():
     language_N = np.array([0] * 8 + [1] * 15)
     items_C, _ = mined(1, language_N=language_N).columns(np.array([0, 2, 4, 6]), RankSlice())
     assert sorted(items_C.tolist()) == list(range(8))
 
 
-def test_a_batch_that_needs_more_pairs_than_there_are_waits_for_them_in_a_worker(file):
+def test_a_batch_that_needs_more_pairs_than_the_split_holds_is_refused_at_setup(file):
     with pytest.raises(InputError, match=r"batches hold 24 different codes .* found a training split of 23 pairs"):
         data(file, batch_size=8, mined_per_query=2)
     mined(2, language_N=np.array([0] * 15 + [1] * 3)).check(5)  # the 3 fill no batch
@@ -90,7 +90,7 @@ def test_a_batch_that_needs_more_pairs_than_there_are_waits_for_them_in_a_worker
         mined(1, language_N=np.array([0] * 15 + [1] * 8)).check(5)
 
 
-def test_similarities_of_mined_columns_belong_to_other_pairs(file):
+def test_similarities_of_mined_columns_belong_to_their_pairs(file):
     made = data(file, mined_per_query=2, estimator=BM25Estimator(), mask_duplicates=True)
     pairs = made.corpus.split("train").pairs
     items = np.array([3, 1, 7, 2, 20])
@@ -102,7 +102,7 @@ def test_similarities_of_mined_columns_belong_to_other_pairs(file):
     assert batch.positive_B.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_copy_of_a_rows_code_among_the_mined_is_a_negative_though_masked(file):
+def test_a_copy_of_a_rows_code_among_the_mined_is_excluded(file):
     made = data(file, mask_duplicates=True)
     pairs = list(TRAIN.pairs)
     pairs[8] = replace(pairs[8], code=pairs[2].code)  # what query 7 brings is the answer to query 2
@@ -110,7 +110,7 @@ def test_a_copy_of_a_rows_code_among_the_mined_is_a_negative_though_masked(file)
     assert batch.excluded_BC.tolist() == [[False] * 4, [False, False, True, False]]
 
 
-def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
+def test_the_loss_equals_a_slow_loop_over_the_columns(file):
     made = data(file, mined_per_query=2, estimator=BM25Estimator(normalize="self"), mask_duplicates=True)
     torch.manual_seed(0)
     module = CodeSearchModule(made.encoder, SoftInfoNCE(1.0, 1.5, 0.7), "cosine", 5.0)
@@ -134,7 +134,7 @@ def test_the_loss_is_not_that_of_a_slow_loop_over_the_columns(file):
     assert loss.item() == pytest.approx(np.mean(rows), rel=1e-5)
 
 
-def test_devices_together_have_another_loss_than_one(file):
+def test_several_devices_give_the_loss_of_one(file):
     items = [3, 1, 7, 2]
     losses = {}
     for world in (1, 2, 4):
@@ -152,7 +152,7 @@ def test_devices_together_have_another_loss_than_one(file):
     assert losses[4] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_workers_draw_other_negatives_than_the_main_process(file):
+def test_workers_draw_the_negatives_of_the_main_process(file):
     seen = []
     for workers in (0, 2):
         made = data(file, num_workers=workers, mined_per_query=2)
@@ -181,13 +181,13 @@ def line(**changes) -> str:
         (line() + "\n{", r"jsonl:2: expected one JSON object a line"),
     ],
 )
-def test_a_file_of_something_else_trains(tmp_path, text, message):
+def test_a_malformed_or_foreign_file_is_refused_with_file_and_line(tmp_path, text, message):
     (tmp_path / "other.jsonl").write_text(text + "\n")
     with pytest.raises(InputError, match=message):
         read_mined(tmp_path / "other.jsonl", TRAIN, 1, seed=0)
 
 
-def test_a_query_is_its_own_negative(tmp_path):
+def test_a_query_is_never_its_own_negative(tmp_path):
     (tmp_path / "own.jsonl").write_text(line(negatives=["q3", "q5"]) + "\n")
     assert read_mined(tmp_path / "own.jsonl", TRAIN, 1, seed=0).negatives[[3]].values("items").tolist() == [5]
 
@@ -200,12 +200,12 @@ def test_a_query_is_its_own_negative(tmp_path):
         ({"positives": "query"}, "expected data.positives=code"),
     ],
 )
-def test_what_cannot_be_trained_on_fails_late(file, options, message):
+def test_options_that_cannot_be_trained_on_are_refused_at_setup(file, options, message):
     with pytest.raises(InputError, match=message):
         data(**{"file": file, **{("file" if key == "mined" else key): value for key, value in options.items()}})
 
 
-def test_half_a_file_stands_where_mining_broke_off(tmp_path):
+def test_interrupted_mining_leaves_no_file(tmp_path):
     def breaks():
         yield 0, [1]
         raise KeyboardInterrupt
@@ -215,5 +215,5 @@ def test_half_a_file_stands_where_mining_broke_off(tmp_path):
     assert not (tmp_path / "negatives.jsonl").exists()
 
 
-def test_the_fingerprint_does_not_tell_a_deduplicated_split():
+def test_a_deduplicated_split_has_another_fingerprint():
     assert Split("train", TRAIN.pairs[:-1]).fingerprint != TRAIN.fingerprint

@@ -16,7 +16,6 @@ import torch
 
 from src.backbones.base import Encoder
 from src.backbones.tiny import TinyEncoder
-from src.cache import main as cache_command
 from src.data import token_cache as module
 from src.data.length_buckets import UntokenizedTexts
 from src.data.token_cache import Mapped, tokenised
@@ -24,8 +23,11 @@ from src.dataflow import unparsed
 from src.datamodule import CodeSearchData
 from src.utils.disk_cache import Cache, read_about
 from src.utils.ragged import Ragged
+from tests.support.commands import direct
 from tests.support.doubles import BagEncoder, ListCorpus
 from tests.support.encoders import CODES, KINDS, QUERIES, makers
+
+cache_command = direct("cache")
 
 TEXTS = {"query": [*QUERIES, "", "\ud83d file"], "code": [*CODES, "", "def broken(:"]}
 
@@ -48,7 +50,7 @@ def equal(first: dict, second: dict) -> bool:
 
 @pytest.mark.parametrize("side", ["query", "code"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_features_from_the_cache_differ(encoders, tmp_path: Path, kind: str, side: str) -> None:
+def test_features_from_the_cache_equal_those_of_the_encoder(encoders, tmp_path: Path, kind: str, side: str) -> None:
     encoder, texts = encoders[kind](), TEXTS[side]
     made, found = (tokenised(encoder, texts, side, tmp_path) for _ in range(2))
     elsewhere = pickle.loads(pickle.dumps(found))  # as in a worker that was spawned
@@ -63,13 +65,13 @@ def test_features_from_the_cache_differ(encoders, tmp_path: Path, kind: str, sid
     assert all(values.dtype.itemsize < 4 for values, _ in found.columns.values())
 
 
-def test_items_travel_to_a_worker_instead_of_their_path(tmp_path: Path) -> None:
+def test_items_are_pickled_as_their_path(tmp_path: Path) -> None:
     items = tokenised(TinyEncoder(17, 101), TEXTS["code"] * 99, "code", tmp_path)
     assert len(items[[0]]) == 1
     assert len(pickle.dumps(items)) < 1000
 
 
-def test_what_decides_tokens_does_not_decide_their_entry(encoders, tmp_path: Path) -> None:
+def test_each_change_that_affects_tokens_makes_another_entry(encoders, tmp_path: Path) -> None:
     def entries() -> int:
         return len(list(Cache(tmp_path).entries()))
 
@@ -102,7 +104,7 @@ def test_what_decides_tokens_does_not_decide_their_entry(encoders, tmp_path: Pat
     assert entries() == before + 6
 
 
-def test_a_damaged_file_is_read(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     encoder = TinyEncoder(17, 101)
     items = tokenised(encoder, CODES, "code", tmp_path)
     expected = encoder.codes(CODES)
@@ -119,7 +121,7 @@ def _in_a_process(root: Path, barrier, answers) -> None:
     answers.put((str(items.folder), items[[3]].values("rows").tolist()))
 
 
-def test_two_jobs_at_once_make_two_entries_or_half_of_one(tmp_path: Path) -> None:
+def test_two_jobs_at_once_make_one_entry(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(2), context.Queue()
     jobs = [context.Process(target=_in_a_process, args=(tmp_path, barrier, answers)) for _ in range(2)]
@@ -132,15 +134,15 @@ def test_two_jobs_at_once_make_two_entries_or_half_of_one(tmp_path: Path) -> Non
     assert len(list(Cache(tmp_path).entries())) == 1
 
 
-def test_the_command_does_not_list_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_cache_command_lists_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     tokenised(TinyEncoder(17, 101), CODES, "code", tmp_path)
-    assert cache_command(["list", "--root", str(tmp_path)]) == 0
+    assert cache_command(["list", f"root={tmp_path}"]) == 0
     listed = " ".join(capsys.readouterr().out.split())
     assert "tokens" in listed
     assert "13 texts as code, by" in listed
 
 
-def test_a_cache_that_cannot_be_written_ends_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cache_that_cannot_be_written_does_not_end_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     encoder = TinyEncoder(17, 101)
     (tmp_path / "file").write_text("no folder")
     items = tokenised(encoder, CODES, "code", tmp_path / "file" / "cache")
@@ -151,7 +153,7 @@ def test_a_cache_that_cannot_be_written_ends_a_run(tmp_path: Path, caplog: pytes
     assert equal(encoder.features(items[[2, 0]]), encoder.codes([CODES[2], CODES[0]]))
 
 
-def test_few_texts_get_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_texts_are_held_in_memory_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FEW", 13)
     items = tokenised(TinyEncoder(17, 101), CODES, "code", tmp_path)
     assert type(items) is Ragged
@@ -159,13 +161,13 @@ def test_few_texts_get_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker")  # on a machine of one processor
-def test_processes_lose_texts_their_order_or_what_did_not_parse(
+def test_several_processes_keep_the_texts_their_order_and_the_count_of_unparsed_ones(
     encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoder = encoders["graphcodebert"]()
     codes = [*CODES[:5], "def broken(:", *CODES[5:11], "x = = 1", *CODES[11:], "def broken(:"]
     expected = encoder.features(encoder.tokenise(codes, "code"))
-    monkeypatch.setattr(module, "processors", lambda: 2)
+    monkeypatch.setattr(module, "usable_cpus", lambda: 2)
     asked, loader = [], torch.utils.data.DataLoader
     monkeypatch.setattr(
         module, "DataLoader", lambda *args, **options: asked.append(options) or loader(*args, **options)
@@ -188,7 +190,7 @@ def test_processes_lose_texts_their_order_or_what_did_not_parse(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_change_with_the_cache(tmp_path: Path, workers: int) -> None:
+def test_batches_are_the_same_with_and_without_the_cache(tmp_path: Path, workers: int) -> None:
     seen = []
     for cache in (None, tmp_path, tmp_path):
         made = CodeSearchData(ListCorpus(), TinyEncoder(17, 101), batch_size=7, num_workers=workers, cache=cache)
@@ -205,7 +207,7 @@ def test_batches_change_with_the_cache(tmp_path: Path, workers: int) -> None:
     assert about["facts"] == {"failed": {}}
 
 
-def test_a_fork_waits_without_end_for_the_threads_of_its_parent(encoders) -> None:
+def test_a_forked_process_tokenises_after_its_parent_used_threads(encoders) -> None:
     encoder = encoders["bert"]()
     texts = [f"{text} {number}" for text in QUERIES for number in range(200)]  # enough for threads
     list(module._tokenise(encoder, texts, "query"))

@@ -103,11 +103,11 @@ def drawn(code: str, language: str) -> str:
 
 
 @pytest.mark.parametrize(("language", "code", "expected"), CASES)
-def test_a_construct_loses_or_invents_a_dependency(language, code, expected):
+def test_each_construct_gives_the_expected_dependencies(language, code, expected):
     assert drawn(code, language) == expected
 
 
-def test_a_definition_without_source_is_told_from_a_use():
+def test_a_definition_without_a_source_differs_from_a_use():
     edges = extract_dataflow("for key, value in rows.items():\n    print(value)", "python")[1]
     assert ["value", 3, "computedFrom", [], []] in edges  # rows.items() has two parts to the grammar: rows.items and ()
     assert ["key", 1, "computedFrom", ["items", "rows"], [5, 7]] in edges
@@ -120,7 +120,7 @@ def test_names_are_repeated_outside_loops_only():
     assert looped == [["x", 3, "computedFrom", ["y"], [5, 7]]]
 
 
-def test_edges_are_not_sorted_by_name_then_token():
+def test_edges_are_sorted_by_name_then_token():
     edges = extract_dataflow("b = a\na = b\nb = a\na", "python")[1]
     assert edges == sorted(edges)
     assert [edge[:2] for edge in edges] == [["a", 2], ["a", 3], ["a", 8], ["a", 9], ["b", 0], ["b", 5], ["b", 6]]

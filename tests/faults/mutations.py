@@ -60,9 +60,9 @@ def interpreting(**options: Any) -> Any:
 
 # Said at the beginning of each of row 8's processes, which no patch reaches.
 OWN_LOCKS = """
-import os, src.cache
-theirs = src.cache._lock
-src.cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
+import os, src.utils.disk_cache as disk_cache
+theirs = disk_cache._lock
+disk_cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
 """
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from hydra.utils import instantiate
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.data.mined_negatives import write_mined
 from src.training.checkpointing import SaveLast
 from tests.faults import several_processes
@@ -99,7 +99,7 @@ def stopped(place: tuple[int, int]) -> Iterator[list]:
 
 def with_mined(folder: Path) -> tuple[str, ...]:
     """Overrides that choose negatives of every third pair of the corpus: the others' places are filled at random."""
-    train_split = instantiate(composed("train", command(folder)).corpus).split("train")
+    train_split = instantiate(compose_config("train", command(folder)).corpus).split("train")
     number = len(train_split)
     negatives = {i: [(i + step) % number for step in (1, 5, 9, 13)] for i in range(0, number, 3)}
     write_mined(folder / "negatives.jsonl", train_split, negatives.items())

@@ -11,13 +11,15 @@ from pathlib import Path
 from unittest import mock
 
 from src.loggers import FaultTolerantWandbLogger
-from src.report.__main__ import main as report
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
 from src.utils.errors import UserError
 from src.utils.files import PART
 from tests.faults.harness import Fault, scratch
 from tests.faults.training import command, train
+from tests.support.commands import direct
+
+report = direct("report")
 
 TITLE = "the disk full under a checkpoint, test_ranks.csv, metrics.csv, a report, a cache entry, W&B's files"
 PROMISE = "the last good file is untouched; one line names the path and the bytes needed; the same command goes on"
@@ -67,11 +69,11 @@ def in_a_report(folder: Path, whole: Path) -> Fault:
     shutil.copytree(whole, folder / "run")
     page, said = folder / "report" / "report.html", io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(said):
-        assert report([str(folder / "run"), "--to", str(page.parent)]) == 0
+        assert report([str(folder / "run"), f"to={page.parent}"]) == 0
         before = page.read_bytes()
         said.truncate(0)
         with full_from(page, writing=1):
-            status = report([str(folder / "run"), "--to", str(page.parent)])
+            status = report([str(folder / "run"), f"to={page.parent}"])
     is_whole = page.read_bytes() == before
     is_said = f"no room to write {page}: it needs " in said.getvalue()
     return Fault("report.html", status == 2 and is_whole and is_said, f"status {status}, {is_whole}, {said.getvalue()}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.config.targets import check_words, from_outside
+from src.config.targets import check_typed_targets, from_outside
 from src.corpora.archives import members
 from src.corpora.harvester.languages import language_of
 from src.corpora.harvester.source_trees import find_trees, source_files
@@ -118,9 +118,12 @@ def in_python(folder: Path) -> Iterator[tuple[str, Callable[[], str]]]:
     options = folder / "options" / "experiment"
     options.mkdir(parents=True)
     (options / "tag.yaml").write_text(f"loss: !!python/object/apply:os.system ['{command}']\n")
-    yield "a YAML tag in --config-dir", lambda: nothing(check_words(["--config-dir", str(folder / "options")]))
+    yield "a YAML tag in --config-dir", lambda: nothing(check_typed_targets(["--config-dir", str(folder / "options")]))
     (options / "tag.yaml").write_text(f"hydra: {{callbacks: {{x: {{_target_: os.system, command: {command}}}}}}}\n")
-    yield "a callback of Hydra in --config-dir", lambda: nothing(check_words([f"--config-dir={folder / 'options'}"]))
+    yield (
+        "a callback of Hydra in --config-dir",
+        lambda: nothing(check_typed_targets([f"--config-dir={folder / 'options'}"])),
+    )
 
     with zipfile.ZipFile(folder / "up.zip", "w") as archive:
         archive.writestr("../canary", "x")

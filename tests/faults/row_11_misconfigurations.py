@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from src.report import __main__ as report
-from tests.deploy.index import light_commands
 from tests.faults.harness import Fault, scratch
-from tests.support.commands import QUICK, run_command
+from tests.support.commands import QUICK, run_command, run_direct
 from tests.support.doubles import write_corpus
 
 TITLE = "100 misconfigurations: typos, wrong types, contradictions, over every group"
@@ -133,9 +130,13 @@ LIGHT = [
     ("serve", "inde=x", ("inde", "'index'")),
     ("serve", "index=x port=70000", ("port", "below 65536", "70000")),
     ("serve", "index=x host=0.0.0.0", ("host", "127.0.0.1", "'0.0.0.0'")),
-    ("report", "--choose vaild nowhere", ("vaild", "'valid'")),
+    ("report", "choose=vaild nowhere", ("vaild", "'valid'")),
     ("report", "nowhere", ("nowhere",)),
     ("report", "--basline bm25 nowhere", ("--basline", "'--baseline'")),
+    ("report", "basline=bm25 nowhere", ("basline", "'baseline'")),
+    ("bench", "only=[losess]", ("only", "'losses'")),
+    ("bench", "threads=0", ("threads", "1 or more", "0")),
+    ("cache", "clera", ("clera", "'clear'")),
 ]
 
 
@@ -170,26 +171,10 @@ def fault(folder: Path, command: str, overrides: list[str], name: str, words: tu
 def light_fault(command: str, typed: str, words: tuple[str, ...]) -> Fault:
     """The same, of an entry point that is not Hydra's."""
     try:
-        if command == "report":
-            status, said = reported(typed.split())
-        else:
-            status, _, said = light_commands.typed(
-                command, *typed.split(), words="query" if command == "search" else None
-            )
+        status, _, errors = run_direct(command, *typed.split())
     except Exception as error:
         return Fault(f"{command} {typed}", False, f"{type(error).__name__}: {error}")
-    return judged(f"{command} {typed}", status, said, words)
-
-
-def reported(arguments: list[str]) -> tuple[int, str]:
-    """Status and errors of python -m src.report."""
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors):
-        try:
-            status = report.main(arguments)
-        except SystemExit as stop:
-            status = stop.code
-    return status, errors.getvalue()
+    return judged(f"{command} {typed}", status, errors, words)
 
 
 def judged(name: str, status: int, errors: str, words: tuple[str, ...], read: bool = False) -> Fault:

@@ -11,12 +11,12 @@ from tests.faults.harness import Fault, Row, outcome, print_outcomes, rows
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"row_{row.number:02}")
-def test_a_fault_is_lost(row):
+def test_every_fault_of_a_row_is_survived(row):
     found = outcome(row, full=False)
     assert not found.lost, "\n".join(f"{fault.name}: {fault.detail}" for fault in found.lost)
 
 
-def test_a_row_that_breaks_or_shrinks_counts_as_whole():
+def test_a_row_that_breaks_or_has_too_few_faults_counts_as_lost():
     def breaks(full):
         yield Fault("one", True)
         raise OSError("no disk")
@@ -31,7 +31,7 @@ def test_a_row_that_breaks_or_shrinks_counts_as_whole():
     assert len(outcome(Row(1, "", "", 2, lambda full: []), full=False).lost) == 1
 
 
-def test_the_table_hides_what_was_lost():
+def test_what_was_lost_is_named_below_the_table():
     row = Row(3, "three things", "hold", 2, lambda full: [Fault("a", True), Fault("b", False, "because [of] this")])
     page = io.StringIO()
     print_outcomes([outcome(row, full=True)], Console(file=page, width=160))

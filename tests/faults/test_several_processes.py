@@ -20,7 +20,7 @@ from tests.support.processes import LOOPBACK, free_port
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_two_processes_go_on_as_another_training(case, tmp_path):
+def test_two_processes_that_were_stopped_resume_the_same_training(case, tmp_path):
     (fault,) = go_on(tmp_path, [case])
     assert fault.survived, fault.detail
 
@@ -35,7 +35,7 @@ def listens(pid: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["the first", "all"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_start_that_is_stopped_says_more_than_a_line_or_leaves_a_process(tmp_path, number, to_all):
+def test_a_start_that_is_stopped_reports_one_line_and_leaves_no_process(tmp_path, number, to_all):
     words = [sys.executable, "-m", "src.train", *command(tmp_path, *TWO, "trainer.max_epochs=200")]
     environment = {**os.environ, **LOOPBACK, "MASTER_PORT": str(free_port()), "PYTHONPATH": str(PROJECT)}
     for seconds in (0, 1, 3, 5, 7):  # after it began to listen, which python itself comes before

@@ -12,7 +12,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import open_dict
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.corpora.harvester.pipeline import harvest, plan
 from src.runs.identity import identity
 from src.training.build import build_estimator, build_loss
@@ -93,7 +93,7 @@ def test_the_harvester_gives_the_rows_of_its_version(language, tmp_path):
 def embedded(root, cache, *overrides: str) -> list[list[float]]:
     """The beginnings of some embeddings that an estimator's guide model leaves in the cache."""
     options = ("corpus=codesearchnet", f"corpus.root={root}", f"cache={cache}", "trainer.accelerator=cpu")
-    cfg = composed("train", [*options, *overrides])
+    cfg = compose_config("train", [*options, *overrides])
     with open_dict(cfg):
         cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python", "loss": "soft_infonce"}
         cfg.trainer.logger = False
@@ -122,7 +122,7 @@ def test_a_model_gives_the_embeddings_of_its_version(tmp_path):
 
 @pytest.mark.parametrize(("expected", "overrides"), IDENTITIES.items())
 def test_a_configuration_has_the_identity_that_it_always_had(expected, overrides):
-    found = identity(composed("train", overrides))
+    found = identity(compose_config("train", overrides))
     assert found == expected, (
         f"{found} is another identity of {overrides}: unfinished runs and finished cells of sweeps are not found any "
         "more. A renamed class belongs into config/targets.MOVED, a key that changes no result is marked NO_RESULT; "

@@ -23,7 +23,7 @@ def chosen(*overrides: str):
 
 
 @pytest.mark.parametrize(("mode", "group"), [(RunMode.MULTIRUN, "paper_tiny"), (RunMode.RUN, "stdlib-python-tiny")])
-def test_the_cells_of_a_sweep_are_scattered(mode, group, tmp_path, monkeypatch):
+def test_a_run_is_grouped_by_its_sweep_or_else_by_its_setting(mode, group, tmp_path, monkeypatch):
     hydra = SimpleNamespace(mode=mode, runtime=SimpleNamespace(choices={"experiment": None}))
     monkeypatch.setattr("src.loggers.run_metadata.HydraConfig", SimpleNamespace(get=lambda: hydra))
     told = init_arguments(chosen(), tmp_path / "paper_tiny" / "infonce_seed1_0123")
@@ -32,13 +32,13 @@ def test_the_cells_of_a_sweep_are_scattered(mode, group, tmp_path, monkeypatch):
     assert max(map(len, told["tags"])) <= 64
 
 
-def test_a_run_is_of_the_wrong_kind():
+def test_the_kind_of_a_run_follows_from_its_loss_and_experiment():
     assert job_type(chosen("loss=infonce"), "simcse") == "estimator"
     assert job_type(chosen("loss=infonce"), None) == "baseline"
     assert job_type(chosen(), "paper/codebert") == "train"
 
 
-def test_the_config_is_full_of_noise_or_lacks_a_parameter():
+def test_the_config_has_every_parameter_without_paths_or_internals():
     told = config(chosen("loss.alpha=0.5", "corpus=harvest", "corpus.roots=[/somewhere]"), {"test_queries": 13})
     assert (told["loss"], told["loss/alpha"], told["optimizer/learning_rate"]) == ("soft_infonce", 0.5, 0.03)
     assert (told["seed"], told["data/test_queries"], told["weights/between"]) == (1, 13, "query_query")

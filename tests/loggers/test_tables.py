@@ -8,7 +8,7 @@ from src.corpora.base import Codebase, Pair, Split
 from src.loggers.tables import Examples, results
 
 
-def test_a_result_stands_without_its_interval_or_in_anothers_row():
+def test_every_result_is_in_its_own_row_with_its_interval():
     metrics = {"test/mrr": 0.5, "test/mrr_low": 0.4, "test/mrr_high": 0.6, "test/queries": 7, "val/mrr": 0.9}
     metrics |= {"bm25/mrr": 0.3, "minus_bm25/mrr": 0.2, "minus_bm25/mrr_low": 0.1}
     columns, rows = results(metrics, "bce bm25")
@@ -19,7 +19,7 @@ def test_a_result_stands_without_its_interval_or_in_anothers_row():
     assert found["BM25"]["recall@1"] is None
 
 
-def test_an_example_shows_the_codes_of_another_query_or_language():
+def test_an_example_shows_the_best_codes_of_its_own_query_and_language():
     pairs = [Pair(f"q{i}", f"code {i}", f"q{i}", language) for i, language in enumerate(("go", "go", "php"))]
     codes = Codebase(["a", "b", "c", "d", "e"], ["A", "B", "C", "D", "E"])
     split = Split("test", pairs, codes, positives=[1, 0, 4])
@@ -36,7 +36,7 @@ def test_an_example_shows_the_codes_of_another_query_or_language():
     assert [round(row["score 2"], 6) for row in found] == [0.6, 1.6, 0.0]
 
 
-def test_a_large_pool_is_uploaded_whole():
+def test_a_large_pool_is_sampled_and_its_long_codes_are_cut():
     pairs = [Pair(f"q{i}", "code", f"q{i}", "go") for i in range(211)]
     split = Split("test", pairs, Codebase(["a"], ["c" * 9999]), positives=[0] * 211)
     examples = Examples(split, [(slice(0, 211), slice(0, 1))])

@@ -11,11 +11,11 @@ import torch
 import wandb
 
 from src.config.checks import check
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.loggers import FaultTolerantWandbLogger, start_server_probe
 from src.loggers.wandb import ID
 from src.utils.errors import InputError
-from tests.support.transactions import finished, history, plain
+from tests.support.wandb_transaction_log import finished, history, plain
 
 
 @pytest.fixture(autouse=True)
@@ -77,21 +77,21 @@ def wandb_init(monkeypatch):
     return asked, refused, run
 
 
-def test_without_a_key_it_prompts(wandb_init, monkeypatch, tmp_path, capsys):
+def test_without_a_key_it_logs_offline_and_does_not_prompt(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda prompt, verify: False if prompt is False else pytest.fail("prompts"))
     FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["offline"]
     assert capsys.readouterr().out == f"W&B: logging offline; to upload: wandb sync {tmp_path}/wandb/offline-run-*\n"
 
 
-def test_with_a_key_it_stays_offline(wandb_init, monkeypatch, tmp_path, capsys):
+def test_with_a_key_it_logs_online(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
     FaultTolerantWandbLogger(tmp_path)
     assert wandb_init[0] == ["online"]
     assert "logging to https://example.org/run" in capsys.readouterr().out
 
 
-def test_a_refused_connection_ends_the_run(wandb_init, monkeypatch, tmp_path, capsys):
+def test_a_refused_connection_falls_back_to_offline(wandb_init, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
     wandb_init[1].add("online")
     FaultTolerantWandbLogger(tmp_path)
@@ -99,13 +99,13 @@ def test_a_refused_connection_ends_the_run(wandb_init, monkeypatch, tmp_path, ca
     assert "online logging did not start (no server)" in capsys.readouterr().out
 
 
-def test_the_environment_variable_is_overruled(wandb_init, monkeypatch, tmp_path):
+def test_the_environment_variable_overrides_the_mode(wandb_init, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     FaultTolerantWandbLogger(tmp_path, mode="online")
     assert wandb_init[0] == ["disabled"]
 
 
-def test_a_connection_lost_in_mid_run_ends_the_run_or_is_said_every_step(wandb_init, tmp_path, capsys):
+def test_a_connection_lost_in_mid_run_is_reported_once_and_the_run_continues(wandb_init, tmp_path, capsys):
     wandb_init[2].fails = True
     logger = FaultTolerantWandbLogger(tmp_path, mode="offline")
     for step in range(3):
@@ -116,7 +116,7 @@ def test_a_connection_lost_in_mid_run_ends_the_run_or_is_said_every_step(wandb_i
     assert capsys.readouterr().out.count("logging stopped (refused)") == 1
 
 
-def test_an_answer_that_was_asked_for_ahead_is_asked_for_again_or_believed_twice(wandb_init, monkeypatch, tmp_path):
+def test_an_answer_that_was_asked_for_ahead_is_used_exactly_once(wandb_init, monkeypatch, tmp_path):
     monkeypatch.setattr(wandb, "login", lambda **options: True)
     said = [PRESENT, Answered("gone")]
     monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: said.pop())
@@ -128,7 +128,7 @@ def test_an_answer_that_was_asked_for_ahead_is_asked_for_again_or_believed_twice
     assert wandb_init[0] == ["offline", "online"]
 
 
-def test_an_offline_run_asks_a_server(wandb_init, monkeypatch, tmp_path):
+def test_an_offline_run_asks_no_server(wandb_init, monkeypatch, tmp_path):
     monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: pytest.fail("it asked"))
     monkeypatch.setattr(wandb, "login", lambda **options: False)
     start_server_probe()
@@ -138,7 +138,7 @@ def test_an_offline_run_asks_a_server(wandb_init, monkeypatch, tmp_path):
     logger.finish({})
 
 
-def test_a_server_that_went_away_is_noticed_at_the_end_alone(wandb_init, monkeypatch, tmp_path, capsys):
+def test_a_server_that_went_away_is_noticed_and_the_test_is_logged_offline(wandb_init, monkeypatch, tmp_path, capsys):
     logger = FaultTolerantWandbLogger(tmp_path, mode="online")
     monkeypatch.setattr("src.loggers.wandb.ServerProbe", lambda patience: Answered("gone"))
     logger.finalize("failed")  # there is no end to come
@@ -156,7 +156,7 @@ def logs(folder) -> list:
     return [finished(path) for path in sorted(folder.glob("wandb/*run-*/run-*.wandb"))]
 
 
-def test_an_offline_run_holds_no_metrics(tmp_path):
+def test_an_offline_run_holds_its_metrics_summary_and_tables(tmp_path):
     about = {"name": "n", "group": "g", "job_type": "train", "tags": ["loss=x"], "config": {"loss/alpha": 0.5}}
     logger = FaultTolerantWandbLogger(tmp_path, mode="offline", project="p", **about)
     for step, loss in enumerate((0.5, 0.25, 0.75)):
@@ -182,7 +182,7 @@ def test_an_offline_run_holds_no_metrics(tmp_path):
     assert table == {"columns": ["model", "mrr"], "data": [["a", 0.5], ["b", None]]}
 
 
-def test_a_metric_has_no_summary_or_another_axis(tmp_path):
+def test_metrics_have_their_summary_and_the_step_as_their_axis(tmp_path):
     FaultTolerantWandbLogger(tmp_path, mode="offline").finish({})
     (found,) = logs(tmp_path)
     defined = {(m.name or m.glob_name): m for m in (r.metric for r in found if r.HasField("metric"))}
@@ -196,7 +196,7 @@ def test_a_metric_has_no_summary_or_another_axis(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [(), ("checkpoint", "pages")])
-def test_artifacts_come_unasked_or_not_at_all(asked, tmp_path):
+def test_artifacts_are_logged_only_when_asked_for(asked, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.ckpt").write_bytes(b"weights")
     (tmp_path / "inspection.html").write_text("<p>")
@@ -217,10 +217,10 @@ def test_artifacts_come_unasked_or_not_at_all(asked, tmp_path):
 )
 def test_an_unknown_option_is_refused_before_the_run_starts(override, message):
     with pytest.raises(InputError, match=message):
-        check(composed("train", [override]), "train")
+        check(compose_config("train", [override]), "train")
 
 
-def test_a_run_that_goes_on_is_another_run_there(tmp_path):
+def test_a_run_that_resumes_is_the_same_run_in_wandb(tmp_path):
     for part in range(2):
         logger = FaultTolerantWandbLogger(tmp_path, mode="offline", project="p")
         logger.log_metrics({"train/loss": 1.0}, part)
@@ -235,7 +235,7 @@ def test_a_run_that_goes_on_is_another_run_there(tmp_path):
     assert other.version == (tmp_path / ID).read_text().strip() != runs[0].run_id
 
 
-def test_a_table_is_staged_where_the_run_directory_does_not_go(tmp_path, monkeypatch):
+def test_tables_are_staged_in_the_run_directory_unless_another_place_is_set(tmp_path, monkeypatch):
     for name in ("a", "b"):
         logger = FaultTolerantWandbLogger(tmp_path / name, mode="offline")
         logger.tables["results"] = ["model"], [["x"]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from hydra.utils import instantiate
 
-from src.config.overrides import composed
+from src.config.compose import compose_config
 from src.config.targets import CONF
 from src.losses.base import Loss
 from src.losses.bce import BCE
@@ -32,7 +32,7 @@ SOFTMAX: dict[str, Loss] = {
 }
 # As the yaml files configure them.
 CONFIGURED: dict[str, Loss] = {
-    f"{path.stem}.yaml": instantiate(composed("train", [f"loss={path.stem}"]).loss)
+    f"{path.stem}.yaml": instantiate(compose_config("train", [f"loss={path.stem}"]).loss)
     for path in sorted((CONF / "loss").glob("*.yaml"))
 }
 LOSSES = SOFTMAX | CONFIGURED

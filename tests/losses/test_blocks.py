@@ -31,7 +31,7 @@ def gradients(value: torch.Tensor, *inputs: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize("block", [1, 3, 13, 100])
 @pytest.mark.parametrize("with_excluded", [False, True])
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_a_block_changes_the_loss_or_its_gradient(name, with_excluded, block):
+def test_blocks_leave_the_loss_and_its_gradients_unchanged(name, with_excluded, block):
     queries, codes, positive, similarity, excluded = embeddings()
     excluded = excluded if with_excluded else None
     plain = LOSSES[name](3.0 * (queries @ codes.T), positive, similarity, excluded).mean()
@@ -42,7 +42,7 @@ def test_a_block_changes_the_loss_or_its_gradient(name, with_excluded, block):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_float32_blocks_drift_away_at_a_large_batch(name):
+def test_float32_blocks_match_the_whole_matrix_at_a_large_batch(name):
     queries, codes, positive, similarity, _ = embeddings(B=509, C=1021, D=67, dtype=torch.float32, seed=1)
     found, expected = (
         gradients(mean_loss(LOSSES[name], queries, codes, positive, similarity, None, 0.5, size), queries, codes)
@@ -51,7 +51,7 @@ def test_float32_blocks_drift_away_at_a_large_batch(name):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected[1].abs().max().item())
 
 
-def test_rows_are_asked_for_all_at_once_or_twice():
+def test_each_block_of_similarity_and_exclusions_is_requested_once():
     queries, codes, positive, similarity, excluded = embeddings()
     asked = {"similarity": [], "excluded": []}
 
@@ -69,7 +69,7 @@ def test_rows_are_asked_for_all_at_once_or_twice():
     assert asked == {name: [(0, 5), (5, 10), (10, 13)] for name in asked}
 
 
-def test_a_loss_without_similarity_asks_for_it():
+def test_a_loss_that_needs_no_similarity_never_requests_it():
     queries, codes, positive, *_ = embeddings()
     never = LazyMatrix(lambda rows: pytest.fail("asked"), (B, C))
     for size in (None, 5):
@@ -77,7 +77,7 @@ def test_a_loss_without_similarity_asks_for_it():
 
 
 @pytest.mark.parametrize("frozen", ["queries", "codes", "both"])
-def test_embeddings_without_gradient_get_one_or_take_it_from_the_others(frozen):
+def test_frozen_embeddings_get_no_gradient_and_leave_that_of_the_others_unchanged(frozen):
     queries, codes, positive, similarity, _ = embeddings()
     whole = gradients(mean_loss(LOSSES["bce"], queries, codes, positive, similarity, None, 1.0, 4), queries, codes)
     fixed = [x.detach() if frozen in (name, "both") else x for name, x in (("queries", queries), ("codes", codes))]
@@ -89,7 +89,7 @@ def test_embeddings_without_gradient_get_one_or_take_it_from_the_others(frozen):
             torch.testing.assert_close(torch.autograd.grad(value, x, retain_graph=True)[0], expected)
 
 
-def test_no_gradient_is_asked_for_and_still_worked_out():
+def test_under_no_grad_the_loss_is_the_same_and_requires_no_gradient():
     queries, codes, positive, similarity, _ = embeddings()
     with torch.no_grad():
         value = mean_loss(LOSSES["soft_infonce"], queries, codes, positive, similarity, None, 1.0, 4)
@@ -99,7 +99,7 @@ def test_no_gradient_is_asked_for_and_still_worked_out():
     )
 
 
-def test_a_second_backward_or_another_use_of_the_embeddings_is_lost():
+def test_a_second_backward_and_other_uses_of_the_embeddings_get_exact_gradients():
     queries, codes, positive, similarity, _ = embeddings(B=13, C=13)
 
     def total(size: int | None) -> torch.Tensor:  # the same tensor on both sides, beside another term, weighted
@@ -112,7 +112,7 @@ def test_a_second_backward_or_another_use_of_the_embeddings_is_lost():
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
-def test_a_second_derivative_is_silently_wrong():
+def test_a_second_derivative_raises_an_error():
     queries, codes, positive, *_ = embeddings()
     (first,) = torch.autograd.grad(mean_loss(InfoNCE(), queries, codes, positive, block=4), queries, create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad"):
@@ -120,7 +120,7 @@ def test_a_second_derivative_is_silently_wrong():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-def test_blocks_lose_precision_under_autocast(dtype):
+def test_blocks_keep_float32_precision_under_autocast(dtype):
     queries, codes, positive, similarity, _ = (
         x.detach().to(dtype) if x.is_floating_point() else x for x in embeddings()
     )
@@ -136,7 +136,7 @@ def test_blocks_lose_precision_under_autocast(dtype):
         torch.testing.assert_close(x, y.to(dtype), rtol=1e-5 if dtype == torch.float32 else 1e-2, atol=1e-6)
 
 
-def test_a_wide_matrix_is_held_or_a_narrow_one_is_cut():
+def test_automatic_blocks_cut_a_large_matrix_on_cpu_but_not_on_cuda():
     assert rows_of_a_block("auto", 256, 256, "cpu") is None
     assert rows_of_a_block("auto", 1024, 1024, "cpu") == 512
     assert rows_of_a_block("auto", 128, 131_072, "cpu") == ROWS
@@ -157,7 +157,7 @@ class Learnt(InfoNCE):
         return weighted_infonce_rows(scores_BC.scatter_add(1, positive_B[:, None], margin_B1), positive_B)
 
 
-def test_a_loss_with_parameters_learns_nothing(monkeypatch):
+def test_a_loss_with_parameters_learns_and_refuses_blocks(monkeypatch):
     monkeypatch.setattr("src.losses.blocks.WHOLE", 10)
     queries, codes, positive, *_ = embeddings()
     loss = Learnt()

@@ -35,7 +35,7 @@ def shortened(loss, scores_C, positive, similarity_C, excluded_C):
     st.sampled_from([0.1, 0.5, 0.9, 1.0]),
     st.sampled_from([0.3, 3.0, 300.0]),
 )
-def test_an_excluded_column_still_counts(name, B, C, seed, share, scale):
+def test_an_excluded_column_counts_as_deleted(name, B, C, seed, share, scale):
     scores, positive, similarity = batch(B, C, seed, scale)
     excluded = torch.rand(B, C, generator=torch.Generator().manual_seed(seed)) < share  # the positive too, at times
     similarity = (10 * similarity - 5).round() / 5  # ties and negative values
@@ -53,7 +53,7 @@ def test_an_excluded_column_still_counts(name, B, C, seed, share, scale):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_what_an_excluded_column_holds_leaks(name):
+def test_the_values_of_an_excluded_column_have_no_effect(name):
     scores, positive, similarity = batch(B=5, C=7, seed=13)
     excluded = torch.rand(5, 7, generator=torch.Generator().manual_seed(1)) < 0.4
     expected = LOSSES[name](scores, positive, similarity, excluded)
@@ -68,7 +68,7 @@ def test_what_an_excluded_column_holds_leaks(name):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_excluding_nothing_changes_a_bit(name, dtype):
+def test_excluding_nothing_changes_no_bit(name, dtype):
     scores, positive, similarity = batch(B=11, C=13, seed=17, scale=5)
     nothing = torch.zeros(11, 13, dtype=torch.bool)
     values = [LOSSES[name](scores.to(dtype), positive, similarity, excluded) for excluded in (None, nothing)]
@@ -77,7 +77,7 @@ def test_excluding_nothing_changes_a_bit(name, dtype):
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
 @pytest.mark.parametrize("name", list(SOFTMAX))
-def test_a_row_whose_negatives_are_all_excluded_is_not_zero(name, scale):
+def test_a_row_whose_negatives_are_all_excluded_has_zero_loss_and_gradient(name, scale):
     scores = scale * torch.tensor([[1.0, -1.0, 0.5], [0.0, 1.0, 0.0]])
     scores.requires_grad_()
     everything = torch.ones(2, 3, dtype=torch.bool)
@@ -88,7 +88,7 @@ def test_a_row_whose_negatives_are_all_excluded_is_not_zero(name, scale):
 
 
 @pytest.mark.parametrize("t", [-0.5, 0.5])
-def test_an_excluded_similarity_is_the_pivot_of_the_softmax(t):
+def test_the_softmax_over_similarities_ignores_excluded_columns(t):
     # The row's other similarities are ln 1 and ln 3: sigma = [1/10, 9/10] at t = 1/2, reversed at -1/2; n = 2
     similarity = torch.tensor([[9.0, 0.0, 77.0, math.log(3), -77.0]], dtype=torch.float64)
     positive = torch.tensor([0])
@@ -100,7 +100,7 @@ def test_an_excluded_similarity_is_the_pivot_of_the_softmax(t):
     torch.testing.assert_close(weights[:, [0, 1, 3]], torch.tensor([[1.0, *ends]], dtype=torch.float64))
 
 
-def test_one_row_with_too_few_negatives_ends_the_run():
+def test_a_row_left_with_too_few_negatives_is_weighted_as_infonce():
     # beta = 0.4 > alpha / 3, but not > alpha / 2: the second row weighs as InfoNCE, the first keeps its weights
     loss = SoftInfoNCE(alpha=1.0, beta=0.4, weight_temperature=1.0, min_weight=0.1)
     similarity = torch.tensor([[0.0, 0.0, 0.0, 9.0]]).expand(2, 4)
@@ -114,7 +114,7 @@ def test_one_row_with_too_few_negatives_ends_the_run():
         loss.check_negatives(2)
 
 
-def test_a_mask_of_another_shape_or_type_is_broadcast():
+def test_a_mask_of_another_shape_or_type_is_refused():
     scores, positive, similarity = batch(B=3, C=5)
     with pytest.raises(InputError, match=r"expected \(3, 5\), found torch\.bool \(1, 5\)"):
         LOSSES["infonce"](scores, positive, None, torch.zeros(1, 5, dtype=torch.bool))

@@ -28,7 +28,7 @@ def rows(scores, positive, similarity):
 
 @settings(deadline=None, max_examples=40)
 @given(SHAPES, st.floats(0.2, 3), st.floats(0, 2), st.floats(0.05, 5))
-def test_a_vectorised_loss_departs_from_its_scalar_loop(shape, scale, alpha, t):
+def test_every_vectorised_loss_equals_its_scalar_loop(shape, scale, alpha, t):
     B, C, seed = shape
     scores, positive, similarity = batch(B, C, seed, scale)
     beta = alpha / (C - 1) + 0.5
@@ -52,7 +52,7 @@ def test_a_vectorised_loss_departs_from_its_scalar_loop(shape, scale, alpha, t):
         torch.testing.assert_close(loss(scores, positive, similarity), expected, rtol=1e-10, atol=1e-10)
 
 
-def test_hand_computed_soft_weights_are_wrong():
+def test_soft_weights_and_their_loss_equal_the_hand_computed_values():
     # similarity / t = [-, ln 1, ln 3]: sigma = [1/4, 3/4]; n = 2, beta - alpha / n = 1.5
     similarity = torch.tensor([[9.0, 0.0, math.log(3)]], dtype=torch.float64)
     loss = SoftInfoNCE(alpha=1.0, beta=2.0, weight_temperature=1.0)
@@ -63,7 +63,7 @@ def test_hand_computed_soft_weights_are_wrong():
     assert value == pytest.approx(math.log(1 + 3 * 1.75 / 1.5 + 6 * 1.25 / 1.5), abs=1e-14)
 
 
-def test_the_floor_of_a_weight_is_not_applied():
+def test_weights_are_clipped_at_the_floor():
     similarity = torch.tensor([[0.0, 0.0, 50.0]], dtype=torch.float64)  # sigma = [0, 1]: w = [2, 0]
     for floor in (0.1, 0.25, 0.0):
         loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0, min_weight=floor)
@@ -73,7 +73,7 @@ def test_the_floor_of_a_weight_is_not_applied():
 
 @settings(deadline=None, max_examples=40)
 @given(SHAPES, st.floats(0.1, 3), st.floats(0.05, 5))
-def test_unclipped_weights_do_not_average_to_one(shape, alpha, t):
+def test_unclipped_weights_average_to_one(shape, alpha, t):
     B, C, seed = shape
     _, positive, similarity = batch(B, C, seed)
     is_positive = torch.nn.functional.one_hot(positive, C).bool()
@@ -85,7 +85,7 @@ def test_unclipped_weights_do_not_average_to_one(shape, alpha, t):
 
 @settings(deadline=None, max_examples=25)
 @given(SHAPES, st.floats(0.5, 100))
-def test_soft_infonce_is_not_infonce_where_it_must_be(shape, scale):
+def test_alpha_zero_constant_similarity_and_top_k_zero_give_infonce(shape, scale):
     B, C, seed = shape
     scores, positive, similarity = batch(B, C, seed, scale)
     plain = InfoNCE()(scores, positive)
@@ -97,7 +97,7 @@ def test_soft_infonce_is_not_infonce_where_it_must_be(shape, scale):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_a_row_depends_on_other_rows(name):
+def test_a_row_does_not_depend_on_other_rows(name):
     scores, positive, similarity = batch(B=7, C=11, seed=3)
     whole = LOSSES[name](scores, positive, similarity)
     some = torch.tensor([5, 1])
@@ -105,7 +105,7 @@ def test_a_row_depends_on_other_rows(name):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_the_order_of_columns_changes_a_loss(name):
+def test_the_order_of_columns_leaves_a_loss_unchanged(name):
     scores, positive, similarity = batch(B=3, C=7, seed=5)
     order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
     moved = order.argsort()[positive]  # the column where each positive went
@@ -114,14 +114,14 @@ def test_the_order_of_columns_changes_a_loss(name):
 
 
 @pytest.mark.parametrize("name", list(SOFTMAX))
-def test_a_constant_added_to_the_scores_changes_a_loss(name):
+def test_a_constant_added_to_the_scores_leaves_a_loss_unchanged(name):
     scores, positive, similarity = batch(B=3, C=7, seed=6)
     before = LOSSES[name](scores, positive, similarity)
     torch.testing.assert_close(LOSSES[name](scores + 123.0, positive, similarity), before)
 
 
 @pytest.mark.parametrize("name", list(SOFTMAX))
-def test_the_similarity_of_the_positive_leaks_into_a_loss(name):
+def test_the_similarity_of_the_positive_does_not_affect_a_loss(name):
     if name == "cancel_threshold":
         pytest.skip("the threshold is defined relative to the positive's own similarity")
     scores, positive, similarity = batch(B=3, C=5, seed=7)
@@ -130,13 +130,13 @@ def test_the_similarity_of_the_positive_leaks_into_a_loss(name):
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
-def test_a_gradient_is_not_the_derivative(name):
+def test_the_gradient_equals_the_numerical_derivative(name):
     scores, positive, similarity = batch(B=3, C=5, seed=8)
     scores.requires_grad_()
     assert torch.autograd.gradcheck(lambda s: LOSSES[name](s, positive, similarity), scores)
 
 
-def test_a_weight_does_not_scale_the_push_of_its_negative():
+def test_a_weight_scales_the_gradient_of_its_negative():
     # d loss / d s_j = w_j e^{s_j} / (e^{s_p} + sum_k w_k e^{s_k})
     scores, positive, similarity = batch(B=1, C=5, seed=9)
     scores.requires_grad_()
@@ -148,7 +148,7 @@ def test_a_weight_does_not_scale_the_push_of_its_negative():
     torch.testing.assert_close(scores.grad[~is_positive], share[~is_positive])
 
 
-def test_no_gradient_may_flow_into_the_similarity():
+def test_no_gradient_flows_into_the_similarity():
     scores, positive, similarity = batch()
     scores.requires_grad_()
     similarity.requires_grad_()
@@ -157,7 +157,7 @@ def test_no_gradient_may_flow_into_the_similarity():
     assert scores.grad is not None
 
 
-def test_the_estimate_over_negatives_includes_the_positive():
+def test_the_softmax_over_negatives_excludes_the_positive():
     _, positive, similarity = batch(B=3, C=5)
     is_positive = torch.nn.functional.one_hot(positive, 5).bool()
     sigma = negative_softmax(similarity, positive, 0.3)
@@ -168,7 +168,7 @@ def test_the_estimate_over_negatives_includes_the_positive():
         assert sigma[1, column].item() == pytest.approx(value, abs=1e-14)
 
 
-def test_the_bound_of_the_loss_in_terms_of_the_estimate_is_broken():
+def test_the_closed_form_of_the_loss_and_its_lower_bound_hold():
     # sum_j w_j e^{s_j} = Z (beta - alpha <sigma, P>) / (beta - alpha / n) for unclipped weights
     alpha, beta, t = 0.8, 1.4, 0.6
     scores, positive, similarity = batch(B=3, C=7, seed=11)

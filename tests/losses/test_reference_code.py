@@ -99,7 +99,7 @@ def compare(loss, case_id, golden, prefix, dtype, logged) -> tuple[int, int]:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", list(MAKE))
-def test_loss_differs_from_the_published_code(name, dtype, golden, capsys):
+def test_each_loss_and_gradient_equals_that_of_the_published_code(name, dtype, golden, capsys):
     losses = gradients = saturated = nonfinite = meaningless = 0
     for case in LOSS_CASES:
         case_id, n = case["id"], case["N"] - 1
@@ -130,7 +130,7 @@ def test_loss_differs_from_the_published_code(name, dtype, golden, capsys):
     assert (losses, gradients) == COMPARED[name][dtype], line  # an exclusion that grew would hide a difference
 
 
-def test_soft_weights_differ_from_the_published_code(golden, capsys):
+def test_soft_weights_equal_those_of_the_published_code(golden, capsys):
     compared = 0
     for case in LOSS_CASES:
         case_id, n = case["id"], case["N"] - 1
@@ -148,7 +148,7 @@ def test_soft_weights_differ_from_the_published_code(golden, capsys):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-def test_cancellation_differs_from_the_published_code(dtype, golden, capsys):
+def test_cancellation_equals_that_of_the_published_code(dtype, golden, capsys):
     losses = gradients = 0
     for case in CANCEL_CASES:
         top_k = int(golden[f"{case['id']}/topk"])

@@ -12,7 +12,7 @@ from src.metrics.graded import ndcg, ranks_within, summarize_graded
 from src.utils.errors import InputError
 
 
-def test_gains_or_discounts_are_others_than_the_challenges():
+def test_gains_and_discounts_are_those_of_the_challenge():
     # gains 7, 0 and 1 at ranks 2, 1 and 5; the best order has them at 1, 3 and 2
     expected = (7 / math.log2(3) + 1 / math.log2(6)) / (7 / math.log2(2) + 1 / math.log2(3))
     assert ndcg([3, 0, 1], [2, 1, 5]) == pytest.approx(expected)
@@ -21,7 +21,7 @@ def test_gains_or_discounts_are_others_than_the_challenges():
     assert ndcg([1.5], [1]) == 1  # averaged annotations
 
 
-def test_a_query_without_a_relevant_code_counts_as_a_failure():
+def test_a_query_without_a_relevant_code_is_left_out():
     assert ndcg([0, 0], [1, 2]) is None
     summary = summarize_graded([None, 0.5, 1.0])
     assert (summary["ndcg"], summary["queries"]) == (0.75, 2)
@@ -30,12 +30,12 @@ def test_a_query_without_a_relevant_code_counts_as_a_failure():
         summarize_graded([None])
 
 
-def test_ties_depend_on_the_order_of_the_codes():
+def test_ties_share_their_mean_rank():
     assert ranks_within([0.5, 0.9, 0.5, 0.1]).tolist() == [2.5, 1, 2.5, 4]
     assert ranks_within([]).tolist() == []
 
 
-def test_both_ways_differ_from_a_walk_down_the_ranked_list():
+def test_ranks_within_and_among_all_codes_equal_a_walk_down_the_ranked_list():
     rng = random.Random(3)
     for _ in range(23):
         scores = rng.sample(range(1000), 37)
@@ -55,7 +55,7 @@ def test_both_ways_differ_from_a_walk_down_the_ranked_list():
             assert ndcg(list(annotated.values()), ranks) == pytest.approx(gained / best)
 
 
-def test_numbers_that_are_no_ranks_or_relevances_have_an_ndcg():
+def test_numbers_that_are_no_ranks_or_relevances_are_refused():
     for relevance, ranks in (([1, 2], [1]), ([-1], [1]), ([1], [0]), ([1], [float("nan")])):
         with pytest.raises(InputError, match="graded relevance: expected as many ranks"):
             ndcg(relevance, ranks)

@@ -16,13 +16,13 @@ QUERIES = ["read a file", "sort numbers", "zzz"]
 CODES = ["def readFile(path): ...", "sortNumbers(x)", "def read_file(p): ...", "sorted(x)", "pass"]
 
 
-def test_hand_computed_ranks_are_wrong():
+def test_ranks_equal_the_hand_computed_ones():
     # 'read file' matches codes 0 and 2 alike (equal lengths); an unknown word leaves all five codes tied at 0.
     assert bm25_ranks(QUERIES, CODES, [2, 1, 4]).tolist() == [1.5, 1.0, 3.0]
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2000, 10**6])
-def test_ranks_depend_on_the_chunk_or_differ_from_rank_bm25(block_bytes, monkeypatch):
+def test_ranks_equal_those_of_rank_bm25_for_every_block_size(block_bytes, monkeypatch):
     monkeypatch.setattr(lexical_baseline, "BLOCK_BYTES", block_bytes)
     rng = np.random.default_rng(0)
     words = ["get", "set", "file", "list", "of", "name"]
@@ -35,12 +35,12 @@ def test_ranks_depend_on_the_chunk_or_differ_from_rank_bm25(block_bytes, monkeyp
     assert bm25_ranks(queries, codes, positives).tolist() == naive_ranks(scores, positives)
 
 
-def test_no_queries_or_no_codes_break_it():
+def test_no_queries_give_no_ranks_and_an_empty_codebase_is_refused():
     assert bm25_ranks([], CODES, []).tolist() == []
     with pytest.raises(InputError, match="at least one document"):
         bm25_ranks(QUERIES, [], [0, 0, 0])
 
 
-def test_a_positive_outside_the_codes_is_accepted():
+def test_a_positive_outside_the_codes_is_refused():
     with pytest.raises(InputError, match="from 0 to 4, found 5"):
         bm25_ranks(QUERIES, CODES, [0, 1, 5])

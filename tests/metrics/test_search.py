@@ -26,7 +26,7 @@ def sorted_all(query_ND, code_MD, k):
     st.sampled_from([None, (1, 1), (2, 3), (3, 50)]),
     st.sampled_from([None, torch.bfloat16]),
 )
-def test_the_best_or_the_order_of_ties_differ_from_a_full_sort(N, M, D, k, seed, tile, dtype):
+def test_the_best_codes_and_the_order_of_ties_equal_a_full_sort(N, M, D, k, seed, tile, dtype):
     rng = np.random.default_rng(seed)
     # Small whole numbers: products are exact and ties frequent.
     query_ND, code_MD = (rng.integers(-2, 3, (rows, D)).astype(np.float32) for rows in (N, M))
@@ -38,7 +38,7 @@ def test_the_best_or_the_order_of_ties_differ_from_a_full_sort(N, M, D, k, seed,
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("shift", [0.0, 30.0])  # 30: all scores close together
 @pytest.mark.parametrize("part", [7, 8192])
-def test_a_quick_product_or_a_part_hides_one_of_the_best(dtype, shift, part, monkeypatch):
+def test_a_quick_product_or_a_part_hides_none_of_the_best(dtype, shift, part, monkeypatch):
     monkeypatch.setattr(search, "MAX_PART", part)
     generator = torch.Generator().manual_seed(0)
     query_ND, code_MD = torch.randn(13, 67, generator=generator), shift + torch.randn(307, 67, generator=generator)
@@ -50,12 +50,12 @@ def test_a_quick_product_or_a_part_hides_one_of_the_best(dtype, shift, part, mon
     np.testing.assert_allclose(scores_NK, expected_NK, rtol=1e-12)
 
 
-def test_codes_that_all_tie_come_in_another_order():
+def test_codes_that_all_tie_come_in_the_order_of_their_indices():
     _, index_NK = top_k(torch.ones(2, 3), torch.ones(1003, 3), 5)
     assert index_NK.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
-def test_no_code_no_query_or_too_many_wanted_break_it():
+def test_an_empty_side_and_a_k_that_is_too_large_give_what_there_is():
     assert top_k(torch.ones(2, 3), torch.ones(4, 3), 7)[1].tolist() == [[0, 1, 2, 3]] * 2
     assert top_k(torch.ones(0, 3), torch.ones(4, 3), 7)[1].shape == (0, 4)
     assert top_k(torch.ones(2, 3), torch.ones(0, 3), 7)[1].shape == (2, 0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.runs import find_runs
 from src.utils.errors import InputError
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 RANKS = {"a": 1, "b": 2, "c": 4}
 BAD = {"a": 7, "b": 7, "c": 7}
@@ -18,24 +20,24 @@ def found(*roots, **options):
     return cells(find_runs(roots)[0], **options)
 
 
-def test_two_pools_share_a_table(root, capsys):
+def test_two_pools_are_refused_in_one_table(root, capsys):
     make_run(root, "infonce", 9, RANKS, pool="other")
     with pytest.raises(InputError, match=r"different pools \(other, abc\)"):
         found(root)
     assert main([str(root)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "--mix-pools" in error
+    assert "mix_pools=true" in error
 
 
-def test_pools_that_may_be_mixed_are_compared_with_each_other(root):
+def test_pools_that_may_be_mixed_have_a_table_each(root):
     make_run(root, "soft_infonce", 1, {"a": 4, "b": 4, "c": 4}, pool="other")
     tables = found(root, mix_pools=True)
     assert {setting[0] for setting in tables} == {"stdlib", "stdlib (other)"}
     assert [cell.seeds for cell in tables["stdlib", "python", "tiny"]] == [[1, 2], [2, 3]]
 
 
-def test_other_queries_of_one_pool_share_a_table(root):
+def test_different_queries_of_one_pool_are_refused_in_one_table(root):
     make_run(root, "infonce", 9, {"a": 1, "b": 2})
     with pytest.raises(InputError, match=r"different queries \(2 and 3\)"):
         found(root)
@@ -45,7 +47,7 @@ def test_other_queries_of_one_pool_share_a_table(root):
         found(root, mix_pools=True)
 
 
-def test_runs_with_other_training_pairs_share_a_table(tmp_path):
+def test_runs_with_different_training_pairs_are_refused_in_one_table(tmp_path):
     make_run(tmp_path, "infonce", 1, RANKS, train="all")
     make_run(tmp_path, "soft_infonce", 1, RANKS, train="fewer")
     with pytest.raises(InputError, match="trained on different pairs"):
@@ -53,13 +55,13 @@ def test_runs_with_other_training_pairs_share_a_table(tmp_path):
     assert len(found(tmp_path, mix_pools=True)) == 2
 
 
-def test_a_loss_may_not_have_a_recipe_of_its_own(root):
+def test_a_loss_may_have_a_recipe_of_its_own(root):
     make_run(root, "bce", 1, RANKS, learning_rate=0.5)
     (row_cells,) = found(root).values()
     assert [cell.name for cell in row_cells] == ["infonce", "bce bm25", "soft_infonce bm25"]
 
 
-def test_a_seed_counts_twice(root, tmp_path_factory):
+def test_a_seed_counts_once_and_must_not_have_two_results(root, tmp_path_factory):
     again = tmp_path_factory.mktemp("again")
     make_run(again, "infonce", 1, RANKS)  # the same run in another sweep
     (row_cells,) = found(root, again).values()
@@ -69,13 +71,13 @@ def test_a_seed_counts_twice(root, tmp_path_factory):
         found(root, again)
 
 
-def test_two_folders_of_one_reader_share_a_table(root, tmp_path_factory):
+def test_two_folders_of_one_reader_have_a_table_each(root, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     make_run(other, "infonce", 1, {"x": 1}, pool="xyz", corpus="data/cosqa")
     assert set(found(root, other)) == {("stdlib", "python", "tiny"), ("cosqa", "python", "tiny")}
 
 
-def test_similar_batches_share_a_row_with_random_ones(root):
+def test_similar_batches_have_a_row_of_their_own(root):
     make_run(root, "infonce", 1, {"a": 1, "b": 1, "c": 1}, batching="similar")
     make_run(root, "soft_infonce", 1, {"a": 1, "b": 1, "c": 1}, batching="similar", masked=True)
     (row_cells,) = found(root).values()
@@ -93,7 +95,7 @@ def grid(root, rates, seeds=(1, 2), loss="soft_infonce", **options):
             make_run(root / str(rate), loss, seed, ranks, learning_rate=rate, val_mrr=val_mrr, **options)
 
 
-def test_another_learning_rate_passes_for_another_seed_or_is_chosen_by_test(tmp_path):
+def test_the_learning_rate_is_chosen_by_the_mean_val_mrr_over_seeds(tmp_path):
     grid(tmp_path, {0.1: (0.7, 0.2), 0.2: (0.5, 0.5), 0.3: (0.6, 0.3)})  # means 0.45, 0.5, 0.45
     ((cell,),) = found(tmp_path).values()
     assert [run.config["optimizer"]["learning_rate"] for run in cell.runs] == [0.2, 0.2]
@@ -103,7 +105,7 @@ def test_another_learning_rate_passes_for_another_seed_or_is_chosen_by_test(tmp_
     assert cell.runs[0].ranks == BAD
 
 
-def test_the_order_of_folders_chooses(tmp_path):
+def test_the_order_of_folders_does_not_change_the_choice(tmp_path):
     grid(tmp_path, {0.1: (0.7, 0.2), 0.2: (0.5, 0.5), 0.3: (0.6, 0.3)})
     runs, _ = find_runs([tmp_path])
     (one,), (other,) = (next(iter(cells(order).values())) for order in (runs, runs[::-1]))
@@ -111,7 +113,7 @@ def test_the_order_of_folders_chooses(tmp_path):
     assert sorted(one.seeds) == sorted(other.seeds)
 
 
-def test_a_recipe_with_an_easy_seed_of_its_own_wins(tmp_path):
+def test_recipes_are_compared_on_their_common_seeds(tmp_path):
     grid(tmp_path, {0.1: (0.4, 0.4), 0.2: (0.5, 0.5)})
     make_run(tmp_path / "0.1", "soft_infonce", 3, RANKS, learning_rate=0.1, val_mrr=0.9)
     ((cell,),) = found(tmp_path).values()
@@ -119,20 +121,20 @@ def test_a_recipe_with_an_easy_seed_of_its_own_wins(tmp_path):
     assert [recipe.val_mrr for recipe in cell.tried] == pytest.approx([0.5, 0.4])
 
 
-def test_recipes_without_a_common_seed_are_refused_or_not_told(tmp_path):
+def test_recipes_without_a_common_seed_are_decided_by_no_seed(tmp_path):
     grid(tmp_path, {0.1: (0.4,)}, seeds=[1])
     grid(tmp_path, {0.2: (0.5,)}, seeds=[2])
     ((cell,),) = found(tmp_path).values()
     assert (cell.decided_by, cell.seeds) == ([], [2])
 
 
-def test_a_diverged_recipe_is_the_best(tmp_path):
+def test_a_diverged_recipe_is_not_chosen(tmp_path):
     grid(tmp_path, {0.1: (0.1, 0.1), 0.2: (float("nan"), 0.9)})
     ((cell,),) = found(tmp_path).values()
     assert cell.runs[0].config["optimizer"]["learning_rate"] == 0.1
 
 
-def test_a_choice_on_other_valid_queries_or_on_none_is_made(tmp_path):
+def test_a_choice_on_different_valid_queries_or_without_val_mrr_is_refused(tmp_path):
     grid(tmp_path / "a", {0.1: (0.4,)}, valid="x")
     grid(tmp_path / "a", {0.2: (0.5,)}, valid="y")
     with pytest.raises(InputError, match="different valid splits"):
@@ -144,7 +146,7 @@ def test_a_choice_on_other_valid_queries_or_on_none_is_made(tmp_path):
     assert len(*found(tmp_path / "b", choose="each").values()) == 2
 
 
-def test_each_recipe_has_no_row_of_its_own(tmp_path):
+def test_each_recipe_has_a_row_of_its_own_when_asked_for(tmp_path):
     grid(tmp_path, {0.1: (0.4, 0.4), 0.2: (0.5, 0.5)})
     make_run(tmp_path, "infonce", 1, RANKS)
     (row_cells,) = found(tmp_path, choose="each").values()
@@ -153,21 +155,21 @@ def test_each_recipe_has_no_row_of_its_own(tmp_path):
     assert [cell.tried for cell in row_cells] == [[], [], []]
 
 
-def test_rows_of_one_corpus_choose_for_another(tmp_path):
+def test_every_setting_chooses_its_own_recipe(tmp_path):
     grid(tmp_path / "a", {0.1: (0.4,), 0.2: (0.5,)})
     grid(tmp_path / "b", {0.1: (0.5,), 0.2: (0.4,)}, lang="ruby", pool="r")
     chosen = {lang: str(cell.tried[0]) for (_, lang, _), [cell] in found(tmp_path).items()}
     assert chosen == {"python": "optimizer.learning_rate=0.2", "ruby": "optimizer.learning_rate=0.1"}
 
 
-def test_a_cache_is_a_hyper_parameter(root):
+def test_a_cache_is_not_a_hyper_parameter(root):
     for number, path in enumerate(sorted(root.glob("*/config.yaml"))):
         path.write_text(path.read_text() + f"weights:\n  cache: /somewhere/{number}\n  workers: {number}\n")
     (row_cells,) = found(root).values()
     assert [cell.budget for cell in row_cells] == [1, 1]
 
 
-def test_runs_with_mined_negatives_share_a_row_with_others_or_each_seed_has_its_own(tmp_path):
+def test_runs_with_mined_negatives_have_one_row_of_their_own_for_all_seeds(tmp_path):
     (tmp_path / "mined").mkdir()
     for seed in (1, 2):
         make_run(tmp_path, "infonce", seed, RANKS)

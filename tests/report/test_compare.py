@@ -16,7 +16,7 @@ def compared(*roots, baseline="infonce"):
     return compare(cells(find_runs(roots)[0]), baseline)
 
 
-def test_means_are_not_over_seeds_or_differences_not_paired(root):
+def test_means_are_over_seeds_and_differences_are_paired(root):
     (comparison,) = compared(root)
     plain, soft = comparison.rows
     assert plain.mrr == pytest.approx((1.75 / 3 + 1.25 / 3) / 2)
@@ -29,7 +29,7 @@ def test_means_are_not_over_seeds_or_differences_not_paired(root):
     assert dict(zip(comparison.queries, d.paired_N)) == pytest.approx({"a": 0, "b": 0.5, "c": 0.25})
 
 
-def test_seeds_count_as_queries(tmp_path):
+def test_seeds_are_averaged_before_queries_are_tested(tmp_path):
     for seed, (mine, theirs) in enumerate([(1, 2), (2, 1)]):  # +0.5 and -0.5: averaged first, nothing is left
         make_run(tmp_path, "infonce", seed, dict.fromkeys("abcdefg", theirs))
         make_run(tmp_path, "soft_infonce", seed, dict.fromkeys("abcdefg", mine))
@@ -37,7 +37,7 @@ def test_seeds_count_as_queries(tmp_path):
     assert (d.mean, d.p, d.seeds_better) == (0, 1, 1)
 
 
-def test_a_correction_is_for_one_setting_only(tmp_path):
+def test_the_correction_covers_all_settings(tmp_path):
     queries = [f"q{i}" for i in range(9)]
     for lang, pool in (("python", "x"), ("ruby", "y")):
         make_run(tmp_path / lang, "infonce", 1, dict.fromkeys(queries, 2), lang=lang, pool=pool)
@@ -50,11 +50,11 @@ def test_a_correction_is_for_one_setting_only(tmp_path):
     assert alone.verdict == "better"
 
 
-def test_a_large_difference_on_few_queries_is_called_real(root):
+def test_a_large_difference_on_few_queries_is_undecided(root):
     assert compared(root)[0].rows[1].difference.verdict == "undecided"  # 3 queries
 
 
-def test_a_large_language_outweighs_a_small_one(tmp_path):
+def test_every_language_has_the_same_weight(tmp_path):
     ranks = {"go:a": 1, "go:b": 1, "go:c": 1, "ruby:a": 4}
     make_run(tmp_path, "infonce", 1, ranks, lang="all")
     make_run(tmp_path, "soft_infonce", 1, ranks | {"ruby:a": 2}, lang="all")
@@ -63,7 +63,7 @@ def test_a_large_language_outweighs_a_small_one(tmp_path):
     assert soft.difference.mean == pytest.approx(0.25 / 2)
 
 
-def test_another_baseline_is_ignored(root):
+def test_differences_are_to_the_given_baseline(root):
     plain, soft = compared(root, baseline="soft_infonce bm25")[0].rows
     assert plain.difference.mean == pytest.approx(-(0 + 0.5 + 0.25) / 3)
     assert soft.difference is None
@@ -71,7 +71,7 @@ def test_another_baseline_is_ignored(root):
         compared(root, baseline="soft_infonce")
 
 
-def test_runs_without_a_baseline_fail(root):
+def test_runs_without_a_baseline_have_means_and_no_comparison(root):
     (comparison,) = compared(root / "soft_infonce-2")
     assert comparison.compared == []
     assert np.isfinite(comparison.rows[0].mrr)

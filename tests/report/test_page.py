@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from src.report.__main__ import main
 from src.report.plots import at_kept
 from src.report.runs import find_runs
 from tests.report.runs import HISTORY, make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 EVIL = "<script>alert(1)</script>"
 
@@ -32,13 +34,13 @@ def page_of(folder, *options) -> str:
     return (folder / "report" / "report.html").read_text()
 
 
-def test_names_and_ids_become_html(evil):
+def test_html_in_names_and_ids_is_escaped(evil):
     page = page_of(evil)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 5
 
 
-def test_the_page_fetches_something(root):
+def test_the_page_fetches_nothing(root):
     page = page_of(root)
     references = re.findall(r"""(?:src|href|xlink:href|url|@import)\s*[=(]\s*["']?([^"'\s)]+)""", page)
     assert all(reference.startswith("#") for reference in references)
@@ -48,7 +50,7 @@ def test_the_page_fetches_something(root):
     assert 'name="viewport"' in page
 
 
-def test_a_plot_is_missing(root):
+def test_the_page_has_every_plot(root):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page_of(root))
     assert [caption.partition(":")[0] for caption in captions] == [
         *("MRR minus infonce", "Learning curves", "Weights over training steps", "Weights over training steps"),
@@ -56,7 +58,7 @@ def test_a_plot_is_missing(root):
     ]
 
 
-def test_the_plane_shows_another_epoch_than_the_one_tested(root):
+def test_the_plane_shows_the_epoch_that_was_tested(root):
     (run,) = find_runs([root / "infonce-1"])[0]
     assert at_kept(run) == (1.25, -3.0)
     make_run(root / "worse", "infonce", 1, {"a": 1}, history=HISTORY.replace(",0.5,", ",0.125,"))
@@ -65,29 +67,29 @@ def test_the_plane_shows_another_epoch_than_the_one_tested(root):
     assert at_kept(replace(run, config={"keep": "last"})) == (1.25, -3.0)
 
 
-def test_a_plot_of_nothing_is_shown(tmp_path):
+def test_a_plot_without_data_is_left_out(tmp_path):
     make_run(tmp_path, "infonce", 1, {"a": 1}, history="")
     assert "<figure>" not in page_of(tmp_path)
 
 
-def test_two_figures_share_ids(root):
+def test_no_two_figures_share_clip_paths_or_markers(root):
     ids = re.findall(r'\bid="([^"]+)"', page_of(root))
     shared = {name for name in ids if ids.count(name) > 1}
     assert not {name for name in shared if re.match(r"[pm][0-9a-f]{10}", name)}  # clip paths and markers
 
 
-def test_a_query_that_did_not_move_is_shown(root):
+def test_only_queries_that_moved_are_shown(root):
     page = page_of(root)
     assert re.findall(r"rank ([\d, ]+) → ([\d, ]+) · (\w)", page) == [("2", "1", "b"), ("4", "2", "c")]
     assert 'class="worse">worse</b>' not in page
 
 
-def test_what_cannot_be_read_is_not_said(root):
-    assert "there are ids only: --no-texts was given" in page_of(root, "--no-texts")
+def test_missing_texts_are_stated_on_the_page(root):
+    assert "there are ids only: texts=false was given" in page_of(root, "texts=false")
     assert "there are ids only" in page_of(root)
 
 
-def test_settings_are_not_summed_up(root, tmp_path_factory):
+def test_several_settings_are_summed_up_in_one_plot(root, tmp_path_factory):
     for loss, rank in (("infonce", 2), ("soft_infonce", 1)):
         make_run(root, loss, 7, dict.fromkeys("xyz", rank), lang="ruby", pool="r")
     page = page_of(root)

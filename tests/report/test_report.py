@@ -7,11 +7,13 @@ import re
 
 import pytest
 
-from src.report.__main__ import main
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 
-def test_a_folder_without_runs_is_an_empty_page(tmp_path, capsys):
+def test_a_folder_without_runs_is_refused_without_writing_a_report(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "no finished runs" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere")]) == 2
@@ -21,63 +23,63 @@ def test_a_folder_without_runs_is_an_empty_page(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--choose", "vaild"], "--choose: expected valid or each, found 'vaild'; did you mean 'valid'?"),
+        (["choose=vaild"], "choose: expected valid or each, found 'vaild'; did you mean 'valid'?"),
         (["--basline", "bm25"], "--basline is no flag; did you mean '--baseline'?"),
-        (["--baseline", "infonec"], "--baseline: expected one of the rows"),
+        (["baseline=infonec"], "baseline: expected one of the rows"),
         (["nowhere"], "nowhere does not exist: give run directories, or folders of them"),
-        (["--to"], "argument --to: expected one argument"),
+        (["--to"], "--to: expected a value after it, found nothing"),
     ],
 )
-def test_a_mistake_takes_more_than_a_line(root, arguments, message, capsys):
+def test_a_mistaken_argument_is_reported_in_one_line(root, arguments, message, capsys):
     assert main([str(root), *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {message}")
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", [[], ["--markdown"]])
-def test_the_table_leaves_out_the_pool(root, options, capsys):
+@pytest.mark.parametrize("options", [[], ["markdown=true"]])
+def test_the_table_states_the_pool(root, options, capsys):
     assert main([str(root), *options]) == 0
     shown = capsys.readouterr().out
     assert "3 queries, 7 candidates, pool abc" in shown
     assert "soft_infonce bm25" in shown
 
 
-def test_a_file_is_missing_or_in_another_place(root, tmp_path_factory):
+def test_all_files_are_written_to_the_given_place_alone(root, tmp_path_factory):
     to = tmp_path_factory.mktemp("elsewhere") / "new"
-    assert main([str(root), "--to", str(to)]) == 0
+    assert main([str(root), f"to={to}"]) == 0
     assert sorted(file.name for file in to.iterdir()) == ["report.csv", "report.html", "report.md", "report.tex"]
     assert not (root / "report").exists()
 
 
-def test_a_place_that_cannot_be_written_is_a_traceback(root, capsys):
+def test_a_place_that_cannot_be_written_is_reported_in_one_line(root, capsys):
     (root / "file").write_text("")
-    assert main([str(root), "--to", str(root / "file")]) == 2
+    assert main([str(root), f"to={root / 'file'}"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_second_report_reads_the_first_as_a_run(root):
+def test_a_second_report_is_identical_to_the_first(root):
     assert main([str(root)]) == 0
     first = (root / "report" / "report.html").read_bytes()
     assert main([str(root)]) == 0
     assert (root / "report" / "report.html").read_bytes() == first
 
 
-def test_a_plot_is_empty_or_fails(root, tmp_path, capsys):
-    assert main([str(root), "--plot", str(tmp_path / "d.png")]) == 0
+def test_a_plot_is_written_as_png_and_refused_without_the_baseline(root, tmp_path, capsys):
+    assert main([str(root), f"plot={tmp_path / 'd.png'}"]) == 0
     assert (tmp_path / "d.png").read_bytes()[:4] == b"\x89PNG"
-    assert main([str(root / "infonce-1"), "--plot", str(tmp_path / "none.png")]) == 2
-    assert "--plot compares with infonce: give runs of it and of others" in capsys.readouterr().err
+    assert main([str(root / "infonce-1"), f"plot={tmp_path / 'none.png'}"]) == 2
+    assert "plot compares with infonce: give runs of it and of others" in capsys.readouterr().err
 
 
-def test_another_baseline_is_ignored(root, capsys):
-    assert main([str(root), "--baseline", "soft_infonce bm25"]) == 0
+def test_another_baseline_is_used_and_a_misspelt_one_is_refused(root, capsys):
+    assert main([str(root), "baseline=soft_infonce bm25"]) == 0
     assert "minus soft_infonce bm25" in capsys.readouterr().out
-    assert main([str(root), "--baseline", "soft_infonce"]) == 2
+    assert main([str(root), "baseline=soft_infonce"]) == 2
     assert "did you mean 'soft_infonce bm25'" in capsys.readouterr().err
 
 
-def test_numbers_of_a_file_are_rounded_or_in_other_columns(root):
+def test_the_csv_has_unrounded_numbers_in_the_right_columns(root):
     main([str(root)])
     with (root / "report" / "report.csv").open(newline="") as file:
         plain, soft = csv.DictReader(file)
@@ -88,7 +90,7 @@ def test_numbers_of_a_file_are_rounded_or_in_other_columns(root):
     assert float(plain["train_seconds"]) == 11.5
 
 
-def test_latex_reads_a_name_as_a_command(tmp_path):
+def test_special_characters_of_a_name_are_escaped_in_latex(tmp_path):
     make_run(tmp_path, "infonce", 1, {"a": 1}, corpus="data/100%_{real} & #1")
     main([str(tmp_path)])
     text = (tmp_path / "report" / "report.tex").read_text()
@@ -96,8 +98,8 @@ def test_latex_reads_a_name_as_a_command(tmp_path):
     assert len(re.findall(r"(?<!\\)&", text.split("\n")[2])) == 6
 
 
-def test_a_bar_in_a_name_ends_a_cell_of_markdown(tmp_path, capsys):
+def test_a_bar_in_a_name_is_escaped_in_markdown(tmp_path, capsys):
     make_run(tmp_path, "a|b", 1, {"a": 1})
-    main([str(tmp_path), "--markdown"])
+    main([str(tmp_path), "markdown=true"])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1

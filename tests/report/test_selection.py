@@ -7,8 +7,10 @@ import re
 
 import pytest
 
-from src.report.__main__ import main
 from tests.report.runs import make_run
+from tests.support.commands import direct
+
+main = direct("report")
 
 RANKS = {"a": 1, "b": 2, "c": 4}
 
@@ -23,7 +25,7 @@ def tuned(tmp_path):
     return tmp_path
 
 
-def test_a_choice_or_its_budget_is_not_told(tuned, capsys):
+def test_a_choice_and_its_budget_are_stated_in_every_output(tuned, capsys):
     assert main([str(tuned)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     page = (tuned / "report" / "report.html").read_text()
@@ -43,7 +45,7 @@ def test_a_choice_or_its_budget_is_not_told(tuned, capsys):
     assert "% Hyper-parameters were chosen" in (tuned / "report" / "report.tex").read_text()
 
 
-def test_equal_budgets_are_called_unequal(tuned):
+def test_equal_budgets_are_stated_as_equal(tuned):
     for seed in (1, 2):
         for rate in (0.1, 0.2):
             make_run(tuned / str(rate), "infonce", seed, RANKS, learning_rate=rate)
@@ -53,14 +55,14 @@ def test_equal_budgets_are_called_unequal(tuned):
     assert "favoured" not in text
 
 
-def test_a_choice_without_a_common_seed_looks_like_any_other(tmp_path):
+def test_a_choice_without_a_common_seed_is_stated(tmp_path):
     make_run(tmp_path / "a", "infonce", 1, RANKS, learning_rate=0.1)
     make_run(tmp_path / "b", "infonce", 2, RANKS, learning_rate=0.2)
     assert main([str(tmp_path)]) == 0
     assert "No seed is common to the recipes of infonce" in (tmp_path / "report" / "report.md").read_text()
 
 
-def test_runs_of_one_recipe_speak_of_a_choice(root, capsys):
+def test_runs_of_one_recipe_mention_no_choice(root, capsys):
     assert main([str(root)]) == 0
     assert "recipes" not in capsys.readouterr().out
     page = (root / "report" / "report.html").read_text()

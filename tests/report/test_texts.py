@@ -9,13 +9,15 @@ import pytest
 
 from src.corpora.base import Codebase, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
-from src.report.__main__ import main
 from src.report.cells import cells
 from src.report.compare import compare
 from src.report.runs import find_runs
-from src.report.texts import Texts, duplicate_groups, length_groups, moved, read_texts
+from src.report.texts import Texts, duplicate_groups, length_groups, rank_changes, read_texts
 from tests.report.runs import make_run
+from tests.support.commands import direct
 from tests.support.doubles import write_corpus
+
+main = direct("report")
 
 
 @pytest.fixture
@@ -38,11 +40,11 @@ def comparison_of(folder):
     return compare(cells(find_runs([folder])[0]), "infonce")[0]
 
 
-def test_examples_are_those_of_other_queries(runs):
+def test_examples_are_the_queries_that_moved_with_their_own_texts(runs):
     comparison = comparison_of(runs)
     texts = read_texts(comparison)
     assert isinstance(texts, Texts)
-    found = moved(comparison, comparison.rows[1], texts)
+    found = rank_changes(comparison, comparison.rows[1], texts)
     assert [(m.query, m.before, m.after) for m in found["better"]] == [(comparison.queries[1], [2], [1])]
     assert [(m.query, m.before, m.after) for m in found["worse"]] == [(comparison.queries[0], [1], [2])]
     assert found["worse"][0].pair == texts.pairs[comparison.queries[0]]
@@ -54,24 +56,24 @@ def test_examples_are_those_of_other_queries(runs):
     assert "MRR by duplicates of the answer" in page
 
 
-def test_texts_of_a_corpus_that_changed_are_shown(runs):
+def test_texts_of_a_corpus_that_changed_are_withheld(runs):
     file = runs.parent / "data" / "python" / "codebase.jsonl"
     file.write_text(file.read_text() + file.read_text().splitlines()[0].replace(': "u', ': "another'))
     assert "the corpus has changed: its pool is" in read_texts(comparison_of(runs))
 
 
-def test_a_run_directory_builds_whatever_it_names(root):
+def test_a_run_directory_that_names_a_foreign_class_is_refused(root):
     config = root / "infonce-1" / "config.yaml"
     config.write_text(config.read_text().replace("root: null", "root: null\n  _target_: subprocess.Popen"))
     assert "asks to build 'subprocess.Popen'" in read_texts(comparison_of(root))
 
 
-def test_a_missing_corpus_is_a_traceback(runs):
+def test_a_missing_corpus_file_is_named(runs):
     (runs.parent / "data" / "python" / "test.jsonl").unlink()
     assert "test.jsonl" in read_texts(comparison_of(runs))
 
 
-def test_html_of_a_query_or_code_is_run(runs, monkeypatch):
+def test_html_of_a_query_or_code_is_escaped(runs, monkeypatch):
     pairs = {id: Pair("<b>query</b>", "<img src=x onerror=y>", id, "python") for id in comparison_of(runs).queries}
     monkeypatch.setattr("src.report.__main__.read_texts", lambda comparison: Texts(pairs, [], []))
     assert main([str(runs)]) == 0
@@ -84,18 +86,18 @@ def test_html_of_a_query_or_code_is_run(runs, monkeypatch):
 @pytest.mark.parametrize(
     "lengths", [[1, 2, 3, 4, 5, 6, 7], [3, 3, 3, 3, 3], [1, 9], [0, 0, 0], [2, 2, 2, 2, 9], [0, 5, 7]]
 )
-def test_a_query_is_in_no_group_of_lengths_or_in_two(lengths):
+def test_every_query_is_in_exactly_one_group_of_lengths(lengths):
     groups = length_groups(np.array(lengths))
     assert sum(group.member_N.astype(int) for group in groups).tolist() == [1] * len(lengths)
 
 
-def test_thirds_are_not_thirds():
+def test_groups_of_lengths_are_thirds_named_by_their_range():
     groups = length_groups(np.array([1, 1, 2, 5, 5, 6, 9, 10, 11]))
     assert [group.name for group in groups] == ["1 to 2 words", "5 to 6 words", "9 to 11 words"]
     assert [int(group.member_N.sum()) for group in groups] == [3, 3, 3]
 
 
-def test_a_query_s_own_code_is_its_copy():
+def test_the_own_code_of_a_query_is_not_its_near_copy():
     codes = {
         "x": "alpha beta gamma delta",
         "y": "one two three four",
@@ -107,5 +109,5 @@ def test_a_query_s_own_code_is_its_copy():
     train = Split("train", [Pair("q", "black blue green red", "t", "python")])
     found = {group.name: group.member_N.tolist() for group in duplicate_groups(ordered, train, test)}
     assert found["code (nearly) in training"] == [False, False, True]
-    assert found["near copy among candidates"] == [False, True, False]
-    assert found["no near copy"] == [True, False, True]
+    assert found["near duplicate among candidates"] == [False, True, False]
+    assert found["no near duplicate"] == [True, False, True]

@@ -19,23 +19,23 @@ def path(tmp_path):
     return tmp_path / "it.ckpt"
 
 
-def test_a_checkpoint_changes_on_its_way_through_the_file(path):
+def test_a_checkpoint_is_read_as_written(path):
     found = read(path)
     assert torch.equal(found.pop("state_dict")["a"], HELD["state_dict"]["a"])
     assert found == {"global_step": 3, "words": ["é", 1, None]}
 
 
-def test_other_tools_cannot_read_it(path):
+def test_other_tools_can_read_a_checkpoint(path):
     assert zipfile.ZipFile(path).testzip() is None
     assert zipfile.ZipFile(path).comment.startswith(b"SHA-256 ")
     assert torch.load(path, weights_only=True, mmap=True)["global_step"] == 3
 
 
-def test_the_bytes_that_it_needs_are_wrong(path):
+def test_the_size_is_predicted_to_the_byte(path):
     assert size_of(HELD) == path.stat().st_size
 
 
-def test_a_flipped_bit_goes_unseen(path):
+def test_a_flipped_bit_is_noticed(path):
     data = path.read_bytes()
     for place in (*range(0, len(data), 41), *range(len(data) - 100, len(data))):
         for bit in (0, 7):
@@ -47,13 +47,13 @@ def test_a_flipped_bit_goes_unseen(path):
 
 
 @pytest.mark.parametrize("length", [0, 1, 50, -1, -checkpoint_file.SUM, -checkpoint_file.SUM - 1])
-def test_a_file_that_is_cut_off_goes_unseen(path, length):
+def test_a_truncated_file_is_noticed(path, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(DamagedError):
         check(path)
 
 
-def test_a_file_of_nobody_is_a_traceback(tmp_path):
+def test_a_missing_file_and_a_folder_count_as_damaged(tmp_path):
     for name, make in (("none", None), ("folder", "mkdir")):
         if make:
             (tmp_path / name).mkdir()
@@ -61,12 +61,12 @@ def test_a_file_of_nobody_is_a_traceback(tmp_path):
             read(tmp_path / name)
 
 
-def test_a_checkpoint_from_before_there_were_sums_is_refused(tmp_path):
+def test_a_checkpoint_from_before_there_were_sums_is_read(tmp_path):
     torch.save(HELD, tmp_path / "old.ckpt")
     assert read(tmp_path / "old.ckpt")["global_step"] == 3
 
 
-def test_a_pickle_with_code_in_it_is_executed(tmp_path):
+def test_a_pickle_with_code_in_it_is_not_executed(tmp_path):
     class Evil:
         def __reduce__(self):
             return open, (str(tmp_path / "executed"), "w")
@@ -77,7 +77,7 @@ def test_a_pickle_with_code_in_it_is_executed(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_previous_one_is_lost_or_a_part_stays(path):
+def test_the_previous_checkpoint_is_kept_and_no_part_stays(path):
     before = path.read_bytes()
     write({**HELD, "global_step": 4}, path)
     assert previous(path).read_bytes() == before
@@ -85,7 +85,7 @@ def test_the_previous_one_is_lost_or_a_part_stays(path):
     assert sorted(p.name for p in path.parent.iterdir()) == ["it.ckpt", "it.previous.ckpt"]
 
 
-def test_a_write_that_fails_costs_what_was_there(path, monkeypatch):
+def test_a_write_that_fails_leaves_the_old_file_intact(path, monkeypatch):
     def fail(*arguments):
         raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ from src.runs.directory import RunDirectory, environment, read_ranks
 from src.utils.errors import InputError
 
 
-def test_ranks_change_on_their_way_through_the_file(tmp_path):
+def test_ranks_are_read_as_written(tmp_path):
     ids = ["a", 'b,"c"', "d\ne", "é"]
     ranks = torch.tensor([1.0, 2.5, 1234567.5, 43827.0], dtype=torch.float64)
     RunDirectory(tmp_path).write_ranks(ids, ranks)
@@ -20,14 +20,14 @@ def test_ranks_change_on_their_way_through_the_file(tmp_path):
     assert (tmp_path / "test_ranks.csv").read_text(encoding="utf-8").splitlines()[:2] == ["query_id,rank", "a,1"]
 
 
-def test_a_query_without_a_rank_is_left_out(tmp_path):
+def test_a_query_without_a_rank_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"shorter|longer"):
         RunDirectory(tmp_path).write_ranks(["a", "b"], [1.0])
     assert not (tmp_path / "test_ranks.csv").exists()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_run_looks_like_a_finished_one(tmp_path):
+def test_the_status_is_running_failed_interrupted_or_finished(tmp_path):
     run = RunDirectory(tmp_path)
 
     def status() -> dict:
@@ -52,19 +52,19 @@ def test_a_failed_run_looks_like_a_finished_one(tmp_path):
     assert status()["status"] == "finished"
 
 
-def test_an_unwritable_directory_is_a_traceback(tmp_path):
+def test_an_unwritable_directory_is_refused_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written .*hydra\.run\.dir=DIR"):
         RunDirectory(tmp_path / "file" / "run")
 
 
-def test_a_config_keeps_its_interpolations(tmp_path):
+def test_a_saved_config_is_resolved(tmp_path):
     cfg = OmegaConf.create({"a": 3, "b": "${a}"})
     RunDirectory(tmp_path).write_config(cfg)
     assert (tmp_path / "config.yaml").read_text() == "a: 3\nb: 3\n"
 
 
-def test_the_environment_does_not_say_what_ran():
+def test_the_environment_says_what_ran():
     found = environment(seed=5, corpus={"test_fingerprint": "abc"})
     assert found["seed"] == 5
     assert found["corpus"] == {"test_fingerprint": "abc"}

@@ -21,7 +21,7 @@ def log(logger: MetricsCSV, *logged: tuple[int, dict[str, float]]) -> None:
         logger.save()
 
 
-def test_a_column_that_comes_later_loses_rows(tmp_path):
+def test_a_column_that_comes_later_loses_no_rows(tmp_path):
     log(MetricsCSV(tmp_path), (0, {"a": 1.5}), (1, {"a": 2.0}), (1, {"b": 3.0}), (2, {"a": 4.0}))
     assert rows(tmp_path) == [
         {"a": "1.5", "b": "", "step": "0"},
@@ -31,7 +31,7 @@ def test_a_column_that_comes_later_loses_rows(tmp_path):
     ]
 
 
-def test_rows_come_twice_or_never_where_a_run_goes_on(tmp_path):
+def test_every_row_comes_once_where_a_run_resumes(tmp_path):
     log(MetricsCSV(tmp_path), *((step, {"a": step}) for step in range(5)), (4, {"val": 0.5}))
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("7")  # cut off by a kill
@@ -42,13 +42,13 @@ def test_rows_come_twice_or_never_where_a_run_goes_on(tmp_path):
     assert rows(tmp_path)[-1]["c"] == "1"
 
 
-def test_a_run_that_begins_keeps_the_rows_of_another(tmp_path):
+def test_a_run_that_begins_replaces_the_rows_of_another(tmp_path):
     log(MetricsCSV(tmp_path), (0, {"a": 1}))
     log(MetricsCSV(tmp_path), (0, {"b": 2}))
     assert rows(tmp_path) == [{"b": "2", "step": "0"}]
 
 
-def test_a_full_disk_leaves_half_a_row(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_whole_rows_only(tmp_path, monkeypatch):
     logger = MetricsCSV(tmp_path)
     log(logger, (0, {"a": 1}))
     whole = (tmp_path / "metrics.csv").read_bytes()

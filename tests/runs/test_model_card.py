@@ -45,7 +45,7 @@ def text_of(folder) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_hub_reads_other_numbers_than_were_measured(finished):
+def test_the_card_gives_the_hub_the_measured_numbers(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     data = ModelCard(text_of(finished)).data
     assert {(r.metric_type, r.metric_value) for r in data.eval_results} == {
@@ -61,7 +61,7 @@ def test_the_hub_reads_other_numbers_than_were_measured(finished):
     assert data.base_model is None
 
 
-def test_the_tables_leave_out_an_interval_or_a_rival(edited):
+def test_the_tables_show_every_interval_and_baseline(edited):
     rows = {"test": 0.25, "infonce": 0.5, "bm25": 0.125}
     made_up = {f"{row}/{key}": value for row, value in rows.items() for key in ("mrr", "mrr_low", "mrr_high")}
     made_up |= {"test/mrr_low": 0.2, "test/mrr_high": 0.3125}
@@ -76,7 +76,7 @@ def test_the_tables_leave_out_an_interval_or_a_rival(edited):
     assert "Minus BM25: +0.1250 MRR (+0.1000 to +0.2000, paired by query; the interval excludes zero)." in text
 
 
-def test_the_pool_or_its_fingerprint_is_missing(finished):
+def test_the_pool_and_its_fingerprint_are_shown(finished):
     corpus = json.loads((finished / "environment.json").read_text())["corpus"]
     text = text_of(finished)
     for number, mark in ((67, "train"), (11, "valid"), (13, "test"), (24, "test_pool")):
@@ -84,13 +84,13 @@ def test_the_pool_or_its_fingerprint_is_missing(finished):
     assert "13 test queries, each ranked against the whole codebase of 24 candidates" in text
 
 
-def test_languages_of_one_model_are_lumped_together(edited):
+def test_languages_of_one_model_are_shown_separately(edited):
     own = {"queries": 1234, "mrr": 0.75, "mrr_low": 0.5, "mrr_high": 0.8}
     change(edited / "metrics.json", **{f"test/ruby/{key}": value for key, value in own.items()})
     assert "| ruby | 1,234 | 0.750 | 0.500 to 0.800 |" in model_card.card(edited)
 
 
-def test_the_snippet_does_not_run_or_finds_the_wrong_code(finished, monkeypatch, capsys):
+def test_the_snippet_runs_and_finds_the_right_code(finished, monkeypatch, capsys):
     [snippet] = re.findall(r"```python\n(.*?)```", text_of(finished), re.DOTALL)
     monkeypatch.chdir(finished)
     names: dict = {}
@@ -100,7 +100,7 @@ def test_the_snippet_does_not_run_or_finds_the_wrong_code(finished, monkeypatch,
     assert "read_lines" in capsys.readouterr().out
 
 
-def test_a_path_of_this_machine_is_in_the_card(finished, root):
+def test_no_path_of_this_machine_is_in_the_card(finished, root):
     text = text_of(finished)
     assert str(root.parent) not in text
     assert str(finished.parent) not in text
@@ -108,7 +108,7 @@ def test_a_path_of_this_machine_is_in_the_card(finished, root):
     assert "'corpus.root=…/some corpus'" in text
 
 
-def test_a_pretrained_encoder_is_not_credited(edited):
+def test_a_pretrained_encoder_is_credited(edited):
     cfg = yaml.safe_load((edited / "config.yaml").read_text())
     cfg["backbone"]["encoder"] = {
         "query": {"name": "microsoft/codebert-base"},
@@ -122,14 +122,14 @@ def test_a_pretrained_encoder_is_not_credited(edited):
     assert r"not a \| hub name" in text
 
 
-def test_another_way_to_load_is_not_what_the_card_says(finished):
+def test_another_way_to_load_replaces_that_of_the_card(finished):
     text = model_card.card(finished, load="SentenceTransformer(here)", library_name="sentence-transformers")
     assert "## How to load\n\nSentenceTransformer(here)" in text
     assert "read_module" not in text
     assert ModelCard(text).data.library_name == "sentence-transformers"
 
 
-def test_a_failed_run_keeps_the_card_of_an_earlier_one(root, tmp_path):
+def test_a_failed_run_replaces_the_card_of_an_earlier_one(root, tmp_path):
     options = ("train", tmp_path, *SMALL, f"corpus.root={root}", "trainer.max_epochs=1")
     assert run_command(*options).status == 0
     assert "## Results" in text_of(tmp_path)
@@ -145,14 +145,14 @@ def test_a_failed_run_keeps_the_card_of_an_earlier_one(root, tmp_path):
 @pytest.mark.parametrize(
     ("status", "said"), [("running", "has not finished"), ("interrupted", "was interrupted"), ("failed", "failed")]
 )
-def test_a_run_without_a_result_reports_one(edited, status, said):
+def test_a_run_without_a_result_reports_none(edited, status, said):
     change(edited / "status.json", status=status)
     text = model_card.card(edited)
     assert f"This run {said}." in text
     assert "MRR" not in text
 
 
-def test_an_old_card_stands_beside_a_run_that_was_killed(tmp_path):
+def test_the_card_of_an_earlier_run_is_removed_when_another_begins(tmp_path):
     run = RunDirectory(tmp_path)
     with model_card.kept(run), run.recording():
         pass  # no config: it "finished" without being a run
@@ -164,7 +164,7 @@ def test_an_old_card_stands_beside_a_run_that_was_killed(tmp_path):
         assert not (tmp_path / "README.md").exists()
 
 
-def test_somebody_elses_readme_is_overwritten(tmp_path):
+def test_the_readme_of_another_author_is_not_overwritten(tmp_path):
     (tmp_path / "README.md").write_text("# Mine\n")
     run = RunDirectory(tmp_path)
     with pytest.raises(ZeroDivisionError), model_card.kept(run), run.recording():
@@ -172,7 +172,7 @@ def test_somebody_elses_readme_is_overwritten(tmp_path):
     assert text_of(tmp_path) == "# Mine\n"
 
 
-def test_a_folder_that_is_no_run_is_a_traceback(tmp_path, edited):
+def test_a_folder_that_is_no_run_is_refused(tmp_path, edited):
     with pytest.raises(InputError, match=r"is no run directory .*give the one that src\.train printed"):
         model_card.card(tmp_path / "nowhere")
     (edited / "metrics.json").unlink()

@@ -20,8 +20,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from tests.conftest import PROJECT
-from tests.deploy.index.light_commands import typed
-from tests.support.commands import QUICK, run_command
+from tests.support.commands import QUICK, run_command, run_direct
 
 GOLDEN = PROJECT / "tests" / "golden" / "acf4669"
 RUNS = Path("outputs/old")
@@ -77,7 +76,7 @@ def contents(folder: Path | str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_the_files_name_their_classes_where_those_were():
+def test_the_old_files_name_their_classes_by_the_old_modules():
     """Else nothing below would show anything."""
     configurations = "".join(path.read_text() for path in sorted(RUNS.glob("*/config.yaml")))
     for name in ("batching.SimilarBatches", "build.trainer", "metrics_csv.MetricsCSV", "loggers.ForgivingWandbLogger"):
@@ -152,14 +151,14 @@ def test_an_old_sweep_knows_its_finished_cells(here):
 
 
 def test_an_old_index_is_searched_and_brought_up_to_date(here):
-    status, output, errors = typed("search", "index=index", "puts every tool back", "--json", "lang=go", words="query")
+    status, output, errors = run_direct("search", "index=index", "puts every tool back", "--json", "lang=go")
     assert status == 0, errors
     [hit] = json.loads(output)["hits"]
     assert (hit["name"], hit["language"], hit["line"]) == ("TidyShelf", "go", 4)
     Path("tree/garden/moss.py").unlink()
     result = run_command("index", here / "log", "out=index", "workers=0")  # with the model that the index names
     assert result.status == 0, result.errors
-    assert "0 embedded, 49 as before, 4 left" in result.output
+    assert "0 embedded, 49 unchanged, 4 removed" in result.output
 
 
 def test_old_cache_entries_are_listed_and_left_alone(here):

@@ -49,7 +49,7 @@ def with_(**values) -> OmegaConf:
     return OmegaConf.merge(CFG, values)
 
 
-def test_the_latest_unfinished_run_is_not_the_one_that_goes_on():
+def test_the_latest_unfinished_run_is_the_one_that_resumes():
     run("old", "running")
     latest = run("latest", "interrupted")
     run("done", "finished")
@@ -57,28 +57,28 @@ def test_the_latest_unfinished_run_is_not_the_one_that_goes_on():
     assert chosen() == str(latest)
 
 
-def test_a_finished_run_or_another_configuration_goes_on():
+def test_a_run_that_finished_or_has_another_configuration_is_not_resumed():
     run("done", "finished")
     run("other", "running", with_(seed=2))
     assert chosen() is None
     assert chosen(cfg=with_(seed=2)) is not None
 
 
-def test_the_cache_or_the_savings_make_another_run():
+def test_the_cache_and_the_logger_are_no_part_of_the_identity_of_a_run():
     folder = run("a", "running")
     assert chosen(cfg=with_(cache="b", trainer={}, data={"num_workers": 2})) is None  # keys that were not there
     same = with_(cache="b", resume="auto", logger={"csv": 1})
     assert chosen(cfg=same) == str(folder)
 
 
-def test_what_failed_before_its_first_checkpoint_fails_again_in_its_place():
+def test_a_run_that_failed_before_its_first_checkpoint_is_not_resumed():
     run("early", "failed", saved=False)
     assert chosen() is None
     late = run("late", "failed")
     assert chosen() == str(late)
 
 
-def test_a_sweep_or_a_question_goes_on():
+def test_sweeps_help_and_chosen_directories_resume_nothing():
     run("a", "running")
     assert chosen("-m", "seed=1,2") is None
     assert chosen("--help") is None
@@ -86,7 +86,7 @@ def test_a_sweep_or_a_question_goes_on():
     assert chosen("hydra.run.dir=x") is None
 
 
-def test_what_is_named_is_not_there():
+def test_a_named_run_is_resumed_and_a_missing_one_refused():
     with pytest.raises(InputError, match=r"resume=nowhere: expected auto, never, a run directory"):
         chosen("resume=nowhere")
     folder = run("a", "interrupted", with_(seed=2))
@@ -100,7 +100,7 @@ def hold(folder, ready):
     time.sleep(60)
 
 
-def test_two_processes_go_on_in_one_directory_or_a_dead_one_keeps_it():
+def test_two_processes_cannot_resume_one_directory_and_a_dead_one_frees_it():
     folder = run("a", "running")
     context = multiprocessing.get_context("fork")
     ready = context.Event()
@@ -118,7 +118,7 @@ def test_two_processes_go_on_in_one_directory_or_a_dead_one_keeps_it():
     assert chosen() == str(folder)
 
 
-def test_a_run_goes_on_without_saying_so(capsys):
+def test_a_run_that_resumes_says_so(capsys):
     folder = run("a", "running")
     (folder / ".status.json.123.part").write_text("half")
     attempt = resume.attempt(CFG, folder)
@@ -127,7 +127,7 @@ def test_a_run_goes_on_without_saying_so(capsys):
     assert not list(folder.glob(".*.part"))
 
 
-def test_a_run_begins_in_another_ones_directory():
+def test_a_run_does_not_begin_in_the_directory_of_another():
     folder = run("a", "running", with_(seed=2))
     with pytest.raises(InputError, match="unfinished run of another configuration"):
         resume.attempt(CFG, folder)
@@ -141,7 +141,7 @@ def test_a_run_begins_in_another_ones_directory():
         resume.attempt(with_(resume=str(folder)), run("c", "finished"))
 
 
-def test_a_run_goes_on_with_other_data(tmp_path):
+def test_a_run_does_not_resume_with_other_data(tmp_path):
     data = {"corpus": {"train_fingerprint": "a"}}
     again = resume.Attempt(True, None, 2)
     assert again.environment_file(tmp_path, data) == "environment.json"  # the first did not get there
@@ -152,7 +152,7 @@ def test_a_run_goes_on_with_other_data(tmp_path):
     assert resume.Attempt().environment_file(tmp_path, {"corpus": {}}) == "environment.json"
 
 
-def test_weights_alone_are_taken_for_a_checkpoint():
+def test_weights_alone_are_refused_as_a_checkpoint_to_resume_from():
     folder = run("a", "running")
     best = folder / "checkpoints" / "best.ckpt"
     torch.save({"state_dict": {}, "global_step": 3}, best)

@@ -128,7 +128,7 @@ def small_bert(tmp_path_factory) -> Path:
         (4, "bert", "ddp", True),
     ],
 )
-def test_several_processes_train_another_model_than_one(
+def test_several_processes_train_the_same_model_as_one(
     world, backbone, strategy, parts, small_bert, tmp_path, monkeypatch
 ):
     # In float64: AdamW makes whole steps out of gradients near 0, which in float32 are rounding and nothing else.
@@ -155,7 +155,7 @@ def test_several_processes_train_another_model_than_one(
 # What each device does
 
 
-def test_shares_overlap_or_leave_rows_out():
+def test_shares_hold_every_row_once_and_are_of_nearly_equal_size():
     for total, world in itertools.product((1, 7, 12), (1, 2, 3, 5)):
         parts = [list(range(total))[RankSlice(rank, world).rows(total)] for rank in range(world)]
         assert list(itertools.chain(*parts)) == list(range(total))
@@ -188,7 +188,7 @@ def own_epochs() -> list[dict]:
     return epochs(RankSlice(torch.distributed.get_rank(), torch.distributed.get_world_size()))
 
 
-def test_the_devices_batches_are_not_those_of_one(tmp_path):
+def test_the_batches_of_two_devices_join_to_those_of_one(tmp_path):
     alone, (first, second) = epochs(RankSlice()), several(2, tmp_path, own_epochs)
     assert len(alone) == len(first) == len(second) == 10  # 8 and 15 pairs
     for whole_batch, upper, lower in zip(alone, first, second):
@@ -229,7 +229,7 @@ def gathered() -> dict:
     }
 
 
-def test_what_is_gathered_has_no_gradient_another_order_or_no_place_for_a_device_without_rows(tmp_path):
+def test_gathering_keeps_gradients_and_order_and_allows_a_device_without_rows(tmp_path):
     found = several(2, tmp_path, gathered)
     for rank, here in enumerate(found):
         assert here["columns"][:, 0].tolist() == [0, 2, 4, 10, 12, 14]
@@ -242,7 +242,7 @@ def test_what_is_gathered_has_no_gradient_another_order_or_no_place_for_a_device
     assert torch.equal(found[0]["drawn"], torch.rand(3))  # the first device's is that of one alone
 
 
-def test_one_device_waits_for_nobody():
+def test_one_device_gathers_nothing_and_keeps_its_random_state():
     codes = torch.ones(3, 2, requires_grad=True)
     assert all_gather_with_grad(codes, RankSlice()) is codes
     assert all_gather_rows(codes, RankSlice()) is codes
@@ -252,7 +252,7 @@ def test_one_device_waits_for_nobody():
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
+def test_devices_embed_the_batches_of_one_device_in_equally_many_turns(world):
     texts = [f"{'word ' * (i % 5)}{i % 11}" for i in range(23)]
     one = data(BagEncoder())._text_loader(texts, "code")
     batches = list(one)
@@ -271,13 +271,13 @@ def test_devices_embed_other_texts_than_one_or_wait_for_each_other(world):
     assert sorted(rows.tolist()) == list(range(23))
 
 
-def test_a_process_beside_the_trainer_takes_its_core_and_copies_its_memory():
+def test_auto_means_one_loader_process_on_cuda_and_none_on_a_cpu():
     assert loader_workers("auto", "cpu") == 0
     assert loader_workers("auto", "cuda") == 1
     assert loader_workers(2, "cpu") == 2
 
 
 @pytest.mark.parametrize("asked", ["atuo", -1, 1.5, True, None])
-def test_a_number_of_loader_processes_that_is_none_reaches_the_loader(asked):
+def test_an_invalid_number_of_loader_processes_is_refused(asked):
     with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes from 0"):
         loader_workers(asked, "cpu")

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.runs.directory import read_ranks
 from src.runtime import launch
 from src.utils.errors import InputError
@@ -37,14 +37,14 @@ def root(tmp_path_factory) -> Path:
 
 
 def settled(*overrides: str) -> tuple[DictConfig, int]:
-    cfg = composed("train", ["trainer.accelerator=cpu", *overrides])
+    cfg = compose_config("train", ["trainer.accelerator=cpu", *overrides])
     return cfg, launch.resolve_devices(cfg)
 
 
 # What was started, and what the configuration asks for
 
 
-def test_devices_that_cannot_share_a_batch_evenly_are_found_out_after_the_data_is_read():
+def test_a_batch_that_the_devices_cannot_share_evenly_is_refused_with_advice():
     assert settled("trainer.devices=2", "data.batch_size=6")[1] == 2
     with pytest.raises(InputError, match=r"multiple of the 4 devices, found 6; set data.batch_size=4 or 8"):
         settled("trainer.devices=2", "trainer.num_nodes=2", "data.batch_size=6")
@@ -62,7 +62,7 @@ def test_devices_that_cannot_share_a_batch_evenly_are_found_out_after_the_data_i
         ({**SLURM, "SLURM_NTASKS": "6", "SLURM_NNODES": "3"}, 3, "srun"),
     ],
 )
-def test_what_was_started_has_to_be_said_twice_or_is_contradicted(monkeypatch, environment, nodes, by):
+def test_the_devices_are_those_that_were_started_and_a_contradiction_is_refused(monkeypatch, environment, nodes, by):
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"):
@@ -75,22 +75,22 @@ def test_what_was_started_has_to_be_said_twice_or_is_contradicted(monkeypatch, e
         settled("data.batch_size=12")
 
 
-def test_a_batch_script_that_starts_one_process_itself_counts_as_all_of_its_tasks(monkeypatch):
+def test_a_batch_script_that_starts_one_process_itself_is_no_launch_of_several(monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "2")
     assert launch.ExternalLaunch.detect() is None
 
 
-def test_a_strategy_that_loses_what_its_processes_found_is_accepted():
+def test_a_strategy_that_loses_what_its_processes_found_is_refused():
     with pytest.raises(InputError, match=r"take trainer\.strategy=ddp"):
         settled("trainer.devices=2", "trainer.strategy=ddp_spawn")
 
 
-def test_a_sharded_model_is_not_told_the_number_of_devices():
+def test_a_sharded_model_gets_the_number_of_devices():
     cfg, _ = settled("trainer=fsdp", "trainer.devices=2")
     assert cfg.trainer.strategy.data_parallel_size == 2
 
 
-def test_an_estimators_model_finds_that_it_is_one_of_several_processes(monkeypatch):
+def test_an_estimators_model_trains_as_if_in_a_single_process(monkeypatch):
     for key, value in {**TORCHRUN, **SLURM, "RANK": "1", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(rank_zero_only, "rank", 1)
@@ -109,7 +109,7 @@ def test_an_estimators_model_finds_that_it_is_one_of_several_processes(monkeypat
     assert not launch.is_rank_zero()
 
 
-def test_a_process_that_was_held_up_says_what_another_has_said(monkeypatch):
+def test_a_process_that_was_held_up_notices_that_its_launcher_has_ended(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(launch, "GRACE", -1.0)  # all of it went by unnoticed
     assert not launch.command_is_ending()
@@ -129,7 +129,7 @@ def as_process_of_torchrun(folder: Path, overrides: tuple[str, ...]) -> Result:
     return run_command("train", folder / f"told-{rank}", *overrides)
 
 
-def test_two_processes_find_other_ranks_than_one_or_two_of_everything(root, tmp_path):
+def test_two_processes_find_the_same_ranks_as_one_and_write_everything_once(root, tmp_path):
     options = (*SMALL, f"corpus.root={root}", "weights=trained_model", "compare_infonce=true")
     one = run_command("train", tmp_path / "one", *options, f"cache={tmp_path / 'alone'}")
     assert one.status == 0, one.errors
@@ -147,7 +147,8 @@ def test_two_processes_find_other_ranks_than_one_or_two_of_everything(root, tmp_
     for name in here:
         if not name.startswith("train/"):  # seconds
             assert there[name] == pytest.approx(here[name], rel=1e-5), name
-    assert first.output.count("epoch 2/2") + second.output.count("epoch 2/2") in (2, 3)  # who trained the teacher
+    trainings = first.output.count("epoch 2/2") + second.output.count("epoch 2/2")
+    assert trainings in (2, 3)  # one of the processes or both trained the guide model
     assert "devices   2, 8 pairs each" in first.output
     states = [
         torch.load(run.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, first)
@@ -156,7 +157,7 @@ def test_two_processes_find_other_ranks_than_one_or_two_of_everything(root, tmp_
         torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_a_mistake_is_said_twice(root, tmp_path):
+def test_a_mistake_is_reported_once(root, tmp_path):
     given = (*SMALL, f"corpus.root={root}", "trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=999")
     first, second = several(2, tmp_path, as_process_of_torchrun, tmp_path, given)
     assert first.status == second.status == 2
@@ -166,7 +167,7 @@ def test_a_mistake_is_said_twice(root, tmp_path):
     assert [path.name for path in tmp_path.glob("told-*")] == ["told-0"]
 
 
-def test_an_evaluation_runs_once_per_process(monkeypatch, tmp_path):
+def test_an_evaluation_by_several_processes_is_refused(monkeypatch, tmp_path):
     for key, value in {**TORCHRUN, "RANK": "0"}.items():
         monkeypatch.setenv(key, value)
     result = run_command("eval", tmp_path, "run=nowhere")

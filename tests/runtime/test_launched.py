@@ -62,7 +62,7 @@ def only_run(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_lightnings_own_launch_fails_or_leaves_a_directory_per_process(root, tmp_path):
+def test_lightnings_own_launch_finishes_one_run_in_one_directory(root, tmp_path):
     process = started(
         *(tmp_path, sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", "trainer.devices=2"),
     )
@@ -77,7 +77,7 @@ def test_lightnings_own_launch_fails_or_leaves_a_directory_per_process(root, tmp
 
 
 @pytest.mark.slow
-def test_torchrun_fails(root, tmp_path):
+def test_torchrun_finishes_one_run_and_prints_once(root, tmp_path):
     command = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "src.train")
     given = (*SMALL, f"corpus.root={root}", "trainer=ddp", "trainer.accelerator=cpu", "weights=simcse")
     process = started(tmp_path, sys.executable, *command, *given, "weights.training.batch_size=16")
@@ -103,12 +103,12 @@ sys.exit(max(task.wait() for task in tasks))
 """
 
 
-def test_the_batch_file_for_slurm_is_no_bash():
+def test_the_batch_file_for_slurm_is_valid_bash():
     assert subprocess.run(["bash", "-n", PROJECT / "docs" / "slurm" / "train.sbatch"]).returncode == 0
 
 
 @pytest.mark.slow
-def test_the_batch_file_for_slurm_does_not_start(root, tmp_path):
+def test_the_batch_file_for_slurm_finishes_one_run(root, tmp_path):
     binaries = tmp_path / "venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "srun").write_text(SRUN.format(python=sys.executable))
@@ -152,7 +152,7 @@ cli.run(train.main, "train")
 
 
 @pytest.mark.slow
-def test_a_process_that_fails_alone_does_so_in_silence_or_the_others_wait_for_it(root, tmp_path):
+def test_a_process_that_fails_alone_is_named_in_one_line_and_ends_the_others(root, tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
     process = started(tmp_path, sys.executable, "failing.py", *SMALL, f"corpus.root={root}", "trainer.devices=2")
     _, errors = ended(process)
@@ -162,7 +162,7 @@ def test_a_process_that_fails_alone_does_so_in_silence_or_the_others_wait_for_it
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_processes_behind(root, tmp_path):
+def test_ctrl_c_leaves_no_process_behind(root, tmp_path):
     command = (sys.executable, "-m", "src.train", *SMALL, f"corpus.root={root}", "trainer.max_epochs=100000")
     process = started(tmp_path, *command, "trainer.devices=2", f"hydra.run.dir={tmp_path / 'run'}")
     for _ in range(900):

@@ -44,7 +44,7 @@ def train(folder: Path, *callbacks: Callback, leave_signals: bool = False) -> L.
     return trainer
 
 
-def test_strategies_that_fork_are_told_from_those_that_start_commands():
+def test_strategies_that_fork_processes_are_recognised():
     said = CHANGED.format("_MultiProcessingLauncher")
     assert internals.forks_processes(two_processes("ddp_spawn").strategy), said
     assert not internals.forks_processes(two_processes("ddp").strategy), said

@@ -24,7 +24,7 @@ def foreground():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
+def test_a_signal_of_a_scheduler_ends_the_run_with_status_75(number):
     with pytest.raises(Preempted) as stop, SignalWatcher().installed():
         signal.raise_signal(number)
     assert stop.value.code == 75
@@ -32,7 +32,7 @@ def test_a_scheduler_is_not_told_that_the_run_can_be_started_again(number):
     assert is_interrupt(stop.value)
 
 
-def test_a_step_is_cut_in_two():
+def test_a_deferred_signal_waits_for_the_end_of_the_step():
     with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGTERM)
@@ -41,7 +41,7 @@ def test_a_step_is_cut_in_two():
             watch.stop("saved")
 
 
-def test_ctrl_c_ends_nothing_or_only_after_the_step():
+def test_ctrl_c_waits_for_the_step_and_a_second_one_ends_it_at_once():
     with SignalWatcher().installed() as watch:
         watch.defer()
         signal.raise_signal(signal.SIGINT)  # the step goes on
@@ -51,19 +51,19 @@ def test_ctrl_c_ends_nothing_or_only_after_the_step():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_handlers_outlive_the_run():
+def test_handlers_are_restored_after_the_run():
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
     with SignalWatcher().installed() as watch:
         watch.defer()
     assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
 
 
-def test_another_devices_signal_ends_with_another_status():
+def test_a_signal_that_came_to_another_process_also_ends_as_preempted():
     with pytest.raises(Preempted):  # asked for in another process
         SignalWatcher().stop("saved")
 
 
-def test_being_asked_again_while_ending_ends_in_another_way():
+def test_a_further_signal_while_ending_changes_nothing():
     ended = []
     with pytest.raises(Preempted, match="75"), SignalWatcher().installed():
         try:
@@ -75,7 +75,7 @@ def test_being_asked_again_while_ending_ends_in_another_way():
     assert ended == [True]
 
 
-def test_a_run_within_a_command_that_listens_forgets_what_was_asked_or_stops_listening():
+def test_a_run_within_a_command_that_listens_leaves_its_handlers_in_place():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Preempted), SignalWatcher().installed() as watch:
         with watch.installed():
@@ -96,7 +96,7 @@ def status_of(child) -> int:
     return process.exitcode
 
 
-def test_a_process_that_waits_in_c_hears_nothing(tmp_path):
+def test_a_process_that_waits_in_c_is_ended_by_a_signal(tmp_path):
     said = tmp_path / "said"
     blocked_in_c = """
 import os, pathlib, signal, sys, threading
@@ -113,14 +113,14 @@ with signals.SIGNALS.installed(), signals.SIGNALS.call_on_forced_exit(callback):
     assert said.read_text() == "interrupted"
 
 
-def test_a_copy_of_a_process_tells_it_to_stop():
+def test_a_signal_to_a_forked_process_does_not_reach_its_parent():
     with SignalWatcher().installed() as watch:
         assert status_of(lambda: signal.raise_signal(signal.SIGTERM)) == -signal.SIGTERM
         time.sleep(0.05)
         assert not watch.stop_requested
 
 
-def test_a_process_that_is_starting_dies_of_a_signal():
+def test_a_signal_to_a_process_that_is_starting_is_held_and_ends_it_with_status_75():
     listens = "import signal, sys; from src.runtime.signals import SIGNALS\nwith SIGNALS.installed(): print('too late')"
     with blocked_signals():
         process = subprocess.Popen([sys.executable, "-c", listens], stdout=subprocess.PIPE, text=True)
@@ -130,7 +130,7 @@ def test_a_process_that_is_starting_dies_of_a_signal():
 
 
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="of Linux")
-def test_a_loaders_worker_dies_of_what_is_for_its_parent():
+def test_a_loaders_worker_ends_only_by_a_signal_of_its_parent():
     def worker() -> None:
         ignore_group_signals(0)
         for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):

@@ -17,7 +17,7 @@ SIMILARITY = torch.tensor([[LOG4, 9.0, 0.0]], dtype=torch.float64)
 POSITIVE = torch.tensor([1])
 
 
-def test_a_push_is_not_the_derivative():
+def test_a_push_is_the_derivative_of_the_loss():
     # e^s = 1, 2, 3: softmax 1/6, 2/6, 3/6
     expected = torch.tensor([[1 / 6, 2 / 6 - 1, 3 / 6]], dtype=torch.float64)
     torch.testing.assert_close(push(InfoNCE(), SCORES, POSITIVE), expected)
@@ -27,7 +27,7 @@ def test_a_push_is_not_the_derivative():
     assert not SCORES.requires_grad
 
 
-def test_the_terms_are_not_those_of_the_formula():
+def test_the_terms_are_those_of_the_formula():
     found = terms(SoftInfoNCE(1.0, 1.0, 1.0), SCORES, POSITIVE, SIMILARITY)
     # Z = 1 + 3, P = 1/4, 3/4; <sigma, P> = 4/20 + 3/20 = 0.35
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
@@ -35,7 +35,7 @@ def test_the_terms_are_not_those_of_the_formula():
     )
 
 
-def test_the_terms_do_not_sum_to_the_loss():
+def test_the_softplus_of_the_summed_terms_is_the_loss():
     generator = torch.Generator().manual_seed(0)
     scores_BC = 3 * torch.randn(5, 7, generator=generator, dtype=torch.float64)
     similarity_BC = torch.randn(5, 7, generator=generator, dtype=torch.float64)
@@ -47,6 +47,6 @@ def test_the_terms_do_not_sum_to_the_loss():
     )
 
 
-def test_a_constant_similarity_leans_somewhere():
+def test_a_constant_similarity_has_a_leaning_of_zero():
     found = terms(SoftInfoNCE(1.0, 1.0, 1.0), SCORES, POSITIVE, torch.full_like(SCORES, 0.3))
     assert found["leaning"].item() == pytest.approx(0.0, abs=1e-12)

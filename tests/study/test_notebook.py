@@ -14,7 +14,7 @@ from src.study import notebook
 from tests.conftest import PROJECT
 
 
-def test_a_text_from_a_corpus_is_interpreted():
+def test_html_in_a_text_of_a_corpus_is_escaped():
     html = notebook.table(["<b>", "n"], [("<script>x</script>", 1), ("def f():\n    return '<i>'", 2)])._repr_html_()
     assert "<script>" not in html
     assert "<i>" not in html
@@ -24,12 +24,12 @@ def test_a_text_from_a_corpus_is_interpreted():
     assert "<pre" in html
 
 
-def test_a_number_is_unreadable():
+def test_numbers_are_shown_with_separators_and_three_decimals():
     shown = notebook.table(["a"], [(1234567,), (0.12349,), (np.float32(2.0),), (torch.tensor(3),), (True,), ("x",)])
     assert [row[0] for row in shown.rows] == ["1,234,567", "0.123", "2.000", "3", "True", "x"]
 
 
-def test_the_cache_of_a_notebook_is_not_the_projects(monkeypatch, tmp_path):
+def test_a_notebook_of_the_project_runs_in_its_root(monkeypatch, tmp_path):
     style = mpl.rcParams.copy()
     try:
         monkeypatch.chdir(PROJECT / "notebooks")
@@ -43,7 +43,7 @@ def test_the_cache_of_a_notebook_is_not_the_projects(monkeypatch, tmp_path):
         mpl.rcParams.update(style)
 
 
-def test_panels_are_not_as_many_as_asked():
+def test_panels_are_as_many_as_asked_for():
     mpl.use("Agg")
     figure, axes = notebook.panels(3, height=2.0, sharey=True)
     assert len(axes) == 3

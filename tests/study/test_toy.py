@@ -25,7 +25,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_information_is_not_the_closed_form():
+def test_the_information_is_the_closed_form():
     assert Gaussians(1, 0.6).information == pytest.approx(-0.5 * math.log(0.64))
     assert Gaussians(3, -0.6).information == pytest.approx(-1.5 * math.log(0.64))
     toy = Gaussians.with_information(2.5, dimensions=5)
@@ -33,7 +33,7 @@ def test_the_information_is_not_the_closed_form():
     assert toy.correlation == pytest.approx(math.sqrt(1 - math.exp(-1)))
 
 
-def test_the_log_ratio_is_not_that_of_the_densities():
+def test_the_log_ratio_is_that_of_the_densities():
     toy = Gaussians(2, 0.6)
     queries_BD, codes_BKD = torch.randn(3, 2, generator=seeded()), torch.randn(3, 5, 2, generator=seeded(1))
     normal = torch.distributions.Normal
@@ -42,7 +42,7 @@ def test_the_log_ratio_is_not_that_of_the_densities():
     torch.testing.assert_close(toy.log_ratio(queries_BD, codes_BKD), conditional - marginal)
 
 
-def test_right_answers_are_not_drawn_from_the_joint():
+def test_right_answers_are_drawn_from_the_joint_distribution():
     toy = Gaussians(1, 0.6)
     queries_BD = toy.queries(20_000, seeded())
     codes_BD = toy.codes(queries_BD, 1, seeded(1))[:, 0]
@@ -50,7 +50,7 @@ def test_right_answers_are_not_drawn_from_the_joint():
     torch.testing.assert_close(both_2N.cov(), torch.tensor([[1.0, 0.6], [0.6, 1.0]]), atol=0.03, rtol=0)
 
 
-def test_the_share_of_planted_false_negatives_is_another():
+def test_the_share_of_planted_false_negatives_is_the_given_one():
     made = contrast(Gaussians(3, 0.7), 400, 50, 0.1, seeded())
     assert made.is_right_BC[:, 0].all()
     assert made.is_right_BC[:, 1:].float().mean() == pytest.approx(0.1, abs=0.01)
@@ -59,7 +59,7 @@ def test_the_share_of_planted_false_negatives_is_another():
     assert not contrast(Gaussians(3, 0.7), 5, 7, 0.0, seeded()).is_right_BC[:, 1:].any()
 
 
-def test_equal_scores_say_something():
+def test_equal_scores_give_no_information():
     made = contrast(Gaussians(2, 0.5), 11, 7, 0.0, seeded())
     assert estimate(made, torch.zeros(11, 8))[0] == pytest.approx(0.0, abs=1e-6)
     half = torch.full((11, 8), math.log(0.5)).index_fill(1, torch.tensor(0), 0.0)
@@ -67,7 +67,7 @@ def test_equal_scores_say_something():
     assert estimate(made, torch.zeros(11, 8), half)[0] == pytest.approx(math.log(8 / 4.5), abs=1e-6)
 
 
-def test_clean_negatives_do_not_reach_the_information_from_below():
+def test_clean_negatives_reach_the_information_from_below():
     toy = Gaussians.with_information(1.0, 4)
     values = [estimate(m := contrast(toy, 4000, n, 0.0, seeded(n)), m.log_ratio_BC) for n in (7, 511)]
     (few, _), (many, error) = values
@@ -77,7 +77,7 @@ def test_clean_negatives_do_not_reach_the_information_from_below():
     assert estimate(few_candidates, few_candidates.log_ratio_BC)[0] <= math.log(8)
 
 
-def test_planted_false_negatives_do_not_hide_information():
+def test_planted_false_negatives_hide_information():
     toy = Gaussians.with_information(2.0, 4)
     assert limit(toy, 0.0, 20_000, seeded()) == pytest.approx(2.0, abs=0.05)
     assert limit(toy, 1.0, 100, seeded()) == pytest.approx(0.0, abs=1e-5)
@@ -88,7 +88,7 @@ def test_planted_false_negatives_do_not_hide_information():
     assert value == pytest.approx(hidden, abs=0.02 + 3 * error)
 
 
-def test_true_weights_do_not_give_it_back():
+def test_true_weights_recover_the_information():
     toy = Gaussians.with_information(1.5, 4)
     made = contrast(toy, 4000, 511, 0.2, seeded())
     log_weights_BC = true_log_weights(made)
@@ -98,7 +98,7 @@ def test_true_weights_do_not_give_it_back():
     assert value == pytest.approx(1.5, abs=0.02 + 3 * error)
 
 
-def test_shuffled_weights_are_others_or_reach_the_positive():
+def test_shuffled_weights_are_permuted_within_the_negatives_of_a_row():
     log_weights_BC = torch.arange(35.0).view(5, 7)
     dealt_BC = shuffled(log_weights_BC, seeded())
     assert torch.equal(dealt_BC[:, 0], log_weights_BC[:, 0])
@@ -106,14 +106,14 @@ def test_shuffled_weights_are_others_or_reach_the_positive():
     assert not torch.equal(dealt_BC, log_weights_BC)
 
 
-def test_random_weights_know_something():
+def test_random_weights_do_not_change_the_estimate():
     made = contrast(Gaussians.with_information(2.0, 4), 4000, 255, 0.1, seeded())
     plain, error = estimate(made, met_scores(made))
     dealt = weightings(0.1, 255, 0.0, seed=1)["random weights"](made)
     assert estimate(made, met_scores(made), dealt)[0] == pytest.approx(plain, abs=2 * error)
 
 
-def test_estimated_weights_do_not_fall_on_the_planted_ones():
+def test_estimated_weights_are_lower_on_planted_false_negatives():
     made = contrast(Gaussians.with_information(4.0, 4), 200, 63, 0.05, seeded())
     found = weightings(0.05, 63, 0.5, seed=1)
     assert found["infonce"](made) is None
@@ -125,7 +125,7 @@ def test_estimated_weights_do_not_fall_on_the_planted_ones():
         assert of_known < of_others - least
 
 
-def test_a_trained_critic_does_not_find_the_log_ratio():
+def test_a_trained_critic_finds_the_log_ratio():
     toy = Gaussians(2, 0.8)
     critic = trained_critic(toy, lambda made: None, 0.0, 31, 150, seeded())
     # log ratio: rho / (1 - rho^2) q.c - rho^2 / (2 (1 - rho^2)) |c|^2 + what all codes of a query share
@@ -137,6 +137,6 @@ def test_a_trained_critic_does_not_find_the_log_ratio():
     torch.testing.assert_close(critic(queries_BD, codes_BKD)[1, 2], by_hand)
 
 
-def test_the_mrr_is_not_that_of_the_first_column():
+def test_the_mrr_is_that_of_the_first_column():
     scores_BC = torch.tensor([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 1.0, 2.0], [1.0, 1.0, 0.0]])
     assert mrr(scores_BC) == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 1.5) / 4)

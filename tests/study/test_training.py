@@ -16,14 +16,14 @@ from tests.support.doubles import ListCorpus
 SMALL = ("data.batch_size=8", "cache=null")
 
 
-def test_a_configuration_does_not_say_what_was_chosen():
+def test_a_configuration_records_what_was_chosen():
     cfg = configuration("loss=infonce", "trainer.max_epochs=3")
     assert (cfg.choices.loss, cfg.choices.weights, cfg.choices.corpus) == ("infonce", "bm25", "stdlib")
     assert (cfg.trainer.max_epochs, cfg.data.num_workers) == (3, 0)
     assert "hydra" not in cfg
 
 
-def test_an_estimator_prints_or_is_not_fitted(capsys):
+def test_an_estimator_is_fitted_without_printing(capsys):
     pairs = ListCorpus().split("train").pairs
     items = np.arange(5)
     expected = BM25Estimator(normalize="self", scale=10.0)
@@ -33,7 +33,7 @@ def test_an_estimator_prints_or_is_not_fitted(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_shuffling_changes_the_weights_and_not_only_their_place():
+def test_shuffling_changes_only_the_places_of_the_similarities():
     pairs = ListCorpus().split("train").pairs
     plain, dealt = BM25Estimator(normalize="self"), Shuffled(BM25Estimator(normalize="self"), seed=1)
     plain.fit(pairs)
@@ -46,7 +46,7 @@ def test_shuffling_changes_the_weights_and_not_only_their_place():
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_training_prints_or_leaves_out_a_number(capsys, shuffle):
+def test_a_training_returns_every_number_without_printing(capsys, shuffle):
     found = trained(configuration(*SMALL), ListCorpus(), shuffle)
     assert found.numbers.keys() == {"val/mrr", "val/alignment", "val/uniformity"}
     assert 0 < found.numbers["val/mrr"] <= 1
@@ -54,7 +54,7 @@ def test_a_training_prints_or_leaves_out_a_number(capsys, shuffle):
     assert capsys.readouterr().out == ""
 
 
-def test_infonce_is_trained_with_weights():
+def test_infonce_trains_the_same_model_as_soft_infonce_with_alpha_zero():
     corpus = ListCorpus()
     models = [trained(configuration(*SMALL, "loss=infonce"), corpus) for _ in range(2)]
     soft = trained(configuration(*SMALL, "loss.alpha=0"), corpus)
@@ -62,7 +62,7 @@ def test_infonce_is_trained_with_weights():
     assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in states[0])
 
 
-def test_scores_are_not_those_of_these_pairs():
+def test_scores_are_those_of_the_given_pairs():
     module = trained(configuration(*SMALL), ListCorpus()).module
     pairs = [Pair(f"query {i} of open", f"def f{i}(): open()", f"q{i}", "python") for i in range(3)]
     scores_BC = scores(module, pairs)
@@ -71,7 +71,7 @@ def test_scores_are_not_those_of_these_pairs():
     assert scores_BC.abs().max() <= 20.001  # cosine x 20
 
 
-def test_the_divergence_is_not_kullback_and_leiblers():
+def test_the_divergence_is_that_of_kullback_and_leibler():
     # the first row: estimated 4/5, 1/5 on columns 1, 2; predicted 1/4, 3/4
     scores_BC = torch.tensor([[9.0, 0.0, math.log(3)], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     similarity_BC = torch.tensor([[7.0, math.log(4), 0.0], [1.0, 5.0, 1.0], [0.0, math.log(3) / 2, 0.0]])

@@ -1,4 +1,4 @@
-"""Runs an entry point as a user types it, inside the test's own process: seconds of imports are paid once."""
+"""Runs commands as a user types them, but inside the test's process, so that imports happen only once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 
 from src import cli
+from src.config import direct_cli
 
 QUICK = ("logger=csv", "trainer.accelerator=cpu", "data.num_workers=0", "compare_infonce=false")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a shell would see of a command, and where its run directory is."""
+    """Exit status and output of a command, and its run directory."""
 
     status: int
     output: str
@@ -51,6 +53,31 @@ def run_command(name: str, folder: Path, *overrides: str) -> Result:
         if before[1] is not None:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
     return Result(status, output.getvalue(), errors.getvalue(), folder)
+
+
+def direct(name: str) -> Callable[[Sequence[str]], int]:
+    """words -> status of `python -m src.<name> <words>`, a command that starts without Hydra."""
+    entry = importlib.import_module("src.report.__main__" if name == "report" else f"src.{name}")
+
+    def run(words: Sequence[str]) -> int:
+        before, sys.argv = sys.argv, [f"{name}.py", *words]
+        try:
+            direct_cli.run(entry.main, name)
+        except SystemExit as stop:
+            return stop.code
+        finally:
+            sys.argv = before
+        return 0
+
+    return run
+
+
+def run_direct(name: str, *words: str) -> tuple[int, str, str]:
+    """Status, output and errors of `python -m src.<name> <words>`, a command that is not Hydra's."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        status = direct(name)(words)
+    return status, output.getvalue(), errors.getvalue()
 
 
 def trained(folder: Path, root: Path, *overrides: str) -> Result:

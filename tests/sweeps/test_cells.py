@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_a_loss_without_similarity_runs_once_per_estimator(sweep):
+def test_a_loss_without_similarity_runs_once_for_all_estimators(sweep):
     assert sweep.type("sweep=losses_by_estimators", "seed=1,2").status == 0
     names = sweep.executed()
     assert len(names) == len(set(names)) == 2 * (1 + 5 * 3)
@@ -11,17 +11,17 @@ def test_a_loss_without_similarity_runs_once_per_estimator(sweep):
     assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
 
 
-def test_batches_of_neighbours_lose_the_estimator_that_made_them(sweep):
+def test_similar_batches_run_once_per_estimator_and_random_ones_once(sweep):
     assert sweep.type("loss=infonce", "weights=bm25,simcse", "batching=similar,random").status == 0
     assert len(sweep.executed()) == 3
 
 
-def test_a_value_of_the_command_line_does_not_replace_that_of_the_grid(sweep):
+def test_a_value_of_the_command_line_replaces_that_of_the_grid(sweep):
     assert sweep.type("sweep=losses_by_estimators", "loss=bce", "weights=bm25,simcse", "lang=python,ruby").status == 0
     assert len(sweep.executed()) == 4
 
 
-def test_a_changed_setting_finds_the_results_of_another(sweep):
+def test_a_changed_setting_does_not_reuse_the_results_of_another(sweep):
     sweep.type("seed=1,2")
     assert len(sweep.executed()) == 2
     sweep.type("seed=1,2", "loss.alpha=0.5")
@@ -32,7 +32,7 @@ def test_a_changed_setting_finds_the_results_of_another(sweep):
     assert sweep.executed() == []
 
 
-def test_an_edited_yaml_finds_the_results_of_its_earlier_self(sweep, tmp_path):
+def test_an_edited_yaml_runs_its_own_cells_again(sweep, tmp_path):
     mine = tmp_path / "conf" / "loss" / "mine.yaml"
     mine.parent.mkdir(parents=True)
     command = (f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "loss=mine,infonce")
@@ -46,21 +46,21 @@ def test_an_edited_yaml_finds_the_results_of_its_earlier_self(sweep, tmp_path):
     assert list(sweep.states().values()) == ["finished"] * 3
 
 
-def test_a_cache_or_a_logger_makes_another_cell(sweep, tmp_path):
+def test_a_cache_or_a_logger_does_not_make_another_cell(sweep, tmp_path):
     sweep.type("seed=1,2", "lang=ruby")
     sweep.executed()
     sweep.type("seed=1,2", "lang=ruby", f"cache={tmp_path}", "logger=csv", "data.num_workers=0")
     assert sweep.executed() == []
 
 
-def test_the_order_of_the_words_makes_another_sweep(sweep):
+def test_the_order_of_overrides_does_not_make_another_sweep(sweep):
     sweep.type("seed=1,2", "loss.alpha=0.5", "data.batch_size=64")
     assert len(sweep.executed()) == 2
     sweep.type("data.batch_size=64", "seed=2,1", "loss.alpha=0.5")
     assert sweep.executed() == []
 
 
-def test_more_seeds_run_the_earlier_ones_again(sweep):
+def test_additional_seeds_do_not_run_the_earlier_ones_again(sweep):
     sweep.type("loss=infonce,bce", "seed=1")
     sweep.executed()
     sweep.type("loss=infonce,bce", "seed=2,1")

@@ -22,7 +22,7 @@ def launcher(request, tmp_path):
 
 
 @pytest.mark.slow
-def test_jobs_in_processes_of_their_own_hide_a_failure_or_run_again_when_finished(sweep, launcher):
+def test_jobs_in_processes_of_their_own_report_failures_and_run_once(sweep, launcher):
     sweep.behave = fail_for_seed_2
     result = sweep.type("seed=1,2,3", *launcher)
     assert result.status == 2

@@ -58,7 +58,7 @@ def search(tmp_path, monkeypatch):
     return search
 
 
-def test_a_search_begins_again_or_repeats_itself_or_finds_less_than_it_had(search):
+def test_a_search_resumes_with_new_trials_and_keeps_the_best_of_all(search):
     result = search.type("hydra.sweeper.n_trials=3")
     first = list(search.rates)
     assert result.status == 0, result.errors
@@ -74,7 +74,7 @@ def test_a_search_begins_again_or_repeats_itself_or_finds_less_than_it_had(searc
     assert "0 of 5 trials to run" in result.output
 
 
-def test_a_trial_that_was_cut_off_is_lost_or_counts_twice(search):
+def test_an_interrupted_trial_is_run_again_and_counts_once(search):
     def interrupt(cfg) -> None:
         if len(search.rates) == 2:
             raise KeyboardInterrupt
@@ -89,7 +89,7 @@ def test_a_trial_that_was_cut_off_is_lost_or_counts_twice(search):
     assert search.states() == ["finished"] * 3
 
 
-def test_a_failed_trial_stops_the_search_or_runs_for_ever_or_hides(search):
+def test_a_failed_trial_is_reported_and_counted_and_the_search_continues(search):
     def fail_first(cfg) -> None:
         if len(search.rates) == 1:
             raise InputError("not this one")
@@ -111,7 +111,7 @@ class Trainer:
         self.current_epoch, self.callback_metrics = epoch, {"val/mrr": value}
 
 
-def test_a_bad_trial_trains_to_its_end_or_passes_for_a_result(search):
+def test_a_bad_trial_is_pruned_and_is_no_result(search):
     def train(cfg) -> None:
         [reporting] = trial.callbacks(cfg)
         bad = cfg.sweep.trial.number == 3
@@ -132,13 +132,13 @@ def test_a_bad_trial_trains_to_its_end_or_passes_for_a_result(search):
     assert search.type("hydra.sweeper.n_trials=5", "hydra.sweeper.pruning=null").status == 0
 
 
-def test_a_training_that_is_no_trial_is_pruned():
+def test_a_training_that_is_no_trial_is_not_pruned():
     assert trial.callbacks(OmegaConf.create({"sweep": {"grid": {}}})) == []
     assert trial.callbacks(OmegaConf.create({})) == []
     assert issubclass(TrialPruned, UserError)
 
 
-def test_values_of_the_command_line_do_not_replace_those_that_are_searched(search):
+def test_values_of_the_command_line_replace_those_that_are_searched(search):
     assert search.type("hydra.sweeper.n_trials=2", "optimizer.learning_rate=0.25,0.5").status == 0
     assert set(search.rates) <= {0.25, 0.5}
     kept = len(search.rates)
@@ -147,7 +147,7 @@ def test_values_of_the_command_line_do_not_replace_those_that_are_searched(searc
     assert kept in (1, 2)  # of the same values, one job
 
 
-def test_two_seeds_are_averaged_by_nobody(search):
+def test_a_search_with_two_seeds_is_refused(search):
     result = search.type("seed=1,2")
     assert result.status == 2
     assert "searches with one seed" in result.errors
@@ -165,11 +165,11 @@ def test_two_seeds_are_averaged_by_nobody(search):
         ("choice(3,5)", optuna.distributions.CategoricalDistribution(["3", "5"])),
     ],
 )
-def test_a_range_has_another_end_or_another_scale(values, expected):
+def test_a_range_becomes_a_distribution_of_the_same_ends_and_scale(values, expected):
     assert distribution(values) == expected
 
 
 @pytest.mark.parametrize("values", ["interval(2,1)", "tag(log,interval(0,1))", "glob(*)"])
-def test_values_that_cannot_be_searched_are_a_traceback(values):
+def test_values_that_cannot_be_searched_are_refused(values):
     with pytest.raises(InputError, match="x="):
         distribution(values)

@@ -25,7 +25,7 @@ def in_a_process_of_a_sweep(monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [Preempted(signal.SIGTERM, "saved"), KeyboardInterrupt()])
-def test_a_job_that_is_stopped_takes_the_others_with_it_or_another_one_begins(in_a_process_of_a_sweep, stop):
+def test_a_stopped_job_ends_as_stopped_and_no_other_job_begins(in_a_process_of_a_sweep, stop):
     with pytest.raises(stopping.Stopped), stopping.job(swept=True):
         raise stop
     began = []
@@ -34,7 +34,7 @@ def test_a_job_that_is_stopped_takes_the_others_with_it_or_another_one_begins(in
     assert not began
 
 
-def test_a_failure_or_a_job_in_the_sweeps_own_process_is_taken_for_a_stop(in_a_process_of_a_sweep, monkeypatch):
+def test_failures_and_jobs_in_the_sweeps_own_process_raise_their_own_error(in_a_process_of_a_sweep, monkeypatch):
     with pytest.raises(OSError, match="no disk"), stopping.job(swept=True):
         raise OSError("no disk")
     with pytest.raises(KeyboardInterrupt), stopping.job(swept=False):
@@ -52,7 +52,7 @@ def test_a_failure_or_a_job_in_the_sweeps_own_process_is_taken_for_a_stop(in_a_p
     ("number", "to_all", "status"),
     [(signal.SIGTERM, False, 75), (signal.SIGUSR1, True, 75), (signal.SIGINT, True, 130)],
 )
-def test_jobs_at_work_are_killed_or_begin_anew(tmp_path, number, to_all, status):
+def test_jobs_at_work_are_interrupted_cleanly_and_resume(tmp_path, number, to_all, status):
     pytest.importorskip("joblib")
     given = command(tmp_path, "trainer.max_epochs=60", "trainer.save_every_n_steps=null", "seed=1,2,3")
     words = [sys.executable, "-m", "src.train", "-m", "hydra/launcher=processes", "hydra.launcher.n_jobs=2", *given]

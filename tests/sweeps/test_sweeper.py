@@ -18,7 +18,7 @@ from tests.support.commands import run_command
 from tests.sweeps.jobs import TWELVE, fail_for_seed_2
 
 
-def test_a_sweep_that_was_killed_runs_again_what_it_had_or_leaves_something_out(sweep):
+def test_a_killed_sweep_resumes_with_exactly_the_cells_that_have_not_ended(sweep):
     def die_in_the_eighth(seed: int, loss: str) -> None:
         fail_for_seed_2(seed, loss)
         if (seed, loss) == (4, "SoftInfoNCE"):
@@ -50,7 +50,7 @@ def test_a_sweep_that_was_killed_runs_again_what_it_had_or_leaves_something_out(
     assert "9 of 12 cells finished" in result.output
 
 
-def test_a_failed_cell_runs_again_unasked_or_not_when_asked(sweep):
+def test_a_failed_cell_runs_again_only_when_asked(sweep):
     sweep.behave = fail_for_seed_2
     sweep.type(*TWELVE)
     sweep.executed()
@@ -67,7 +67,7 @@ def test_a_failed_cell_runs_again_unasked_or_not_when_asked(sweep):
     assert kept.items() <= sweep.files("finished").items()
 
 
-def test_a_finished_sweep_composes_its_jobs_or_touches_them(sweep, monkeypatch):
+def test_a_finished_sweep_neither_composes_its_jobs_nor_touches_them(sweep, monkeypatch):
     assert sweep.type(*TWELVE).status == 0
     assert len(sweep.executed()) == 12
     kept = sweep.files("finished")
@@ -83,7 +83,7 @@ def test_a_finished_sweep_composes_its_jobs_or_touches_them(sweep, monkeypatch):
     assert "nothing to run: 12 of 12 cells finished" in result.output
 
 
-def test_a_finished_sweep_waits_for_torch(sweep):
+def test_a_finished_sweep_imports_no_heavy_package(sweep):
     command = ("-m", f"hydra.sweeper.root={sweep.root}", "seed=1,2")
     sweep.type("seed=1,2")
     code = f"""
@@ -100,7 +100,7 @@ print(*sorted({{"torch", "lightning", "transformers", "wandb", "scipy", "ray", "
     assert ended.stdout.splitlines()[-1] == ""
 
 
-def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
+def test_rerunning_all_keeps_the_earlier_results_and_hides_them_from_reports(sweep):
     sweep.type("seed=1,2")
     first = {path.stat().st_ino for path in sweep.root.glob("*/*/metrics.json")}
     assert sweep.type("seed=1,2", "sweep.rerun=all").status == 0
@@ -112,7 +112,7 @@ def test_everything_again_overwrites_what_was_or_shows_it_to_reports(sweep):
         assert not runs
 
 
-def test_a_bug_in_one_job_stops_the_others_or_hides(sweep):
+def test_a_bug_in_one_job_is_reported_and_the_other_jobs_run(sweep):
     def broken(seed: int, loss: str) -> None:
         if seed == 2:
             raise ZeroDivisionError("ours")
@@ -126,7 +126,7 @@ def test_a_bug_in_one_job_stops_the_others_or_hides(sweep):
     assert "in broken" in log.read_text()  # where it happened
 
 
-def test_ctrl_c_loses_what_was_finished_or_goes_on(sweep):
+def test_ctrl_c_ends_the_sweep_and_keeps_what_was_finished(sweep):
     def interrupt(seed: int, loss: str) -> None:
         if seed == 3:
             raise KeyboardInterrupt
@@ -141,7 +141,7 @@ def test_ctrl_c_loses_what_was_finished_or_goes_on(sweep):
     assert [name[:5] for name in sweep.executed()] == ["seed3", "seed4"]
 
 
-def test_two_processes_run_the_same_cells_at_once(sweep, monkeypatch):
+def test_a_sweep_that_another_process_runs_is_refused(sweep, monkeypatch):
     sweep.type("seed=1,2")
     sweep.executed()
     monkeypatch.setattr("src.sweeps.sweeper.PATIENCE", 0.1)
@@ -153,7 +153,7 @@ def test_two_processes_run_the_same_cells_at_once(sweep, monkeypatch):
     assert sweep.executed() == []
 
 
-def test_another_process_of_the_same_job_sees_other_cells_or_writes_into_the_sweep(sweep, monkeypatch):
+def test_another_process_of_the_same_job_sees_the_same_cells_and_writes_nothing(sweep, monkeypatch):
     sweep.behave = fail_for_seed_2
     sweep.type("seed=1,2,3")
     sweep.executed()
@@ -169,34 +169,34 @@ def test_another_process_of_the_same_job_sees_other_cells_or_writes_into_the_swe
     assert {path: path.stat().st_mtime_ns for path in sweep.root.rglob("*")} == before
 
 
-def test_a_directory_that_was_asked_for_is_not_the_sweeps(sweep, tmp_path):
+def test_a_directory_that_was_asked_for_is_the_sweeps(sweep, tmp_path):
     assert sweep.type("seed=1,2", f"hydra.sweep.dir={tmp_path / 'mine'}").status == 0
     assert len(list((tmp_path / "mine").glob("*/status.json"))) == 2
     assert not sweep.root.exists()
 
 
 @pytest.mark.parametrize("word", ["fail", "null"])
-def test_a_word_that_means_nothing_runs_something(sweep, word):
+def test_an_unknown_value_of_rerun_is_refused_before_any_job_runs(sweep, word):
     result = sweep.type("seed=1,2", f"sweep.rerun={word}")
     assert result.status == 2
     assert "expected missing, failed, all" in result.errors
     assert sweep.executed() == []
 
 
-def test_a_value_that_no_cell_could_run_with_is_found_in_the_last_one(sweep):
+def test_an_invalid_value_in_any_cell_is_refused_before_any_job_runs(sweep):
     result = sweep.type("data.batch_size=16,32,many")
     assert result.status == 2
     assert "data.batch_size: expected a whole number of 2 or more, found 'many' (in the cell" in result.errors
     assert sweep.executed() == []
 
 
-def test_a_grid_without_m_is_one_run(tmp_path):
+def test_a_grid_without_m_is_refused(tmp_path):
     result = run_command("train", tmp_path, "sweep=losses_by_estimators", "logger=csv")
     assert result.status == 2
     assert "add -m" in result.errors
 
 
-def test_a_worker_that_outlived_its_sweep_is_written_over_or_writes_over_another(sweep):
+def test_a_cell_that_a_worker_still_runs_is_not_started_again(sweep):
     sweep.type("seed=1,2")
     sweep.executed()
     [folder] = sweep.root.glob("*/seed2_*")
@@ -210,7 +210,7 @@ def test_a_worker_that_outlived_its_sweep_is_written_over_or_writes_over_another
     assert len(sweep.executed()) == 1
 
 
-def test_a_job_that_was_planned_before_another_process_finished_it_runs_again(sweep):
+def test_a_job_that_another_process_has_finished_meanwhile_is_not_run(sweep):
     def finish_the_next(seed: int, loss: str) -> None:
         next_one = sweep.root / "runs" / next(name for name in planned if name.startswith(f"seed{seed + 1}_"))
         next_one.mkdir()

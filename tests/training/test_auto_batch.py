@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.backbones.tiny import TinyEncoder
-from src.cli import composed
+from src.config.compose import compose_config
 from src.module import CodeSearchModule
 from src.runs.metrics_csv import MetricsCSV
 from src.training.auto_batch import run_test
@@ -38,7 +38,7 @@ def full() -> Exception:
 
 
 def configured(*overrides: str) -> DictConfig:
-    return composed("train", [*GIVEN, *overrides])
+    return compose_config("train", [*GIVEN, *overrides])
 
 
 def trained(folder: Path, *overrides: str, resume_from: Path | None = None) -> dict:
@@ -92,7 +92,7 @@ def logged(folder: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("given", [(), ("trainer.accumulate_grad_batches=2",), ("data.token_budget=300",)], ids=str)
-def test_the_first_steps_failure_leaves_something_behind(tmp_path, capsys, given: tuple[str, ...]) -> None:
+def test_a_failure_of_the_first_step_gives_the_run_of_a_smaller_chunk(tmp_path, capsys, given: tuple[str, ...]) -> None:
     with memory_for(1):
         found = trained(tmp_path / "found", AUTO, *given)
     assert found["auto_batch"] == {"chunk": 1}
@@ -118,7 +118,7 @@ def test_the_first_steps_failure_leaves_something_behind(tmp_path, capsys, given
         (2, (1, 0), ("trainer.accumulate_grad_batches=2",)),
     ],
 )
-def test_a_later_step_is_not_as_if_it_had_begun_with_the_chunk(tmp_path, step, before, given) -> None:
+def test_a_failure_of_a_later_step_continues_as_if_resumed_with_a_smaller_chunk(tmp_path, step, before, given) -> None:
     with recorded_batches() as seen, memory_for(2, step) as encoded:
         found = trained(tmp_path / "found", AUTO, *given)
     assert max(encoded) == 2
@@ -152,7 +152,7 @@ def failing_once(of: type, method: str, call: int) -> Callable:
 
 @pytest.mark.parametrize(("call", "before"), [(2, (0, 0)), (3, (0, 2)), (4, (0, 2))])
 @pytest.mark.parametrize("method", ["training_step", "backward"])
-def test_gathered_gradients_are_lost_or_counted_twice(tmp_path, method: str, call: int, before: tuple) -> None:
+def test_accumulated_gradients_are_not_lost_or_counted_twice(tmp_path, method: str, call: int, before: tuple) -> None:
     given = ("trainer.accumulate_grad_batches=2",)
     with mock.patch.object(CodeSearchModule, method, failing_once(CodeSearchModule, method, call)):
         found = trained(tmp_path / "found", AUTO, *given)
@@ -162,26 +162,26 @@ def test_gathered_gradients_are_lost_or_counted_twice(tmp_path, method: str, cal
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
 
 
-def test_what_fits_in_no_part_goes_on_for_ever(tmp_path) -> None:
+def test_a_text_that_does_not_fit_alone_is_refused_with_advice(tmp_path) -> None:
     with memory_for(0), pytest.raises(ResourceError, match=r"one text at a time.*data\.batch_size=2 \(found 5"):
         trained(tmp_path, AUTO)
 
 
-def test_another_error_or_another_place_is_swallowed(tmp_path, capsys) -> None:
+def test_other_errors_and_errors_of_the_optimizer_are_raised(tmp_path, capsys) -> None:
     with (
         memory_for(2, error=lambda: RuntimeError("shapes cannot be multiplied")),
         pytest.raises(RuntimeError, match="shapes"),
     ):
         trained(tmp_path / "other", AUTO)
-    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true goes on"):
+    with memory_for(2), pytest.raises(ResourceError, match=r"trainer\.auto_batch=true continues"):
         trained(tmp_path / "off")
     # The optimiser may have changed some weights.
-    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(InputError):
+    with mock.patch("torch.optim.AdamW.step", failing_once(torch.optim.AdamW, "step", 1)), pytest.raises(ResourceError):
         trained(tmp_path / "optimizer", AUTO)
     assert "trainer.auto_batch" not in capsys.readouterr().out
 
 
-def test_a_training_that_goes_on_looks_for_the_chunk_again(tmp_path, capsys) -> None:
+def test_a_training_that_resumes_keeps_the_chunk_that_was_found(tmp_path, capsys) -> None:
     with recorded_batches((1, 1)), memory_for(2), pytest.raises(StoppedError):
         trained(tmp_path / "it", AUTO)
     last = tmp_path / "it" / "checkpoints" / "last.ckpt"
@@ -193,7 +193,7 @@ def test_a_training_that_goes_on_looks_for_the_chunk_again(tmp_path, capsys) -> 
     assert other_than(found, trained(tmp_path / "given", "trainer.grad_cache_chunk=2")) == []
 
 
-def test_a_validation_without_memory_ends_the_run(tmp_path, capsys) -> None:
+def test_a_validation_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) -> None:
     with memory_for(3, training=False) as encoded:
         found = trained(tmp_path / "found", AUTO, "data.eval_batch_size=8")
     assert max(encoded) <= 2
@@ -204,7 +204,7 @@ def test_a_validation_without_memory_ends_the_run(tmp_path, capsys) -> None:
     assert logged(tmp_path / "found") == logged(tmp_path / "given")
 
 
-def test_a_test_without_memory_loses_the_training(tmp_path, capsys) -> None:
+def test_a_test_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) -> None:
     ranks = {}
     for name, texts, given in (("given", 9, ("data.eval_batch_size=2",)), ("off", 3, ()), ("found", 3, (AUTO,))):
         cfg = configured(*given)
@@ -212,7 +212,9 @@ def test_a_test_without_memory_loses_the_training(tmp_path, capsys) -> None:
         fitted = fit(cfg, module, data, tmp_path / name)
         with memory_for(texts, training=False):
             if name == "off":
-                with pytest.raises(InputError, match=r"in the test .*saved: the same command with trainer\.auto_batch"):
+                with pytest.raises(
+                    ResourceError, match=r"in the test .*saved: the same command with trainer\.auto_batch"
+                ):
                     run_test(fitted.trainer, module, data)
             else:
                 run_test(fitted.trainer, module, data)
@@ -222,12 +224,12 @@ def test_a_test_without_memory_loses_the_training(tmp_path, capsys) -> None:
     # In ranking, which no smaller batch helps.
     with (
         mock.patch.object(CodeSearchModule, "_rank", side_effect=full()),
-        pytest.raises(InputError, match="in the test"),
+        pytest.raises(ResourceError, match="in the test"),
     ):
         run_test(fitted.trainer, module, data)
 
 
-def test_what_failed_keeps_its_memory(tmp_path) -> None:
+def test_a_step_that_failed_releases_its_memory(tmp_path) -> None:
     kept: list[weakref.ref] = []
     original, forward = CodeSearchModule._encode, TinyEncoder.forward
 
@@ -249,7 +251,7 @@ def test_what_failed_keeps_its_memory(tmp_path) -> None:
     "overrides",
     [("trainer.devices=2",), ("trainer.devices=auto",), ("trainer=ddp",), ("trainer.num_nodes=2",)],
 )
-def test_several_devices_find_chunks_of_their_own(overrides: tuple[str, ...]) -> None:
+def test_auto_batch_is_refused_on_several_devices(overrides: tuple[str, ...]) -> None:
     from src.training.preflight import check_trainer
 
     check_trainer(configured(AUTO))
@@ -261,7 +263,7 @@ def test_several_devices_find_chunks_of_their_own(overrides: tuple[str, ...]) ->
         check_trainer(configured(AUTO, *overrides))
 
 
-def test_it_is_another_run(monkeypatch) -> None:
+def test_auto_batch_does_not_change_the_identity_of_a_run(monkeypatch) -> None:
     from src.runs.resume import identity
 
     assert identity(configured(AUTO)) == identity(configured())

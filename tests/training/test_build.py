@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import open_dict
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.training.build import compile_encoder
 from src.training.fit import build_model_and_data
 from src.utils.errors import InputError
@@ -18,7 +18,7 @@ from tests.support.doubles import BagEncoder, ListCorpus
 def fitted(tmp_path, *overrides: str) -> tuple[L.LightningModule, list[torch.Tensor]]:
     """A tiny encoder after two epochs of the main job's own trainer, and its weights."""
     sizes = ("backbone.encoder.embedding_size=17", "backbone.encoder.buckets=101", "data.batch_size=11")
-    cfg = composed("train", ["loss=infonce", "weights=none", *sizes, "trainer.max_epochs=2", *overrides])
+    cfg = compose_config("train", ["loss=infonce", "weights=none", *sizes, "trainer.max_epochs=2", *overrides])
     with open_dict(cfg):
         cfg.data.num_workers = 0
     module, data = build_model_and_data(cfg, ListCorpus())
@@ -31,7 +31,7 @@ def fitted(tmp_path, *overrides: str) -> tuple[L.LightningModule, list[torch.Ten
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_gradient_caching_is_not_what_the_trainer_trains_with(tmp_path, precision: str) -> None:
+def test_gradient_caching_trains_the_same_weights(tmp_path, precision: str) -> None:
     common = (f"trainer.precision={precision}", "trainer.accumulate_grad_batches=2")
     _, whole = fitted(tmp_path, *common)
     module, cached = fitted(tmp_path, *common, "trainer.grad_cache_chunk=3")
@@ -41,7 +41,7 @@ def test_gradient_caching_is_not_what_the_trainer_trains_with(tmp_path, precisio
         torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_compiling_changes_embeddings_or_the_names_of_weights() -> None:
+def test_compiling_keeps_embeddings_and_the_names_of_weights() -> None:
     torch.manual_seed(0)
     encoder, seen = BagEncoder(), []
     expected_BD = encoder(encoder.codes(["def read(x)", "x"]))

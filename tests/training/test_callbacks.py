@@ -15,7 +15,7 @@ from src.training.callbacks import NegativeWeights, Throughput
 from src.utils.lazy_matrix import LazyMatrix
 
 
-def test_effective_negatives_are_not_kishs():
+def test_effective_negatives_are_kishs():
     weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 0.0, 0.0], [1.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
     assert effective_negatives(weights).tolist() == pytest.approx([4.0, 2.0, 4 / 1.5, 0.0])
 
@@ -33,7 +33,7 @@ def watched(loss, similarity, step=10, positive=torch.tensor([0, 1])):  # noqa: 
     return logged
 
 
-def test_the_positive_counts_among_the_weights_of_negatives():
+def test_the_positive_is_left_out_of_the_logged_weights():
     # row 0: sigma = [-, 1, 0], row 1: sigma = [1/2, -, 1/2]; w = 2 (1 - sigma), floor 0.1
     similarity = torch.tensor([[5.0, 90.0, 0.0], [0.0, 5.0, 0.0]])
     logged = watched(SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0), similarity)
@@ -43,12 +43,12 @@ def test_the_positive_counts_among_the_weights_of_negatives():
     assert logged["weights/effective_negatives"].item() == pytest.approx((2.1**2 / 4.01 + 2) / 2)
 
 
-def test_a_loss_without_weights_or_a_step_between_logs_something():
+def test_a_loss_without_weights_or_a_step_between_logs_nothing():
     assert watched(InfoNCE(), torch.zeros(2, 3)) == {}
     assert watched(SoftInfoNCE(1.0, 1.0, 1.0), torch.zeros(2, 3), step=11) == {}
 
 
-def test_the_weights_of_a_large_batch_are_all_made_for_a_log(monkeypatch):
+def test_only_some_weights_of_a_large_batch_are_made_for_a_log(monkeypatch):
     monkeypatch.setattr("src.utils.lazy_matrix.SMALL", 10)
     similarity = torch.tensor([[5.0, 90.0, 0.0], [0.0, 5.0, 0.0]]).repeat(8, 1)
     asked = []
@@ -63,7 +63,7 @@ def test_the_weights_of_a_large_batch_are_all_made_for_a_log(monkeypatch):
     assert logged["weights/mean"].item() == pytest.approx((0.1 + 2 + 1 + 1 + 0.1 + 2) / 6)
 
 
-def test_starting_workers_or_validating_counts_as_training(monkeypatch):
+def test_starting_workers_and_validating_do_not_count_as_training(monkeypatch):
     clock = iter([100.0, 101.0, 103.0, 900.0, 904.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     trainer, module = SimpleNamespace(global_step=1, log_every_n_steps=10, world_size=1), None
@@ -75,7 +75,7 @@ def test_starting_workers_or_validating_counts_as_training(monkeypatch):
     assert throughput.pairs_per_second == 21 / 7
 
 
-def test_a_short_run_logs_no_histogram(tmp_path):
+def test_a_short_run_logs_a_histogram_at_its_first_logged_step(tmp_path):
     class Logger(FaultTolerantWandbLogger):
         def __init__(self):
             self.steps = []

@@ -20,7 +20,7 @@ def drawn() -> list[float]:
     return [random.gauss(0, 1), float(np.random.rand()), float(torch.rand(()))]  # noqa: NPY002
 
 
-def test_a_generator_is_forgotten(tmp_path):
+def test_a_checkpoint_restores_every_random_generator(tmp_path):
     random.gauss(0, 1)  # keeps its second number for later
     checkpoint_file.write({"randomness": rng_state()}, tmp_path / "it.ckpt")
     first = [drawn() for _ in range(3)]
@@ -38,7 +38,7 @@ def counters() -> dict:
     }
 
 
-def test_the_batch_that_was_fetched_counts_as_trained_on():
+def test_a_batch_that_was_only_fetched_does_not_count_as_trained_on():
     progress = counters()
     rewind_progress(progress, 1, validating=False)
     batch = progress["epoch_loop.batch_progress"]
@@ -47,7 +47,7 @@ def test_the_batch_that_was_fetched_counts_as_trained_on():
     assert progress["epoch_loop.val_loop.batch_progress"] == counters()["epoch_loop.val_loop.batch_progress"]
 
 
-def test_a_validation_that_was_cut_off_counts_as_done():
+def test_an_interrupted_validation_does_not_count_as_done():
     progress = counters()
     rewind_progress(progress, 1, validating=True)
     validation = progress["epoch_loop.val_loop.batch_progress"]
@@ -55,7 +55,7 @@ def test_a_validation_that_was_cut_off_counts_as_done():
     assert validation["total"]["started"] - validation["total"]["processed"] == 1
 
 
-def test_the_best_epoch_is_one_that_the_checkpoint_does_not_know(tmp_path, capsys):
+def test_the_best_checkpoint_is_put_back_to_the_step_that_is_resumed(tmp_path, capsys):
     best = tmp_path / "best.ckpt"
     for step in (4, 8):
         checkpoint_file.write({"global_step": step}, best)
@@ -68,7 +68,7 @@ def test_the_best_epoch_is_one_that_the_checkpoint_does_not_know(tmp_path, capsy
     assert "best.ckpt is damaged: it is empty" in capsys.readouterr().out
 
 
-def test_the_score_of_a_file_that_is_lost_keeps_later_epochs_out(tmp_path):
+def test_the_best_score_is_forgotten_when_its_file_is_lost(tmp_path):
     state = {"score": torch.tensor(0.5), "step": 4}
     lost = KeepBest(tmp_path, "val/mrr")
     lost.load_state_dict(state)
@@ -95,7 +95,7 @@ def saving(tmp_path, monkeypatch, **given) -> tuple[SaveLast, SimpleNamespace, l
     return callback, trainer, made
 
 
-def test_steps_or_minutes_are_miscounted(tmp_path, monkeypatch):
+def test_a_checkpoint_is_saved_every_few_steps_and_every_few_minutes(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     callback, trainer, made = saving(tmp_path, monkeypatch, every_n_steps=3, every_n_minutes=2)
@@ -108,7 +108,7 @@ def test_steps_or_minutes_are_miscounted(tmp_path, monkeypatch):
     assert made[-1] == (7, (0, 7))
 
 
-def test_gradients_that_were_gathered_are_lost(tmp_path, monkeypatch):
+def test_a_checkpoint_is_saved_only_when_no_gradients_are_accumulated(tmp_path, monkeypatch):
     callback, trainer, made = saving(tmp_path, monkeypatch, every_n_steps=1)
     trainer.accumulate_grad_batches = 2
     for batch, step in enumerate((0, 0, 1, 1, 2)):
@@ -117,7 +117,7 @@ def test_gradients_that_were_gathered_are_lost(tmp_path, monkeypatch):
     assert made == [(1, (0, 2)), (2, (0, 4))]
 
 
-def test_a_stop_saves_twice_or_not_at_all(tmp_path, monkeypatch):
+def test_a_stop_saves_exactly_once(tmp_path, monkeypatch):
     callback, trainer, made = saving(tmp_path, monkeypatch)
     callback.watcher.received = signal.SIGTERM
     trainer.global_step = 2

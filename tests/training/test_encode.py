@@ -14,7 +14,7 @@ from tests.support.doubles import BagEncoder
 CFG = OmegaConf.create({"trainer": {"accelerator": "cpu"}, "data": {"eval_batch_size": 2}, "cache": None})
 
 
-def test_embeddings_come_in_the_order_of_length_or_copies_do_not_tie():
+def test_embeddings_come_in_the_order_of_the_texts_and_copies_are_equal():
     torch.manual_seed(0)
     module = CodeSearchModule(BagEncoder(), InfoNCE(), "cosine").train()
     texts = ["a b c", "d", "a b c", "e f", "d", "g h i j"]
@@ -27,13 +27,13 @@ def test_embeddings_come_in_the_order_of_length_or_copies_do_not_tie():
     assert torch.equal(made[1], made[4])
 
 
-def test_a_run_from_a_gpu_cannot_be_read_without_one(monkeypatch):
+def test_a_run_from_a_gpu_is_read_on_the_cpu_without_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert {str(device_of(name)) for name in ("gpu", "cuda", "auto", "cpu", "mps")} == {"cpu"}
 
 
-def test_a_batch_is_served_twice_or_whoever_takes_it_loses_gradients():
+def test_every_text_is_embedded_once_and_the_caller_is_not_in_inference_mode():
     torch.manual_seed(0)
     module = CodeSearchModule(BagEncoder(), InfoNCE(), "cosine").eval()
     texts = ["a b c", "d", "a b c", "e f", "d", "g h i j"]

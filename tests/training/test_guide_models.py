@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import open_dict
 from torch.nn import functional as F
 
-from src.cli import composed
+from src.config.compose import compose_config
 from src.training.build import build_estimator, build_loss, read_module
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
@@ -39,7 +39,7 @@ def cache(tmp_path_factory):
 
 
 def configured(*overrides: str):
-    cfg = composed("train", overrides)
+    cfg = compose_config("train", overrides)
     with open_dict(cfg):
         cfg.choices = {"backbone": "tiny", "corpus": "codesearchnet", "lang": "python", "loss": "soft_infonce"}
         cfg.trainer.logger = False
@@ -78,7 +78,7 @@ def _about(folder: Path) -> str:
     return json.loads((folder / "about.json").read_text())["about"]
 
 
-def test_simcse_is_not_the_cosine_of_a_direct_forward_pass(fitted, cache):
+def test_simcse_is_the_cosine_of_a_direct_forward_pass(fitted, cache):
     _, estimator, pairs = fitted("weights=simcse", *SIMCSE)
     queries = F.normalize(direct(cache, "simcse", [pair.query for pair in pairs], "query"), dim=1)
     rows, columns = np.array([5, 0, 61]), np.arange(67)
@@ -87,7 +87,7 @@ def test_simcse_is_not_the_cosine_of_a_direct_forward_pass(fitted, cache):
     np.testing.assert_allclose(np.diag(estimator.similarity(columns, columns)), 10, atol=1e-4)
 
 
-def test_the_trained_models_similarity_is_not_its_score_of_query_and_code(fitted, cache):
+def test_the_trained_models_similarity_is_its_score_of_query_and_code(fitted, cache):
     _, estimator, pairs = fitted("weights=trained_model")
     queries = direct(cache, "trained_model", [pair.query for pair in pairs], "query")
     codes = direct(cache, "trained_model", [pair.code for pair in pairs], "code")
@@ -98,7 +98,7 @@ def test_the_trained_models_similarity_is_not_its_score_of_query_and_code(fitted
 
 
 @pytest.mark.parametrize("weights", ["simcse", "trained_model"])
-def test_the_estimator_moves_while_the_model_trains(fitted, tmp_path, weights):
+def test_the_estimator_stays_the_same_while_the_model_trains(fitted, tmp_path, weights):
     cfg, estimator, _ = fitted(f"weights={weights}", *(SIMCSE if weights == "simcse" else []))
     everything = np.arange(67)
     before = estimator.similarity(everything, everything)
@@ -113,7 +113,7 @@ def test_the_estimator_moves_while_the_model_trains(fitted, tmp_path, weights):
     assert not gathered.requires_grad
 
 
-def test_a_model_is_trained_for_every_seed_of_a_sweep(root, tmp_path, monkeypatch):
+def test_a_model_is_trained_once_for_all_cells_of_a_sweep(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cache = tmp_path / "cache"
     sweep = (
@@ -127,7 +127,7 @@ def test_a_model_is_trained_for_every_seed_of_a_sweep(root, tmp_path, monkeypatc
     assert entries(cache) == {"models": 1, "embeddings": 2}
 
 
-def test_a_run_depends_on_whether_its_teacher_was_there(root, tmp_path):
+def test_a_run_is_the_same_with_a_new_and_with_a_cached_teacher(root, tmp_path):
     runs = [
         run_command(
             *(
@@ -150,7 +150,7 @@ def test_a_run_depends_on_whether_its_teacher_was_there(root, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_damaged_cache_ends_or_poisons_the_run(root, tmp_path):
+def test_a_damaged_cache_is_reported_and_does_not_change_the_run(root, tmp_path):
     command = (
         "train",
         tmp_path / "run",
@@ -172,7 +172,7 @@ def test_a_damaged_cache_ends_or_poisons_the_run(root, tmp_path):
         assert (tmp_path / "run" / "test_ranks.csv").read_bytes() == ranks
 
 
-def test_another_seed_of_the_estimator_gets_the_first_ones_model(fitted, cache):
+def test_a_cached_model_is_reused_until_a_setting_of_its_training_changes(fitted, cache):
     fitted("weights=trained_model")
     before = entries(cache)["models"]
     fitted("weights=trained_model", "seed=2", "data.num_workers=0", "data.eval_batch_size=5")  # nothing that decides
@@ -182,7 +182,7 @@ def test_another_seed_of_the_estimator_gets_the_first_ones_model(fitted, cache):
     assert entries(cache)["models"] == before + 2
 
 
-def test_the_teacher_is_trained_by_another_recipe_than_its_experiment(root, tmp_path):
+def test_the_teacher_is_trained_by_the_recipe_of_its_experiment(root, tmp_path):
     """weights=simcse trains what experiment=simcse trains, to the last bit."""
     common = (*QUICK, "corpus=codesearchnet", f"corpus.root={root}", f"cache={tmp_path / 'cache'}")
     explicit = run_command(
@@ -205,7 +205,7 @@ def test_the_teacher_is_trained_by_another_recipe_than_its_experiment(root, tmp_
 
 
 @pytest.mark.parametrize("kind", ["run", "checkpoint", "folder"])
-def test_a_given_checkpoint_is_not_what_embeds(root, cache, fitted, tmp_path, kind):
+def test_with_a_given_checkpoint_no_model_is_trained(root, cache, fitted, tmp_path, kind):
     if kind == "folder":
         given = bert(tmp_path / "bert")
     else:
@@ -221,7 +221,7 @@ def test_a_given_checkpoint_is_not_what_embeds(root, cache, fitted, tmp_path, ki
     assert entries(cache).get("models", 0) == before
 
 
-def test_the_embeddings_are_copied_to_every_worker(fitted):
+def test_the_embeddings_are_left_out_of_a_pickled_estimator(fitted):
     _, estimator, _ = fitted("weights=simcse", *SIMCSE)
     estimator.similarity(np.arange(3), np.arange(3))
     assert len(pickle.dumps(estimator)) < 2000
@@ -239,19 +239,19 @@ def bad(root, cache, tmp_path, *overrides):
     return result.errors
 
 
-def test_a_split_too_small_for_simcse_is_a_traceback(root, cache, tmp_path):
+def test_a_split_too_small_for_simcse_is_refused_in_one_line(root, cache, tmp_path):
     said = bad(root, cache, tmp_path, "weights=simcse")
     assert "weights=simcse: its model trains in batches of 256, found a training split of 67 pairs" in said
     assert "weights.training.batch_size=16" in said
 
 
-def test_a_checkpoint_that_is_not_there_is_asked_of_the_backbone(root, cache, tmp_path):
+def test_a_checkpoint_that_does_not_exist_is_reported_under_its_own_option(root, cache, tmp_path):
     said = bad(root, cache, tmp_path, "weights=simcse", f"weights.checkpoint={tmp_path / 'nothing'}")
     assert "weights.checkpoint=" in said
     assert "backbone.name" not in said
 
 
-def test_a_checkpoint_of_another_size_is_a_traceback(root, cache, tmp_path):
+def test_a_checkpoint_of_another_size_is_refused_in_one_line(root, cache, tmp_path):
     run = trained(tmp_path / "run", root, "loss=infonce").run
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
@@ -262,7 +262,7 @@ def test_a_checkpoint_of_another_size_is_a_traceback(root, cache, tmp_path):
     assert "table_VD" in said
 
 
-def test_a_tokeniser_of_another_model_is_an_index_error(root, cache, tmp_path):
+def test_a_tokenizer_of_another_model_is_refused_in_one_line(root, cache, tmp_path):
     folder = bert(tmp_path / "bert")
     with (folder / "vocab.txt").open("a") as file:
         file.writelines(f"word{i}\n" for i in range(5))
@@ -270,7 +270,7 @@ def test_a_tokeniser_of_another_model_is_an_index_error(root, cache, tmp_path):
     assert "another model's tokenizer" in said
 
 
-def test_embeddings_that_are_no_numbers_are_cached(root, cache, tmp_path):
+def test_non_finite_embeddings_are_refused_and_not_cached(root, cache, tmp_path):
     run = trained(tmp_path / "run", root, "loss=infonce").run
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
@@ -280,7 +280,7 @@ def test_embeddings_that_are_no_numbers_are_cached(root, cache, tmp_path):
     assert "not finite" in said
 
 
-def test_simcse_without_dropout_learns_nothing_and_says_nothing(root, cache, tmp_path):
+def test_simcse_without_dropout_is_refused(root, cache, tmp_path):
     said = bad(
         *(root, cache, tmp_path, "weights=simcse"),
         *("weights.training.batch_size=16", "weights.training.dropout=0.0"),
@@ -288,12 +288,12 @@ def test_simcse_without_dropout_learns_nothing_and_says_nothing(root, cache, tmp
     assert "needs dropout" in said
 
 
-def test_a_typo_in_the_training_of_an_estimator_is_ignored(root, cache, tmp_path):
+def test_a_typo_in_the_training_of_an_estimator_is_refused(root, cache, tmp_path):
     said = bad(root, cache, tmp_path, "weights=simcse", "weights.training.max_epoch=1")
     assert "max_epochs" in said
 
 
-def test_an_unattached_estimator_says_nothing_of_its_model():
+def test_an_unattached_estimator_asks_to_be_attached():
     estimator = instantiate(configured("weights=simcse").weights)
     with pytest.raises(RuntimeError, match="attach"):
         estimator.fit([])

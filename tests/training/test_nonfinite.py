@@ -18,18 +18,18 @@ def optimiser(*gradients: list[float] | None) -> torch.optim.Optimizer:
     return torch.optim.AdamW([{"params": parameters[:1]}, {"params": parameters[1:]}])
 
 
-def test_the_norm_is_not_that_of_all_gradients():
+def test_the_norm_is_that_of_all_gradients():
     assert gradient_norm(optimiser([3.0], None, [0.0, 4.0])).item() == 5.0
     assert gradient_norm(optimiser(None, None)).item() == 0.0
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
-def test_a_gradient_that_is_none_is_missed(bad):
+def test_a_non_finite_gradient_gives_a_non_finite_norm(bad):
     assert not torch.isfinite(gradient_norm(optimiser([1.0], [0.0, bad])))
 
 
 @pytest.mark.parametrize("bad", [NAN, INF])
-def test_what_is_spoilt_is_saved(bad):
+def test_a_checkpoint_with_non_finite_weights_or_moments_is_refused(bad):
     good = {"state_dict": {"a": torch.ones(3), "ids": torch.ones(2, dtype=torch.long)}, "global_step": 5}
     check_finite(good)
     with pytest.raises(NonFiniteError, match=r"after step 5 b \(of 1"):

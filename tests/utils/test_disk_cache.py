@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from src.cache import main
 from src.utils.disk_cache import ABOUT, Cache, damage, key_of
 from src.utils.errors import InputError, ResourceError
 from tests.conftest import PROJECT
+from tests.support.commands import direct
+
+main = direct("cache")
 
 RACE = """
 import sys, time
@@ -49,7 +51,7 @@ def refuse(folder: Path) -> None:
     raise AssertionError("made again")
 
 
-def test_the_same_content_is_made_twice(tmp_path):
+def test_the_same_content_is_made_once(tmp_path):
     first = Cache(tmp_path).get("things", {"a": 1, "b": [2, 3]}, write("hello"))
     again = Cache(tmp_path).get("things", {"b": [2, 3], "a": 1}, refuse)
     assert (first.why, again.why) == ("none was made yet", "")
@@ -58,7 +60,7 @@ def test_the_same_content_is_made_twice(tmp_path):
     assert again.made
 
 
-def test_other_content_gets_the_old_entry(tmp_path):
+def test_other_content_gets_an_entry_of_its_own_with_the_reason(tmp_path):
     cache = Cache(tmp_path)
     cache.get("things", {"corpus": "x", "seed": 1}, write("one"))
     other = cache.get("things", {"corpus": "x", "seed": 2}, write("two"))
@@ -68,7 +70,7 @@ def test_other_content_gets_the_old_entry(tmp_path):
     assert both.why == "those made before have another corpus and another seed"
 
 
-def test_eight_processes_make_one_entry_more_than_once(tmp_path):
+def test_eight_processes_make_one_entry_once(tmp_path):
     start = tmp_path / "start"
     command = [sys.executable, "-c", RACE, str(tmp_path), str(start)]
     processes = [
@@ -85,7 +87,7 @@ def test_eight_processes_make_one_entry_more_than_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["data.txt", ABOUT])
 @pytest.mark.parametrize("how", ["one bit", "cut", "gone"])
-def test_a_damaged_file_is_used(tmp_path, name, how):
+def test_a_damaged_file_is_made_again(tmp_path, name, how):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
     file = entry.path / name
     content = file.read_bytes()
@@ -101,7 +103,7 @@ def test_a_damaged_file_is_used(tmp_path, name, how):
     assert not damage(entry.path)
 
 
-def test_a_failed_making_leaves_half_an_entry(tmp_path):
+def test_a_failed_making_leaves_no_entry(tmp_path):
     def fail(folder: Path) -> None:
         (folder / "data.txt").write_text("half")
         raise InputError("no")
@@ -112,7 +114,7 @@ def test_a_failed_making_leaves_half_an_entry(tmp_path):
     assert [path.name for path in (tmp_path / "things").iterdir()] == [f".{key_of({'a': 1})}.lock"]
 
 
-def test_what_a_killed_process_left_is_kept_or_used(tmp_path):
+def test_the_remains_of_a_killed_process_are_removed(tmp_path):
     stale = tmp_path / "things" / f".{key_of({'a': 1})}.part"
     stale.mkdir(parents=True)
     (stale / "data.txt").write_text("half")
@@ -121,7 +123,7 @@ def test_what_a_killed_process_left_is_kept_or_used(tmp_path):
     assert not stale.exists()
 
 
-def test_an_interrupted_making_starts_over_or_cannot_be_removed(tmp_path, capsys):
+def test_an_interrupted_making_resumes_and_can_be_removed(tmp_path, capsys):
     def interrupted(folder: Path) -> None:
         (folder / "half.txt").write_text("half")
         raise KeyboardInterrupt
@@ -133,9 +135,9 @@ def test_an_interrupted_making_starts_over_or_cannot_be_removed(tmp_path, capsys
     with pytest.raises(KeyboardInterrupt):
         cache.get("things", made_from, interrupted, resumable=True)
     assert not list(cache.entries())
-    assert main(["--root", str(tmp_path)]) == 0
+    assert main([f"root={tmp_path}"]) == 0
     assert "unfinished" in capsys.readouterr().out
-    assert main(["clear", key_of(made_from), "--root", str(tmp_path)]) == 0
+    assert main(["clear", key_of(made_from), f"root={tmp_path}"]) == 0
     assert "removed 1 of 1" in capsys.readouterr().out
     assert not list(cache.unfinished())
     with pytest.raises(KeyboardInterrupt):
@@ -145,7 +147,7 @@ def test_an_interrupted_making_starts_over_or_cannot_be_removed(tmp_path, capsys
     assert not list(cache.unfinished())
 
 
-def test_a_job_that_waits_does_not_say_so(tmp_path):
+def test_a_job_that_waits_says_so(tmp_path):
     (tmp_path / "things").mkdir()
     held, said, free = threading.Event(), [], threading.Event()
 
@@ -166,7 +168,7 @@ def test_a_job_that_waits_does_not_say_so(tmp_path):
     assert said == ["waiting"]
 
 
-def test_a_cache_that_cannot_be_written_is_a_traceback(tmp_path):
+def test_a_cache_that_cannot_be_written_is_refused_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cache=DIR"):
         Cache(tmp_path / "file" / "cache").get("things", {"a": 1}, write("hello"))
@@ -175,43 +177,43 @@ def test_a_cache_that_cannot_be_written_is_a_traceback(tmp_path):
 # The command
 
 
-def test_an_empty_cache_is_an_error(tmp_path, capsys):
-    assert main(["--root", str(tmp_path / "none")]) == 0
+def test_an_empty_cache_is_no_error(tmp_path, capsys):
+    assert main([f"root={tmp_path / 'none'}"]) == 0
     assert "nothing cached" in capsys.readouterr().out
 
 
-def test_the_list_hides_an_entry_or_its_damage(tmp_path, capsys):
+def test_the_list_shows_every_entry_and_its_damage(tmp_path, capsys):
     cache = Cache(tmp_path)
     whole = cache.get("things", {"a": 1}, write("hello"), about="a thing [of mine]")
     broken = cache.get("others", {"a": 2}, write("hello"))
     (broken.path / "data.txt").write_text("jello")
-    assert main(["--root", str(tmp_path)]) == 0
+    assert main([f"root={tmp_path}"]) == 0
     shown = capsys.readouterr().out
     for word in ("things", "others", whole.key, broken.key, "[of mine]", "damaged"):
         assert word in shown
     assert shown.count("damaged") == 1
 
 
-def test_clear_removes_another_entry(tmp_path, capsys):
+def test_clear_removes_only_the_given_entry(tmp_path, capsys):
     cache = Cache(tmp_path)
     one, two = (cache.get("things", {"a": a}, write("hello")) for a in (1, 2))
-    assert main(["clear", one.key, "--root", str(tmp_path)]) == 0
+    assert main(["clear", one.key, f"root={tmp_path}"]) == 0
     assert [path.name for path in cache.entries()] == [two.key]
-    assert main(["clear", "--root", str(tmp_path)]) == 0
+    assert main(["clear", f"root={tmp_path}"]) == 0
     assert not list(cache.entries())
-    assert main(["clear", "nothing", "--root", str(tmp_path)]) == 2
+    assert main(["clear", "nothing", f"root={tmp_path}"]) == 2
     assert "no entry and no kind nothing" in capsys.readouterr().err
 
 
-def test_clear_takes_an_entry_from_under_the_job_that_makes_it(tmp_path, capsys):
+def test_clear_leaves_an_entry_that_a_job_is_making(tmp_path, capsys):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
     with FileLock(entry.path.parent / f".{entry.key}.lock"):
-        assert main(["clear", "--root", str(tmp_path)]) == 2
+        assert main(["clear", f"root={tmp_path}"]) == 2
     assert entry.path.exists()
     assert "running job" in capsys.readouterr().err
 
 
-def test_the_description_of_an_entry_is_not_readable(tmp_path):
+def test_the_description_of_an_entry_is_readable(tmp_path):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"), about="a thing")
     about = json.loads((entry.path / ABOUT).read_text())
     assert about["about"] == "a thing"
@@ -221,7 +223,7 @@ def test_the_description_of_an_entry_is_not_readable(tmp_path):
 
 @pytest.mark.parametrize("place", [".{}.part", "{}"])
 @pytest.mark.parametrize("resumable", [False, True])
-def test_a_link_in_the_cache_leads_elsewhere(tmp_path, place, resumable):
+def test_a_link_in_the_cache_is_not_followed(tmp_path, place, resumable):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "data.txt").write_text("mine")
@@ -234,7 +236,7 @@ def test_a_link_in_the_cache_leads_elsewhere(tmp_path, place, resumable):
     assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("data.txt", "mine")]
 
 
-def test_an_entry_that_vanishes_while_it_is_checked_is_a_traceback(tmp_path, monkeypatch):
+def test_an_entry_that_vanishes_while_it_is_checked_counts_as_damaged(tmp_path, monkeypatch):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
 
     def vanished(path: Path) -> str:

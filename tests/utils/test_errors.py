@@ -17,15 +17,15 @@ from src.utils.errors import first_line, nearest
         (" \n\t\n", "OSError"),
     ],
 )
-def test_an_error_takes_several_lines_or_says_nothing_at_all(said, line):
+def test_an_error_is_shortened_to_its_first_line_or_its_class(said, line):
     assert first_line(OSError(said)) == line
 
 
-def test_an_error_without_a_word_says_its_class_where_something_better_is_known():
+def test_an_error_without_words_says_the_given_alternative():
     assert first_line(OSError("\n"), "no answer") == "no answer"
     assert first_line(OSError("refused\nafter 3 tries"), "no answer") == "refused"
 
 
-def test_a_name_far_from_all_others_gets_a_hint():
+def test_only_a_similar_name_is_suggested():
     assert nearest("bm52", ["none", "bm25", "simcse"]) == "; did you mean 'bm25'?"
     assert nearest("weights", ["none", "bm25"]) == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from src.utils.near_duplicates import alike_pairs, near_duplicates
+from src.utils.near_duplicates import near_duplicate_pairs, near_duplicates
 from src.utils.subtokens import subtokens
 
 
@@ -28,7 +28,7 @@ def test_jaccard_of_exactly_the_threshold_counts() -> None:
     assert near_duplicates(["a b c", "a b c d"], 0.8) == []
 
 
-def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
+def test_blocks_of_rows_lose_and_repeat_no_pair(monkeypatch) -> None:
     draw = random.Random(11)
     texts = [" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(97)]
     sets = [set(text.split()) for text in texts]
@@ -39,12 +39,12 @@ def test_blocks_of_rows_lose_or_repeat_a_pair(monkeypatch) -> None:
         if sets[i] and sets[j] and 10 * len(sets[i] & sets[j]) >= 7 * len(sets[i] | sets[j])
     ]
     for candidates in (1, 500, 2**18):  # a row each, some rows, all rows
-        monkeypatch.setattr("XX", "CANDIDATES", candidates)
-        first, second = alike_pairs(texts, 0.7)
+        monkeypatch.setattr("src.utils.near_duplicates.CANDIDATES", candidates)
+        first, second = near_duplicate_pairs(texts, 0.7)
         assert sorted(zip(first.tolist(), second.tolist())) == sorted(expected)
 
 
-def test_two_lists_lose_or_repeat_a_pair(monkeypatch) -> None:
+def test_two_lists_lose_and_repeat_no_pair(monkeypatch) -> None:
     draw = random.Random(13)
     texts, pool = ([" ".join(draw.choices("abcdefghijkl", k=draw.randint(0, 9))) for _ in range(n)] for n in (53, 71))
     sets, others = [set(text.split()) for text in texts], [set(text.split()) for text in pool]
@@ -55,7 +55,7 @@ def test_two_lists_lose_or_repeat_a_pair(monkeypatch) -> None:
         if a and b and 10 * len(a & b) >= 7 * len(a | b)
     ]
     for candidates in (1, 500, 2**18):
-        monkeypatch.setattr("XX", "CANDIDATES", candidates)
-        first, second = alike_pairs(texts, 0.7, pool)
+        monkeypatch.setattr("src.utils.near_duplicates.CANDIDATES", candidates)
+        first, second = near_duplicate_pairs(texts, 0.7, pool)
         assert sorted(zip(first.tolist(), second.tolist())) == expected
-    assert len(alike_pairs(texts, 0.7, [])[0]) == len(alike_pairs([], 0.7, pool)[0]) == 0
+    assert len(near_duplicate_pairs(texts, 0.7, [])[0]) == len(near_duplicate_pairs([], 0.7, pool)[0]) == 0

@@ -13,19 +13,19 @@ from src.utils.resource_errors import explaining_full_disk, explaining_memory, i
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_said_without_path_or_bytes(tmp_path, number):
+def test_a_full_disk_is_reported_with_path_and_bytes(tmp_path, number):
     (tmp_path / "it").write_text("old")
     said = pytest.raises(ResourceError, match=r"no room to write .*/it: it needs 1,234 bytes, found [\d,]+ .*untouched")
     with said, explaining_full_disk(tmp_path / "it", lambda: 1234):
         raise OSError(number, "full")
 
 
-def test_another_error_of_a_disk_is_taken_for_a_full_one(tmp_path):
+def test_another_disk_error_is_not_taken_for_a_full_disk(tmp_path):
     with pytest.raises(PermissionError), explaining_full_disk(tmp_path / "it"):
         raise PermissionError(errno.EACCES, "no")
 
 
-def test_a_device_without_memory_names_no_setting():
+def test_a_device_without_memory_names_the_settings_to_change():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": "auto"}, "trainer": {"grad_cache_chunk": None}})
     with pytest.raises(ResourceError) as found, explaining_memory(cfg):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nmore")
@@ -39,10 +39,10 @@ def test_a_device_without_memory_names_no_setting():
     assert "trainer.auto_batch" not in str(found.value)  # it is not said how many devices there are
 
 
-def test_what_cannot_help_is_offered():
+def test_only_settings_that_can_help_are_offered():
     cfg = OmegaConf.create({"data": {"batch_size": 256, "token_budget": None}, "trainer": {"devices": 1}})
     offered = pytest.raises(
-        ResourceError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true goes on"
+        ResourceError, match=r"chunk=8 \(found 16; the same result; trainer\.auto_batch=true continues"
     )
     with offered, explaining_memory(cfg, 16):
         raise MemoryError
@@ -55,7 +55,7 @@ def test_what_cannot_help_is_offered():
     assert "data.batch_size=128" in str(found.value)
 
 
-def test_an_error_that_is_not_memorys_is_hidden():
+def test_an_error_that_is_not_about_memory_is_not_hidden():
     with pytest.raises(RuntimeError, match="shapes"), explaining_memory(OmegaConf.create()):
         raise RuntimeError("shapes cannot be multiplied")
     assert is_out_of_memory(RuntimeError("[...] DefaultCPUAllocator: can't allocate memory: you tried to allocate"))

@@ -50,7 +50,7 @@ def okapi(between, pairs=PAIRS):
 
 
 @pytest.mark.parametrize("between", BETWEEN)
-def test_rows_columns_or_texts_are_swapped(between):
+def test_similarities_equal_those_of_rank_bm25(between):
     similarity_BC = fitted(between=between).similarity(ROWS, COLUMNS)
     assert similarity_BC.shape == (3, 5)
     assert similarity_BC.dtype == np.float32
@@ -58,7 +58,7 @@ def test_rows_columns_or_texts_are_swapped(between):
 
 
 @pytest.mark.parametrize("between", BETWEEN)
-def test_self_normalisation_divides_by_anything_but_the_rows_own_score(between):
+def test_self_normalisation_divides_by_the_rows_own_score(between):
     score = okapi(between)
     own = score.diagonal()[:, None]
     expected = np.where(own > 0, score / np.where(own > 0, own, 1), 0)
@@ -66,42 +66,42 @@ def test_self_normalisation_divides_by_anything_but_the_rows_own_score(between):
     np.testing.assert_allclose(similarity, expected[np.ix_(ROWS, COLUMNS)], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("statistics", STATISTICS)
+@pytest.mark.parametrize("statistics")
 @pytest.mark.parametrize("between", ["query_query", "code_code"])
-def test_a_text_is_not_as_alike_as_itself(between, statistics):
+def test_self_normalisation_gives_a_text_similarity_one_to_itself(between, statistics):
     similarity = fitted(between=between, statistics=statistics, normalize="self").similarity(ROWS, np.arange(7))
     np.testing.assert_allclose(similarity[np.arange(3), ROWS], 1, rtol=1e-6)
 
 
-def test_the_own_document_must_be_among_the_columns():
+def test_self_normalisation_does_not_need_the_own_document_among_the_columns():
     columns = np.array([1, 6, 5])
     whole = fitted(normalize="self").similarity(ROWS, np.arange(7))
     np.testing.assert_allclose(fitted(normalize="self").similarity(ROWS, columns), whole[:, columns], rtol=1e-6)
     assert np.isfinite(fitted(normalize="self", statistics="batch").similarity(ROWS, columns)).all()
 
 
-@pytest.mark.parametrize("statistics", STATISTICS)
-@pytest.mark.parametrize("normalize", NORMALIZE)
-def test_an_empty_text_is_like_something(normalize, statistics):
+@pytest.mark.parametrize("statistics")
+@pytest.mark.parametrize("normalize")
+def test_an_empty_text_is_similar_to_nothing(normalize, statistics):
     similarity = fitted(normalize=normalize, statistics=statistics).similarity(np.arange(7), np.arange(7))
     assert not similarity[3].any()
     assert not similarity[:, 3].any()
 
 
-def test_a_negative_own_score_turns_the_order_around():
+def test_rows_with_a_negative_own_score_are_normalised_to_zero():
     # Every query says the same word: its idf among the columns is negative, and so is every own score.
     pairs = [Pair("word", "code", str(index), "python") for index in range(5)]
     assert (fitted(pairs, statistics="batch").similarity(np.arange(3), np.arange(5)) < 0).all()
     assert not fitted(pairs, statistics="batch", normalize="self").similarity(np.arange(3), np.arange(5)).any()
 
 
-def test_batch_statistics_read_beyond_the_batch():
+def test_batch_statistics_read_the_batch_alone():
     few = fitted(PAIRS[:5], statistics="batch").similarity(np.array([0, 4]), np.array([0, 2, 4]))
     many = fitted(PAIRS * 3, statistics="batch").similarity(np.array([0, 4]), np.array([0, 2, 4]))
     np.testing.assert_array_equal(few, many)
 
 
-def test_corpus_statistics_read_the_batch():
+def test_corpus_statistics_do_not_depend_on_the_batch():
     estimator = fitted()
     whole = estimator.similarity(np.arange(7), np.arange(7))
     np.testing.assert_array_equal(estimator.similarity(ROWS, COLUMNS), whole[np.ix_(ROWS, COLUMNS)])
@@ -114,11 +114,11 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
 @given(
     st.lists(st.tuples(words, words), min_size=2, max_size=7),
     st.sampled_from(list(BETWEEN)),
-    st.sampled_from(STATISTICS),
-    st.sampled_from(NORMALIZE),
+    st.sampled_from(get_args(Statistics)),
+    st.sampled_from(get_args(Normalize)),
     st.randoms(use_true_random=False),
 )
-def test_a_similarity_is_not_finite_or_follows_the_order_of_the_batch(texts, between, statistics, normalize, random):
+def test_similarities_are_finite_and_do_not_depend_on_the_batch_order(texts, between, statistics, normalize, random):
     pairs = [Pair(query, code, str(index), "python") for index, (query, code) in enumerate(texts)]
     estimator = fitted(pairs, between=between, statistics=statistics, normalize=normalize)
     rows = np.arange(len(pairs))
@@ -129,20 +129,20 @@ def test_a_similarity_is_not_finite_or_follows_the_order_of_the_batch(texts, bet
     np.testing.assert_allclose(estimator.similarity(rows, rows[order]), similarity[:, order], rtol=1e-6)
 
 
-@pytest.mark.parametrize("statistics", STATISTICS)
-def test_a_worker_gets_another_estimator(statistics):
+@pytest.mark.parametrize("statistics")
+def test_a_pickled_estimator_gives_the_same_similarities(statistics):
     estimator = fitted(statistics=statistics, normalize="self")
     copy = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_array_equal(copy.similarity(ROWS, COLUMNS), estimator.similarity(ROWS, COLUMNS))
 
 
-def test_the_tokenizer_is_ignored():
+def test_the_given_tokenizer_splits_the_texts():
     split = fitted(tokenizer=str.split, between="query_code").similarity(np.array([0]), np.array([0]))
     assert split.item() == 0  # no word of the query is a whole word of the code
     assert fitted(between="query_code").similarity(np.array([0]), np.array([0])).item() > 0
 
 
-def test_features_grow_with_the_square_of_the_pairs():
+def test_a_fitted_estimator_holds_no_matrix_of_all_pairs():
     pairs = [Pair(f"word{index} word{index % 7} common", "code", str(index), "python") for index in range(4000)]
     assert len(pickle.dumps(fitted(pairs))) < 4000 * 100  # an N x N matrix would take 4000 * 4000 * 4
 
@@ -156,18 +156,18 @@ def test_features_grow_with_the_square_of_the_pairs():
         ({"normalize": None}, "weights.normalize: expected none or self, found None"),
     ],
 )
-def test_an_unknown_option_is_accepted(options, message):
+def test_an_unknown_option_is_refused_and_the_known_ones_are_named(options, message):
     with pytest.raises(InputError, match=message) as error:
         BM25Estimator(**options)
     assert "\n" not in str(error.value)
 
 
-def test_fitting_on_nothing_is_accepted():
+def test_fitting_on_nothing_is_refused():
     with pytest.raises(InputError, match="expected training pairs"):
         fitted([])
 
 
-def test_a_loss_without_its_similarity_fails_without_a_hint():
+def test_weights_none_refuses_a_similarity_and_suggests_bm25():
     estimator = NoEstimator()
     estimator.fit(PAIRS)
     with pytest.raises(InputError, match="choose weights=bm25"):
@@ -175,13 +175,13 @@ def test_a_loss_without_its_similarity_fails_without_a_hint():
 
 
 @pytest.mark.parametrize("name", ["bm25", "none"])
-def test_a_shipped_config_builds_what_cannot_travel_to_a_worker(name):
+def test_a_shipped_config_builds_an_estimator_that_can_be_pickled(name):
     estimator = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
     estimator.fit(PAIRS)
     assert isinstance(pickle.loads(pickle.dumps(estimator)), type(estimator))
 
 
-def test_the_scale_of_similarities_is_ignored():
+def test_the_scale_multiplies_the_similarities():
     plain, scaled = BM25Estimator(normalize="self"), BM25Estimator(normalize="self", scale=7.0)
     plain.fit(PAIRS)
     scaled.fit(PAIRS)

@@ -35,7 +35,7 @@ SECOND = Table([[1, 10, 0, -10], [3, 0, 1, 2], [0, 2, 8, 4], [6, 6, 6, 6]])
 ALL = np.arange(4)
 
 
-def test_a_standardised_row_is_not_that_worked_out_by_hand():
+def test_a_standardised_row_equals_the_hand_computed_one():
     made = MixtureEstimator({"one": FIRST}, {"one": 2.0}).similarity(ALL, ALL)
     # Row 0: negatives 1, 2, 3: mean 2, deviation sqrt(2/3); its own 9 is on the same scale.
     np.testing.assert_allclose(made[0], np.array([7, -1, 0, 1]) / np.sqrt(2 / 3), rtol=1e-6)
@@ -43,14 +43,14 @@ def test_a_standardised_row_is_not_that_worked_out_by_hand():
     np.testing.assert_array_equal(made[2], [0, 0, 0, 0])
 
 
-def test_the_shares_are_not_convex_weights():
+def test_the_shares_are_convex_weights():
     parts = {"one": FIRST, "two": SECOND}
     one, two = (MixtureEstimator(parts, {name: 1}).similarity(ALL, ALL) for name in parts)
     mixed = MixtureEstimator(parts, {"one": 3, "two": 1}, scale=2.0).similarity(ALL, ALL)
     np.testing.assert_allclose(mixed, 2 * (0.75 * one + 0.25 * two), rtol=1e-5, atol=1e-6)
 
 
-def test_the_unit_of_a_part_decides_how_much_it_counts():
+def test_the_unit_of_a_part_does_not_matter():
     parts = {"one": FIRST, "two": SECOND}
     loud = {"one": Table(1000 * FIRST.values + 7), "two": SECOND}
     shares = {"one": 1, "two": 1}
@@ -58,26 +58,26 @@ def test_the_unit_of_a_part_decides_how_much_it_counts():
     np.testing.assert_allclose(MixtureEstimator(loud, shares).similarity(ALL, ALL), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_rows_value_depends_on_which_other_rows_are_there():
+def test_a_row_does_not_depend_on_the_other_rows():
     mixture = MixtureEstimator({"one": FIRST, "two": SECOND}, {"one": 1, "two": 1})
     whole = mixture.similarity(ALL, ALL)
     np.testing.assert_array_equal(mixture.similarity(ALL[1:3], ALL), whole[1:3])
 
 
-def test_a_row_without_its_own_column_or_with_one_negative_is_nan():
+def test_a_row_without_its_own_column_or_with_one_negative_is_finite():
     values = torch.tensor([[3.0, 3.0], [1.0, 2.0]])
     # [3, 3] is flat; [1, 2] lies half a unit to either side of its mean
     assert standardised(values, torch.tensor([-1, -1])).tolist() == [[0, 0], [-1, 1]]
     assert (standardised(values, torch.tensor([0, 1])) == 0).all()
 
 
-def test_a_rows_own_column_is_another():
+def test_a_rows_own_column_is_found_in_any_order():
     columns = np.array([5, 3, 8, 1, 7])
     assert own_columns(np.array([8, 4, 5, 9, 1]), columns).tolist() == [2, -1, 0, -1, 3]
     assert own_columns(columns, columns).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_standardised_row_differs_from_the_mask_and_loop_of_its_definition():
+def test_a_standardised_row_equals_the_loop_of_its_definition():
     generator = torch.Generator().manual_seed(3)
     similarity = torch.randn(7, 11, generator=generator, dtype=torch.float64)
     own = torch.tensor([3, -1, 10, 0, 5, -1, 3])
@@ -87,7 +87,7 @@ def test_a_standardised_row_differs_from_the_mask_and_loop_of_its_definition():
         torch.testing.assert_close(made, 2 * (row - others.mean()) / others.std(correction=0), rtol=1e-9, atol=1e-9)
 
 
-def test_a_part_without_a_share_is_fitted():
+def test_a_part_without_a_share_is_not_fitted():
     one, two = Table(FIRST.values), Table(SECOND.values)
     mixture = MixtureEstimator({"one": one, "two": two}, {"one": 1, "two": 0})
     mixture.fit(PAIRS)
@@ -95,7 +95,7 @@ def test_a_part_without_a_share_is_fitted():
     assert list(mixture.components()) == [one]
 
 
-def test_features_do_not_travel_in_parts():
+def test_the_gathered_features_of_all_parts_give_the_same_similarity_on_the_device():
     mixture = MixtureEstimator({"bm25": BM25Estimator(), "one": Table(np.eye(5))}, {"bm25": 1, "one": 1})
     mixture.fit(PAIRS)
     rows = np.array([2, 0, 4])
@@ -115,6 +115,6 @@ def test_features_do_not_travel_in_parts():
         ({}, "expected one share above 0"),
     ],
 )
-def test_shares_without_meaning_are_a_traceback(shares, message):
+def test_meaningless_shares_are_refused(shares, message):
     with pytest.raises(InputError, match=message):
         MixtureEstimator({"bm25": BM25Estimator()}, shares)

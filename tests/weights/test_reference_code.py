@@ -39,7 +39,7 @@ def batch_scores(row_BV: csr_array, column_CV: csr_array, average_length: float 
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])
-def test_batch_statistics_differ_from_the_published_code(dtype, tolerance, golden, capsys):
+def test_batch_statistics_equal_those_of_the_published_code(dtype, tolerance, golden, capsys):
     cases = sorted({name.split("/")[0] for name in golden})
     for case in cases:
         counts_NV = count(golden[f"{case}/nl_inputs"], dtype)
@@ -69,7 +69,7 @@ def loop(rows: list[list[str]], columns: list[list[str]]) -> list[list[float]]:
     return scores
 
 
-def test_batch_statistics_differ_from_a_scalar_loop():
+def test_batch_statistics_equal_a_scalar_loop():
     rng = np.random.default_rng(0)
     texts = [[str(token) for token in rng.integers(0, 11, size)] for size in (2, 7, 0, 3, 5, 13, 1, 4)]
     rows, columns = texts[:3], texts[3:]  # B = 3, C = 5: rows are no columns
@@ -77,7 +77,7 @@ def test_batch_statistics_differ_from_a_scalar_loop():
     np.testing.assert_allclose(batch_scores(counts[:3], counts[3:]), loop(rows, columns), atol=1e-12)
 
 
-def test_the_average_length_given_is_ignored():
+def test_a_given_average_length_replaces_that_of_the_columns():
     counts_NV = count(np.array([[4, 5, 5], [5, 6, 1], [7, 1, 1]]), np.float64)
     mean = (3 + 2 + 1) / 3
     np.testing.assert_array_equal(batch_scores(counts_NV, counts_NV, mean), batch_scores(counts_NV, counts_NV))

@@ -1,14 +1,14 @@
-"""Graded relevance of a corpus: annotations.jsonl beside test.jsonl, as the CodeSearchNet challenge has it.
+"""Graded relevance of a corpus: annotations.jsonl next to test.jsonl, as in the CodeSearchNet challenge.
 
     {"query": "convert int to string", "url": "https://...", "relevance": 3}
 
-is one annotation: from 0, irrelevant, to 3, an exact match; several of one query and code are averaged, as there.
+is one annotation: from 0, irrelevant, to 3, an exact match; several of one query and code are averaged.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,12 @@ from src.metrics.ranking import rank_queries
 from src.utils.bm25 import BM25
 from src.utils.subtokens import subtokens
 
-MOST = 3
+MOST_RELEVANT = 3
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """Of each query, rows of the codebase and their relevance."""
+    """For each query, rows of the codebase and their relevance."""
 
     queries: tuple[str, ...]
     rows: tuple[np.ndarray, ...]
@@ -38,26 +38,26 @@ class Annotations:
 
 
 def find(folder: Path) -> Path | None:
-    """The file of a language's folder; None where it has none."""
+    """The annotations file of a language's folder; None where there is none."""
     paths = (folder / "annotations.jsonl", folder / "annotations.jsonl.gz")
     return next((path for path in paths if path.is_file()), None)
 
 
 def read(path: Path, codebase: Codebase) -> Annotations:
-    """Raises InputError, naming file and line: no such url in the codebase, or a relevance that is none."""
+    """Raises InputError with file and line for a url that the codebase lacks or an invalid relevance."""
     row_of = {id: row for row, id in enumerate(codebase.ids)}
-    given: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    annotated: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in read_rows(path):
         query, url, relevance = row.text("query"), row.text("url"), row.fields.get("relevance")
         if url not in row_of:
             raise row.error(f"expected a url of the codebase, found {url!r}; add its code there or drop the line")
-        if isinstance(relevance, bool) or not isinstance(relevance, int | float) or not 0 <= relevance <= MOST:
-            raise row.error(f"expected a relevance from 0 to {MOST}, found {relevance!r}")
-        given[query][row_of[url]].append(float(relevance))
+        if isinstance(relevance, bool) or not isinstance(relevance, int | float) or not 0 <= relevance <= MOST_RELEVANT:
+            raise row.error(f"expected a relevance from 0 to {MOST_RELEVANT}, found {relevance!r}")
+        annotated[query][row_of[url]].append(float(relevance))
     return Annotations(
-        tuple(given),
-        tuple(np.array(list(codes)) for codes in given.values()),
-        tuple(np.array([np.mean(values) for values in codes.values()]) for codes in given.values()),
+        tuple(annotated),
+        tuple(np.array(list(codes)) for codes in annotated.values()),
+        tuple(np.array([np.mean(values) for values in codes.values()]) for codes in annotated.values()),
     )
 
 
@@ -70,14 +70,14 @@ def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Te
     """
     number_P = np.repeat(np.arange(len(annotations.queries)), list(map(len, annotations.rows)))
     row_P = np.concatenate(annotations.rows)
-    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P).numpy()
+    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P.tolist()).numpy()
     scores_P = torch.linalg.vecdot(query_ND[number_P].double(), code_MD[row_P].double()).numpy()
     ends = np.cumsum(list(map(len, annotations.rows)))[:-1]
     return summarize(annotations, np.split(scores_P, ends), np.split(ranks_P, ends))
 
 
 def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, float]:
-    """The same of BM25 with the statistics of the whole codebase."""
+    """The same for BM25 with the statistics of the whole codebase."""
     bm25 = BM25(map(subtokens, codebase.codes))
     scores, ranks = [], []
     for query, rows in zip(annotations.queries, annotations.rows):
@@ -88,11 +88,12 @@ def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, flo
     return summarize(annotations, scores, ranks)
 
 
-def summarize(annotations: Annotations, scores: list, ranks: list) -> dict[str, float]:
-    """From each query's scores of its annotated codes, and their ranks among all."""
-    ways: Mapping[str, list] = {"within": [ranks_within(own) for own in scores], "all": ranks}
-    return {
-        f"{way}/{key}": value
-        for way, of_queries in ways.items()
-        for key, value in summarize_graded(list(map(ndcg, annotations.relevance, of_queries))).items()
-    }
+def summarize(
+    annotations: Annotations, scores: Sequence[np.ndarray], ranks: Sequence[Sequence[float] | np.ndarray]
+) -> dict[str, float]:
+    """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
+    numbers = {}
+    for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
+        values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
+        numbers |= {f"{way}/{key}": value for key, value in summarize_graded(values).items()}
+    return numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from src.metrics.retrieval import summarize
 from src.metrics.summary import lexical_baseline
 from src.module import CodeSearchModule
 from src.training.encode import embed_texts
+from src.utils.console import as_list
 from src.utils.errors import InputError, nearest
 
 
@@ -37,7 +38,7 @@ class Task:
 
 @dataclass
 class Result:
-    """Numbers of a task: of the model, of BM25 on the same pool, and of graded relevance where it is known."""
+    """Numbers of a task: of the model, of BM25 on the same pool, and of graded relevance where it is annotated."""
 
     task: Task
     model: dict[str, float]
@@ -46,7 +47,7 @@ class Result:
     graded: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
-        """For a file."""
+        """All numbers under flat keys."""
         numbers = {f"bm25/{key}": value for key, value in self.bm25.items()}
         for who, values in self.graded.items():
             numbers |= {f"{who}/graded/{key}": value for key, value in values.items()}
@@ -55,14 +56,13 @@ class Result:
 
 def tasks(roots: Any, languages: Any) -> list[Task]:
     """The folders with a test split below the roots; raises InputError where one has none."""
-    asked = [languages] if isinstance(languages, str) else list(languages or ())
-    return [task for root in ([roots] if isinstance(roots, str) else list(roots)) for task in _of_root(root, asked)]
+    return [task for root in as_list(roots) for task in _of_root(root, as_list(languages))]
 
 
-def _of_root(root: str, asked: Sequence[str]) -> Iterator[Task]:
+def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
     path = Path(root).expanduser()
     if not path.is_dir():
-        raise InputError(f"corpus.root={root} is no folder; expected DIR/<language>/test.jsonl and codebase.jsonl")
+        raise InputError(f"corpus.root={root} is not a folder; expected DIR/<language>/test.jsonl and codebase.jsonl")
     path = path.resolve()
     found = sorted(
         folder.name
@@ -71,11 +71,11 @@ def _of_root(root: str, asked: Sequence[str]) -> Iterator[Task]:
     )
     if not found:
         raise InputError(f"corpus.root={root} has no language with a test split: expected DIR/<language>/test.jsonl")
-    for language in asked:
+    for language in languages:
         if language not in found:
             hint = nearest(language, found)
             raise InputError(f"languages: {root} has a test split of {', '.join(found)}, found {language!r}{hint}")
-    return iter([Task(path, language) for language in asked or found])
+    return [Task(path, language) for language in languages or found]
 
 
 def text_of(given: str | None, trained: DictConfig) -> str:
@@ -86,21 +86,21 @@ def text_of(given: str | None, trained: DictConfig) -> str:
 
 
 def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -> Result:
-    """Ranks, as `src.eval` does; NDCG of the annotations where there are any."""
+    """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
     path = annotations.find(task.folder)
-    known = annotations.read(path, test.codebase) if path else None
-    code_MD = embed_texts(module, test.codebase.codes, "code", cfg, task.name)
+    known = annotations.read(path, test.candidates) if path else None
+    code_MD = embed_texts(module, test.candidates.codes, "code", cfg, task.name)
     query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)
     result = Result(
         task,
         summarize(rank_queries(query_ND, code_MD, list(test.positives))),
         summarize(lexical_baseline(test)),
-        {"candidates": len(test.codebase), "pool_fingerprint": test.codebase.fingerprint, "text": text},
+        {"candidates": len(test.candidates), "pool_fingerprint": test.candidates.fingerprint, "text": text},
     )
     if known:
         asked_ND = embed_texts(module, known.queries, "query", cfg, task.name)
         result.graded["model"] = annotations.evaluate(known, asked_ND, code_MD)
-        result.graded["bm25"] = annotations.evaluate_bm25(known, test.codebase)
+        result.graded["bm25"] = annotations.evaluate_bm25(known, test.candidates)
         result.facts["annotations"] = len(known)
     return result

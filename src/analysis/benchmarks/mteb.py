@@ -1,4 +1,4 @@
-"""mteb's tasks: its own data from the hub, its own evaluation, the exported model."""
+"""Evaluation of the exported model by mteb, on mteb's own data from the hub."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from src.module import CodeSearchModule
 from src.utils.errors import InputError, first_line, nearest
 
 WAIT = 10.0  # seconds for the hub's first answer
-INSTEAD = "corpus.root=DIR evaluates on corpora of this disk"
+INSTEAD = "corpus.root=DIR evaluates on local corpora"
 
 
 def reachable() -> str:
-    """The hub's address; raises InputError, one line, where nothing answers there."""
+    """The hub's address; raises InputError where it does not answer."""
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"mteb's tasks come from the hub, and HF_HUB_OFFLINE is set; {INSTEAD}")
@@ -38,7 +38,7 @@ def reachable() -> str:
 
 
 def chosen(names: Sequence[str]) -> list[Any]:
-    """mteb's tasks of these names; raises InputError where mteb is not installed or has no such task."""
+    """mteb's tasks by name; raises InputError where mteb is not installed or lacks a task."""
     if importlib.util.find_spec("mteb") is None:
         raise InputError(f"mteb's tasks need mteb, an optional extra: pip install -e '.[benchmark]'; {INSTEAD}")
     with warnings.catch_warnings():
@@ -53,9 +53,9 @@ def chosen(names: Sequence[str]) -> list[Any]:
 
 
 def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch_size: int) -> dict[str, dict]:
-    """Task -> `main_score` (mteb's choice, NDCG@10 in most) and the scores of each subset of its test split.
+    """Task -> `main_score` (mteb's choice, mostly NDCG@10) and the scores of each subset of its test split.
 
-    The model goes through its own export: what is measured is what others load. mteb's files are left in `folder`.
+    The model is exported and loaded again, as others would load it. mteb's files are kept in `folder`.
     """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as exported, quiet():
         warnings.simplefilter("ignore")
@@ -63,11 +63,11 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
         from mteb.cache import ResultCache
         from sentence_transformers import SentenceTransformer
 
-        there = Path(exported, "model")
-        st_format.write(module.cpu().eval(), there)
+        model_folder = Path(exported, "model")
+        st_format.write(module.cpu().eval(), model_folder)
         trust = st_format.needs_trust(module.encoder)
-        check(module, st_format.reading(there, trust), "format=sentence_transformers")
-        model = SentenceTransformer(str(there), trust_remote_code=trust)
+        check(module, st_format.reading(model_folder, trust), "format=sentence_transformers")
+        model = SentenceTransformer(str(model_folder), trust_remote_code=trust)
         results = mteb.evaluate(
             model,
             tasks,

@@ -11,21 +11,21 @@ from src.utils.svg import COLORS, INK, empty_figure, plain, to_svg
 BINS = 32
 
 
-def plots(found: Survey) -> dict[str, str]:
+def plots(survey: Survey) -> dict[str, str]:
     """Caption -> SVG."""
     return {
-        "What training has seen of the test split.": leak_plot(found),
-        "Test queries whose answer BM25 ranks within the first k (share of queries).": rank_plot(found),
-        "Lengths of queries in words and punctuation marks (share of queries).": length_plot(found, "queries"),
-        "Lengths of codes in words and punctuation marks (share of codes).": length_plot(found, "codes"),
+        "What training has seen of the test split.": leak_plot(survey),
+        "Test queries whose answer BM25 ranks within the first k (share of queries).": rank_plot(survey),
+        "Lengths of queries in words and punctuation marks (share of queries).": length_plot(survey, "queries"),
+        "Lengths of codes in words and punctuation marks (share of codes).": length_plot(survey, "codes"),
     }
 
 
-def leak_plot(found: Survey) -> str:
+def leak_plot(survey: Survey) -> str:
     kinds = ("answers", "queries", "answer and query", "candidates")
     figure, axis = empty_figure(2.6)
     for k, kind in enumerate(kinds):
-        near, exact = (found.numbers.get(f"leaks/{kind}/test/{way}", 0) for way in ("near", "exact"))
+        near, exact = (survey.numbers.get(f"leaks/{kind}/test/{way}", 0) for way in ("near", "exact"))
         axis.barh(k, near, 0.6, color=COLORS[0], alpha=0.45, label="nearly" if k == 0 else None)
         axis.barh(k, exact, 0.6, color=COLORS[0], label="exactly" if k == 0 else None)
         axis.text(near + 0.015, k, f"{100 * near:.1f}%", va="center", color=INK)
@@ -37,13 +37,15 @@ def leak_plot(found: Survey) -> str:
     return to_svg(figure, "leaks")
 
 
-def rank_plot(found: Survey) -> str:
+def rank_plot(survey: Survey) -> str:
     figure, axis = empty_figure(2.6)
-    ranks = np.sort(found.ranks)
-    axis.step([*ranks, found.numbers["candidates/test"]], [*np.arange(1, len(ranks) + 1) / len(ranks), 1], where="post")
+    ranks = np.sort(survey.ranks)
+    axis.step(
+        [*ranks, survey.numbers["candidates/test"]], [*np.arange(1, len(ranks) + 1) / len(ranks), 1], where="post"
+    )
     axis.lines[0].set(color=COLORS[0], linewidth=2)
     axis.set_xscale("log")
-    axis.set_xlim(1, max(10, found.numbers["candidates/test"]))
+    axis.set_xlim(1, max(10, survey.numbers["candidates/test"]))
     axis.set_ylim(0, 1.02)
     axis.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
     _counts(axis)
@@ -51,9 +53,9 @@ def rank_plot(found: Survey) -> str:
     return to_svg(figure, "ranks")
 
 
-def length_plot(found: Survey, kind: str) -> str:
+def length_plot(survey: Survey, kind: str) -> str:
     figure, axis = empty_figure(2.6)
-    lengths = {name: np.maximum(found.lengths[f"{kind}/{name}"], 1) for name in SPLITS}
+    lengths = {name: np.maximum(survey.lengths[f"{kind}/{name}"], 1) for name in SPLITS}
     if np.array_equal(lengths["valid"], lengths["test"]):  # one codebase: two lines would be one
         lengths = {"train": lengths["train"], "valid and test": lengths["test"]}
     shortest, longest = (bound(np.concatenate(list(lengths.values()))) for bound in (np.min, np.max))

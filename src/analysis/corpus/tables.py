@@ -1,26 +1,22 @@
-"""A survey in words and tables: the same ones on the terminal and on the page."""
+"""A survey in sentences and tables: the same ones on the terminal and on the page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-
-from src.analysis.corpus.measure import QUANTILES, SPLITS, Survey, together
+from src.analysis.corpus.measure import QUANTILES, SPLITS, Survey, combined
 from src.corpora.dedup import AGAINST
 from src.utils.tables import Table, percent, print_tables
 
 
-def headline(found: Survey, near: float) -> list[str]:
-    """Whether results on this corpus can be believed, then what it is."""
-    n = found.numbers
+def headline(survey: Survey, near: float) -> list[str]:
+    """Whether results on this corpus can be trusted, then how hard it is."""
+    n = survey.numbers
     answers, queries, both = (n[f"leaks/{kind}/test/near"] for kind in ("answers", "queries", "answer and query"))
-    stay, option = n["dedup/near/codebase"], "corpus.dedup=near"
-    if not stay:  # the pool holds the training codes
-        stay, option = n["dedup/near/answers"], "corpus.dedup=near corpus.against=answers"
-    dropped = n["pairs/train"] - stay
+    kept, option = n["dedup/near/codebase"], "corpus.dedup=near"
+    if not kept:  # the pool holds the training codes
+        kept, option = n["dedup/near/answers"], "corpus.dedup=near corpus.against=answers"
+    dropped = n["pairs/train"] - kept
     remedy = (
         f"{option} leaves {dropped:,} of {n['pairs/train']:,} training pairs out"
         if dropped
@@ -28,7 +24,7 @@ def headline(found: Survey, near: float) -> list[str]:
     )
     sentences = [
         f"Training has seen {percent(answers)} of the test answers, exactly or nearly (Jaccard index of {near:g} or "
-        f"more), {percent(queries)} of the test queries, and both of {percent(both)}; {remedy}.",
+        f"more), {percent(queries)} of the test queries, and both for {percent(both)} of the pairs; {remedy}.",
         f"BM25 finds the answer at MRR {n['bm25/mrr']:.3f} ({n['bm25/mrr_low']:.3f} to {n['bm25/mrr_high']:.3f}) among "
         f"{n['candidates/test']:,} candidates, and first for {percent(n['bm25/recall@1'])} of the queries.",
     ]
@@ -40,38 +36,31 @@ def headline(found: Survey, near: float) -> list[str]:
     return sentences
 
 
-def headlines(found: Mapping[str, Survey], near: float) -> list[str]:
+def headlines(surveys: Mapping[str, Survey], near: float) -> list[str]:
     """The headline of one corpus, or the first two sentences about each of several languages."""
-    if "" in found:
-        return headline(found[""], near)
-    return [f"{name}: {' '.join(headline(own, near)[:2])}" for name, own in found.items()]
+    if "" in surveys:
+        return headline(surveys[""], near)
+    return [f"{name}: {' '.join(headline(survey, near)[:2])}" for name, survey in surveys.items()]
 
 
-def tables(found: Survey) -> list[Table]:
-    return [sizes(found), lengths(found), leaks(found), dedup(found), within(found), language(found), baseline(found)]
+def tables(survey: Survey) -> list[Table]:
+    return [make(survey) for make in (sizes, lengths, leaks, dedup, within, language, baseline)]
 
 
-def overview(found: Mapping[str, Survey]) -> list[Table]:
+def overview(surveys: Mapping[str, Survey]) -> list[Table]:
     """Of several languages: a row for each, and one for all of them."""
-    numbers = {language: own.numbers for language, own in found.items()} | {"all": together(found)}
-    counts = [
-        (name, *(f"{n[key]:,}" for key in ("pairs/train", "pairs/valid", "pairs/test", "candidates/test")))
-        for name, n in numbers.items()
-    ]
-    keys = ("leaks/answers/test/exact", "leaks/answers/test/near", "within/codes/train/near")
-    shares = [
-        (
-            name,
-            *(percent(n[key]) for key in keys),
-            percent(n["language/parses/train"]) if "language/parses/train" in n else "–",
-            f"{n['bm25/mrr']:.3f}",
-        )
-        for name, n in numbers.items()
-    ]
-    columns = ("", "exactly", "nearly", "train alike", "parse", "BM25 MRR")
+    counts, shares = [], []
+    numbers = {name: survey.numbers for name, survey in surveys.items()} | {"all": combined(surveys)}
+    for name, n in numbers.items():
+        sizes = [f"{n[key]:,}" for key in ("pairs/train", "pairs/valid", "pairs/test", "candidates/test")]
+        counts.append([name, *sizes])
+        keys = ("leaks/answers/test/exact", "leaks/answers/test/near", "within/codes/train/near")
+        parse = percent(n["language/parses/train"]) if "language/parses/train" in n else "–"
+        shares.append([name, *(percent(n[key]) for key in keys), parse, f"{n['bm25/mrr']:.3f}"])
+    columns = ("", "exactly", "nearly", "near duplicates", "parse", "BM25 MRR")
     note = (
-        "exactly, nearly: test answers that training has seen; train alike: training codes like another; parse: of the "
-        "training codes. all: the mean, each language counted once."
+        "exactly, nearly: test answers that training has seen; near duplicates: training codes that resemble another; "
+        "parse: training codes that do. all: the mean, in which each language counts once."
     )
     return [
         Table("Languages", ("", "train", "valid", "test", "candidates"), counts),
@@ -79,83 +68,78 @@ def overview(found: Mapping[str, Survey]) -> list[Table]:
     ]
 
 
-def sizes(found: Survey) -> Table:
+def sizes(survey: Survey) -> Table:
     rows = []
     for name in SPLITS:
-        n = found.numbers
+        n = survey.numbers
         candidates = f"{n[f'candidates/{name}']:,}" if f"candidates/{name}" in n else "–"
         rows.append((name, f"{n[f'pairs/{name}']:,}", f"{n[f'codes/{name}']:,}", candidates))
-    note = "codes: different ones that answer a query; candidates: what each query is ranked against."
+    note = "codes: distinct ones that answer a query; candidates: the codes that each query is ranked against."
     return Table("Sizes", ("", "pairs", "codes", "candidates"), rows, note)
 
 
-def lengths(found: Survey) -> Table:
+def lengths(survey: Survey) -> Table:
     columns = ("", *(f"{q}%" for q in QUANTILES), "longest")
     keys = (*(f"p{q}" for q in QUANTILES), "max")
     rows = [
-        (f"{kind}, {name}", *(f"{found.numbers[f'length/{kind}/{name}/{key}']:,.0f}" for key in keys))
+        (f"{kind}, {name}", *(f"{survey.numbers[f'length/{kind}/{name}/{key}']:,.0f}" for key in keys))
         for kind in ("queries", "codes")
         for name in SPLITS
     ]
     return Table("Lengths in words and punctuation marks: quantiles", columns, rows)
 
 
-def leaks(found: Survey) -> Table:
+def leaks(survey: Survey) -> Table:
     rows = []
     for name in ("test", "valid"):
         for kind in ("answers", "queries", "answer and query", "candidates"):
-            exact = found.numbers.get(f"leaks/{kind}/{name}/exact")
-            near = percent(found.numbers[f"leaks/{kind}/{name}/near"])
+            exact = survey.numbers.get(f"leaks/{kind}/{name}/exact")
+            near = percent(survey.numbers[f"leaks/{kind}/{name}/near"])
             rows.append((f"{name} {kind}", "–" if exact is None else percent(exact), near))
-    note = "exactly: the same url or tokens, of queries the same words; nearly: alike sets of sub-tokens, or equal."
+    note = "exactly: the same url or tokens, for queries the same words; nearly: equal or similar sets of sub-tokens."
     return Table("Leaks: what training has seen of test and valid", ("", "exactly", "nearly"), rows, note)
 
 
-def dedup(found: Survey) -> Table:
+def dedup(survey: Survey) -> Table:
     rows = [
-        (f"corpus.dedup={way}", *(f"{found.numbers[f'dedup/{way}/{against}']:,}" for against in AGAINST))
+        [f"corpus.dedup={way}", *(f"{survey.numbers[f'dedup/{way}/{against}']:,}" for against in AGAINST)]
         for way in ("exact", "near")
     ]
-    note = "against: what training pairs are compared with, beside each other. Nothing of valid and test is left out."
-    title = f"Training pairs that stay of {found.numbers['pairs/train']:,}"
+    note = "against: what training pairs are compared with, in addition to each other. valid and test stay as they are."
+    title = f"Training pairs left of {survey.numbers['pairs/train']:,}"
     return Table(title, ("", *(f"against={against}" for against in AGAINST)), rows, note)
 
 
-def within(found: Survey) -> Table:
+def within(survey: Survey) -> Table:
     rows = [
-        (f"{name} {kind}", *(percent(found.numbers[f"within/{kind}/{name}/{way}"]) for way in ("exact", "near")))
+        (f"{name} {kind}", *(percent(survey.numbers[f"within/{kind}/{name}/{way}"]) for way in ("exact", "near")))
         for kind in ("codes", "queries")
         for name in SPLITS
     ]
-    note = "Share that has a copy, or something like it, in the same split; codes of valid and test are all candidates."
+    note = "Share with an exact or near duplicate in the same split; codes of valid and test are all candidates."
     return Table("Duplicates within a split", ("", "exact", "near"), rows, note)
 
 
-def language(found: Survey) -> Table:
+def language(survey: Survey) -> Table:
     rows = []
     for name in SPLITS:
-        n = found.numbers
+        n = survey.numbers
         parsed = percent(n[f"language/parses/{name}"]) if f"language/parses/{name}" in n else "–"
         rows.append((name, parsed, *(percent(n[f"language/{kind}/{name}"]) for kind in ("not ascii", "not english"))))
-    note = " ".join(["not English: not ASCII, or letters less than half of it.", *found.notes])
+    note = " ".join(["not English: not ASCII, or fewer than half of the characters are letters.", *survey.notes])
     return Table("Language", ("", "codes that parse", "queries not ASCII", "not English"), rows, note)
 
 
-def baseline(found: Survey) -> Table:
-    n = found.numbers
-    row = (
-        *("BM25", f"{n['bm25/mrr']:.3f}", f"{n['bm25/mrr_low']:.3f}–{n['bm25/mrr_high']:.3f}"),
-        *(f"{n[f'bm25/{key}']:.3f}" for key in ("recall@1", "recall@5", "recall@10", "ndcg@10")),
-    )
+def baseline(survey: Survey) -> Table:
+    n = survey.numbers
+    interval = f"{n['bm25/mrr_low']:.3f}–{n['bm25/mrr_high']:.3f}"
+    others = [f"{n[f'bm25/{key}']:.3f}" for key in ("recall@1", "recall@5", "recall@10", "ndcg@10")]
+    row = ["BM25", f"{n['bm25/mrr']:.3f}", interval, *others]
     columns = ("", "MRR", "95% interval", "R@1", "R@5", "R@10", "NDCG@10")
     return Table("Lexical baseline on test", columns, [row])
 
 
-def print_survey(found: Mapping[str, Survey], near: float, console: Console | None = None) -> None:
-    """The tables, then the headline, where a reader of a terminal ends; of several languages only what sums them up."""
-    console = console or Console()
-    print_tables(overview(found) if len(found) > 1 or "" not in found else tables(found[""]), console)
-    console.print()
-    for sentence in headlines(found, near):
-        console.print(Padding(escape(sentence), (0, 1)), highlight=False)
-    console.print()
+def print_survey(surveys: Mapping[str, Survey], near: float) -> None:
+    """The tables and the headline; of several languages the overview alone."""
+    print_tables(tables(surveys[""]) if "" in surveys else overview(surveys), headlines(surveys, near))
+    print()

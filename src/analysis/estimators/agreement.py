@@ -1,4 +1,4 @@
-"""How far estimators agree on the negatives of the same rows."""
+"""How far estimators agree about the negatives of the same rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ TOP = 5
 
 
 def agreement(batches: Iterable[Rows], similarities: Mapping[str, Similarity]) -> dict[str, float]:
-    """`spearman/A/B`: rank correlation of a row's similarities, averaged over rows; a row in which one of the two finds
-    all negatives alike has none and is left out, and so is the number where all are. `top5_overlap/A/B`: share of A's 5
-    most similar negatives that are among B's; where equal ones compete for a place, each holds its share of it.
+    """Agreement of each pair of estimators.
+
+    Returns:
+        `spearman/A/B`: rank correlation of a row's similarities, averaged over rows. A row in which one of the two
+        gives all negatives the same similarity has none and is left out, and so is the number where no row has one.
+        `top5_overlap/A/B`: share of A's 5 most similar negatives that are among B's; equal ones at the boundary each
+        count for an equal share of the remaining places.
     """
     correlations: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in combinations(similarities, 2)}
     overlaps: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in correlations}
@@ -49,7 +53,7 @@ def row_correlation(x_BN: np.ndarray, y_BN: np.ndarray) -> np.ndarray:
 
 
 def top_shares(value_BN: np.ndarray, k: int) -> np.ndarray:
-    """Each entry's place among its row's k highest: 1, 0, or between equal ones at the boundary what is left of k."""
+    """Whether each entry is among its row's k highest, 1 or 0; equal ones at the boundary share the places left."""
     k = min(k, value_BN.shape[1])
     least_B1 = -np.partition(-value_BN, k - 1, axis=1)[:, k - 1 : k]
     above_BN, equal_BN = value_BN > least_B1, value_BN == least_B1

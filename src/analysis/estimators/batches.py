@@ -1,4 +1,4 @@
-"""The batches that are looked at: planted ones, which hold known false negatives, and those of a training.
+"""The batches of an inspection: planted ones, which hold known false negatives, and those of a training.
 
 S items (training pairs that are looked at), B rows, C columns of a batch.
 """
@@ -14,12 +14,12 @@ from scipy.sparse import csr_array
 
 from src.data.samplers import Batching, Similarity
 
-ANCHORS = 32  # rows of a planted batch; each brings a partner, so most of a batch stays ordinary
+ANCHORS = 32  # rows of a planted batch; each adds one partner, so most of a batch is ordinary
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a batch: items `row_B` against the columns `column_C`, which hold the rows' own items too."""
+    """Rows of a batch: items `row_B` against the columns `column_C`, which include the rows' own items."""
 
     row_B: np.ndarray
     column_C: np.ndarray
@@ -35,10 +35,11 @@ class Rows:
 
 
 def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> list[Rows]:
-    """Batches whose rows each have at least one known false negative among the columns.
+    """Batches in which each row has at least one known false negative among the columns.
 
-    Rows are `most` items, or all, that have one; each brings one partner drawn from its known ones; random other items
-    fill the batch up. An item that is in the batch already, or whose partners all are, waits for a later batch.
+    Rows are up to `most` items that have one; for each, one of its known false negatives is drawn as a partner, and
+    random other items fill the batch up. An item that the batch already holds, or whose partners it holds, is put off
+    to a later batch.
 
     Args:
         known_SS: symmetric bool.
@@ -70,7 +71,7 @@ def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> lis
 def training_batches(
     batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
 ) -> Iterator[Rows]:
-    """The first batches of a training on these items, in its order; as many epochs as it takes."""
+    """The first `number` batches of a training on these items, over as many epochs as needed."""
     sampler = batching.sampler(similarity, items, seed)
     epochs = (sampler.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
     for item_B in islice(chain.from_iterable(epochs), number):

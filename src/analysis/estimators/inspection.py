@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.analysis.estimators.agreement import agreement
-from src.analysis.estimators.batches import planted_batches, training_batches
-from src.analysis.estimators.known import Known
-from src.analysis.estimators.measure import Ordinary, base_rates, on_batches, spotting, weigh_with
-from src.data.samplers import RandomBatches, Similarity
+from src.analysis.estimators.batches import Rows, planted_batches, training_batches
+from src.analysis.estimators.false_negatives import FalseNegatives
+from src.analysis.estimators.measure import Ordinary, base_rates, detection, on_batches, weigh_with
+from src.data.samplers import Batching, RandomBatches, Similarity
 from src.losses.base import Loss
 from src.weights.base import Estimator
 from src.weights.none import NoEstimator
@@ -23,21 +23,21 @@ FEWEST = 10  # anchors; fewer say nothing about an estimator
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was measured. Keys of `numbers` end in the estimator's name, where they are about one."""
+    """What was measured. A key of `numbers` that is about one estimator ends in its name."""
 
     estimators: Sequence[str]
     kinds: Sequence[str]  # those that were planted
     too_few: Sequence[str]  # those with fewer than FEWEST anchors
     numbers: Mapping[str, float]
     ordinary: Mapping[str, Ordinary]  # estimator -> random batches
-    known: Known
+    known: FalseNegatives
 
 
 def inspect(
     cfg: DictConfig,
     estimators: Mapping[str, Estimator],
     item_S: np.ndarray,
-    known: Known,
+    known: FalseNegatives,
     loss: Loss,
     neighbours: DictConfig,
 ) -> Inspection:
@@ -55,10 +55,10 @@ def inspect(
         batches = planted_batches(known.kinds[kind], size, cfg.most, cfg.seed)
         numbers[f"rows/{kind}"] = sum(len(batch.row_B) for batch in batches)
         for name, similarity in similarities.items():
-            measured = spotting(batches, known, kind, similarity, weigh)
+            measured = detection(batches, known, kind, similarity, weigh)
             numbers |= {f"{key}/{kind}/{name}": value for key, value in measured.items()}
 
-    def ordered(batching, similarity: Similarity) -> list:
+    def ordered(batching: Batching, similarity: Similarity | None) -> list[Rows]:
         return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
 
     random = ordered(RandomBatches(), NoEstimator().similarity)

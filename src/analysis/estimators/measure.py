@@ -1,11 +1,11 @@
-"""The numbers: how well an estimator spots known false negatives, and what the loss then does to negatives.
+"""How well an estimator detects known false negatives, and which weights the loss then gives to negatives.
 
 S items (training pairs that are looked at), B rows, C columns of a batch, N negatives of several batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +13,18 @@ import torch
 from scipy.stats import rankdata
 
 from src.analysis.estimators.batches import Rows
-from src.analysis.estimators.known import Known
+from src.analysis.estimators.false_negatives import FalseNegatives
 from src.data.samplers import Similarity
 from src.losses.base import Loss, effective_negatives
 from src.metrics.retrieval import bootstrap_mean
 
-HALF = 0.5  # a weight below it: the loss takes the negative for a false one
-SHOWN = 5  # examples at either end
+HALF = 0.5  # below this weight a negative counts as detected
+SHOWN = 5  # examples of the lowest weights, and of the highest
 
 
 @dataclass(frozen=True)
 class Example:
-    """A negative as the loss sees it."""
+    """A negative with its similarity and weight."""
 
     row: int  # item
     column: int  # item
@@ -52,20 +52,71 @@ def weigh_with(loss: Loss) -> Weigh:
     def weigh(similarity_BC: np.ndarray, own_BC: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             positive_B = torch.from_numpy(own_BC.argmax(axis=1))
-            return loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B).numpy()
+            weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
+        if weights_BC is None:
+            raise TypeError(f"{type(loss).__name__} does not weigh negatives")
+        return weights_BC.numpy()
 
     return weigh
+
+
+@dataclass(frozen=True)
+class WeighedBatch:
+    """A batch with its similarities and the weights that the loss gives."""
+
+    batch: Rows
+    similarity_BC: np.ndarray
+    weights_BC: np.ndarray
+
+    def examples(self, mask_BC: np.ndarray, number: int, sign: int = 1) -> list[Example]:
+        """The first `number` examples of `distinct` among the negatives of the mask."""
+        places = np.flatnonzero(mask_BC)
+        keys = (-sign * self.similarity_BC.ravel()[places], sign * self.weights_BC.ravel()[places])
+        return _without_repeats(
+            (self._example(*divmod(int(i), mask_BC.shape[1])) for i in places[np.lexsort(keys)]), number
+        )
+
+    def _example(self, i: int, j: int) -> Example:
+        similarity, weight = float(self.similarity_BC[i, j]), float(self.weights_BC[i, j])
+        return Example(int(self.batch.row_B[i]), int(self.batch.column_C[j]), similarity, weight)
+
+
+def weighed_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh) -> Iterator[WeighedBatch]:
+    """Each batch as an estimator and a loss see it."""
+    for batch in batches:
+        similarity_BC = similarity(batch.row_B, batch.column_C)
+        yield WeighedBatch(batch, similarity_BC, weigh(similarity_BC, batch.own_BC))
+
+
+def distinct(examples: Iterable[Example], number: int, sign: int = 1) -> list[Example]:
+    """The first few in which no item occurs twice: lowest weights first (sign -1: highest).
+
+    Of equal weights the most similar come first (sign -1: the least similar).
+    """
+    return _without_repeats(sorted(examples, key=lambda e: (sign * e.weight, -sign * e.similarity)), number)
+
+
+def _without_repeats(examples: Iterable[Example], number: int) -> list[Example]:
+    kept: list[Example] = []
+    seen: set[int] = set()
+    for example in examples:
+        if len(kept) == number:
+            break
+        if seen.isdisjoint((example.row, example.column)):
+            kept.append(example)
+            seen |= {example.row, example.column}
+    return kept
 
 
 def row_auc(value_BC: np.ndarray, known_BC: np.ndarray, ordinary_BC: np.ndarray) -> np.ndarray:
     """auc_B: chance that a known column has a higher value than an ordinary one, equal values counting half.
 
-    NaN for a row without a known or without an ordinary column; columns that are neither count for nothing.
+    NaN for a row without a known or without an ordinary column; columns that are neither are ignored.
     """
     counted_BC = known_BC | ordinary_BC
     rank_BC = rankdata(np.where(counted_BC, value_BC.astype(np.float64), -np.inf), axis=1)
     known_B, ordinary_B = known_BC.sum(axis=1), ordinary_BC.sum(axis=1)
-    below_B = value_BC.shape[1] - known_B - ordinary_B  # what is not counted ranks lowest
+    below_B = value_BC.shape[1] - known_B - ordinary_B  # columns that are not counted rank lowest
     wins_B = (rank_BC * known_BC).sum(axis=1) - known_B * below_B - known_B * (known_B + 1) / 2
     compared_B = known_B * ordinary_B
     return np.where(compared_B > 0, wins_B / np.maximum(compared_B, 1), np.nan)
@@ -83,30 +134,29 @@ def row_precision(value_BC: np.ndarray, known_BC: np.ndarray, ordinary_BC: np.nd
     return np.where(known_BC.any(axis=1) & ordinary_BC.any(axis=1), share_B, np.nan)
 
 
-def spotting(
-    batches: Iterable[Rows], known: Known, kind: str, similarity: Similarity, weigh: Weigh
+def detection(
+    batches: Iterable[Rows], known: FalseNegatives, kind: str, similarity: Similarity, weigh: Weigh
 ) -> dict[str, float]:
-    """What an estimator makes of one kind's known false negatives in planted batches.
+    """How well an estimator detects one kind of known false negatives in planted batches.
 
-    The loss sees the whole batch. Counted are the known ones of this kind and the ordinary negatives; those known under
-    another kind, copies of the pair and the row's own column are left out.
+    The loss sees the whole batch. The known ones of this kind are compared with the ordinary negatives; those known
+    under another kind, copies of the pair and the row's own column are left out.
 
     Returns:
         `auc`, `auc_low`, `auc_high`: mean over rows with its 95% bootstrap interval over rows; `precision@1`;
-        `weight_known`, `weight_ordinary`: mean weight; `found`: share of the known ones with a weight below one half;
-        `collateral`: ordinary negatives of a row with a weight below one half.
+        `weight_known`, `weight_ordinary`: mean weight; `recall`: share of the known ones with a weight below one half;
+        `false_alarms`: ordinary negatives of a row with a weight below one half.
     """
-    auc, precision, of_known, of_ordinary, collateral = [], [], [], [], []
-    for batch in batches:
-        similarity_BC = similarity(batch.row_B, batch.column_C)
-        weights_BC = weigh(similarity_BC, batch.own_BC)
+    auc, precision, of_known, of_ordinary, false_alarms = [], [], [], [], []
+    for weighed in weighed_batches(batches, similarity, weigh):
+        batch, similarity_BC, weights_BC = weighed.batch, weighed.similarity_BC, weighed.weights_BC
         known_BC = batch.among(known.kinds[kind])
         ordinary_BC = ~(batch.among(known.any_SS) | batch.own_BC)
         auc.append(row_auc(similarity_BC, known_BC, ordinary_BC))
         precision.append(row_precision(similarity_BC, known_BC, ordinary_BC))
         of_known.append(weights_BC[known_BC])
         of_ordinary.append(weights_BC[ordinary_BC])
-        collateral.append(((weights_BC < HALF) & ordinary_BC).sum(axis=1))
+        false_alarms.append(((weights_BC < HALF) & ordinary_BC).sum(axis=1))
     auc_R, precision_R = np.concatenate(auc), np.concatenate(precision)
     auc_R, precision_R = auc_R[~np.isnan(auc_R)], precision_R[~np.isnan(precision_R)]
     if not len(auc_R):  # a corpus so small that every column is a known one
@@ -120,20 +170,20 @@ def spotting(
         "precision@1": float(precision_R.mean()),
         "weight_known": float(known_N.mean()),
         "weight_ordinary": float(np.concatenate(of_ordinary).mean()),
-        "found": float((known_N < HALF).mean()),
-        "collateral": float(np.concatenate(collateral).mean()),
+        "recall": float((known_N < HALF).mean()),
+        "false_alarms": float(np.concatenate(false_alarms).mean()),
     }
 
 
-def base_rates(batches: Iterable[Rows], known: Known) -> dict[str, float]:
-    """`known_per_row`, in all and by kind: known false negatives that a row meets in these batches, on average;
-    `rows_with_known`: share of the rows that meet any."""
-    per_row = {kind: [] for kind in known.kinds}
+def base_rates(batches: Iterable[Rows], known: FalseNegatives) -> dict[str, float]:
+    """`known_per_row`, in total and by kind: mean number of known false negatives of a row in these batches;
+    `rows_with_known`: share of the rows that have any."""
+    per_row: dict[str, list[np.ndarray]] = {kind: [] for kind in known.kinds}
     for batch in batches:
         for kind, matrix_SS in known.kinds.items():
             per_row[kind].append(batch.among(matrix_SS).sum(axis=1))
     by_kind = {kind: np.concatenate(counts) for kind, counts in per_row.items()}
-    all_R = sum(by_kind.values())
+    all_R = np.sum(list(by_kind.values()), axis=0)
     return {
         "known_per_row": float(all_R.mean()),
         "rows_with_known": float((all_R > 0).mean()),
@@ -142,23 +192,22 @@ def base_rates(batches: Iterable[Rows], known: Known) -> dict[str, float]:
 
 
 def on_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh, floor: float) -> Ordinary:
-    """What the loss does to all negatives of these batches.
+    """The weights of all negatives of these batches.
 
     `numbers`: `weight_mean`; `weight_min`; `weight_row_min`, the mean of the rows' lowest; `at_floor`, the share of
     negatives at the loss's floor; `effective`, Kish's effective number of negatives of a row, averaged.
     """
     weights, similarities, lowest_row, effective = [], [], [], []
-    ends: tuple[list[Example], list[Example]] = ([], [])
-    for batch in batches:
-        own_BC = batch.own_BC
-        similarity_BC = similarity(batch.row_B, batch.column_C)
-        weights_BC = weigh(similarity_BC, own_BC)
+    lowest: list[Example] = []
+    highest: list[Example] = []
+    for weighed in weighed_batches(batches, similarity, weigh):
+        own_BC, weights_BC = weighed.batch.own_BC, weighed.weights_BC
         weights.append(weights_BC[~own_BC])
-        similarities.append(similarity_BC[~own_BC])
+        similarities.append(weighed.similarity_BC[~own_BC])
         lowest_row.append(np.where(own_BC, np.inf, weights_BC).min(axis=1))
         effective.append(effective_negatives(torch.from_numpy(weights_BC * ~own_BC)).numpy())
-        for sign, end in zip((1, -1), ends):
-            end.extend(_extreme(batch, sign * weights_BC, similarity_BC, weights_BC, sign))
+        lowest += weighed.examples(~own_BC, SHOWN)
+        highest += weighed.examples(~own_BC, SHOWN, sign=-1)
     weights_N = np.concatenate(weights)
     numbers = {
         "weight_mean": float(weights_N.mean()),
@@ -167,31 +216,5 @@ def on_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh, fl
         "at_floor": float((weights_N <= floor).mean()),
         "effective": float(np.concatenate(effective).mean()),
     }
-    lowest = _distinct(sorted(ends[0], key=lambda example: (example.weight, -example.similarity)))
-    highest = _distinct(sorted(ends[1], key=lambda example: (-example.weight, example.similarity)))
+    lowest, highest = distinct(lowest, SHOWN), distinct(highest, SHOWN, sign=-1)
     return Ordinary(numbers, weights_N, np.concatenate(similarities), lowest, highest)
-
-
-def _extreme(
-    batch: Rows, key_BC: np.ndarray, similarity_BC: np.ndarray, weights_BC: np.ndarray, sign: int
-) -> list[Example]:
-    """The batch's negatives of the lowest key; of equal ones the most similar, for the highest weights the least."""
-    others = np.flatnonzero(~batch.own_BC)
-    ordered = others[np.lexsort((-sign * similarity_BC.ravel()[others], key_BC.ravel()[others]))]
-    return _distinct(
-        Example(int(batch.row_B[i]), int(batch.column_C[j]), float(similarity_BC[i, j]), float(weights_BC[i, j]))
-        for i, j in (divmod(int(place), key_BC.shape[1]) for place in ordered)
-    )
-
-
-def _distinct(examples: Iterable[Example]) -> list[Example]:
-    """The first few in which no item occurs twice."""
-    kept: list[Example] = []
-    seen: set[int] = set()
-    for example in examples:
-        if seen.isdisjoint((example.row, example.column)):
-            kept.append(example)
-            seen |= {example.row, example.column}
-            if len(kept) == SHOWN:
-                break
-    return kept

@@ -1,4 +1,4 @@
-"""Plots as inline SVG whose lines and letters take the page's own colour, in the light and in the dark."""
+"""Plots of an inspection."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 BINS = 40
 
 
-def plots(found: Inspection) -> dict[str, str]:
+def plots(inspection: Inspection) -> dict[str, str]:
     """Caption -> SVG."""
     made = {}
-    if any(f"auc/{kind}/{name}" in found.numbers for kind in found.kinds for name in found.estimators):
-        made["AUC for spotting planted false negatives, with 95% intervals; 0.5 is chance."] = auc_plot(found)
-    weights = {name: ordinary.weights_N for name, ordinary in found.ordinary.items()}
-    similarities = {name: ordinary.similarities_N for name, ordinary in found.ordinary.items()}
-    shared = (min(0.0, *(w.min() for w in weights.values())), max(w.max() for w in weights.values()) + 1e-6)
-    made["Weights of all negatives in random batches (share of negatives, logarithmic)."] = histograms(weights, shared)
+    if any(f"auc/{kind}/{name}" in inspection.numbers for kind in inspection.kinds for name in inspection.estimators):
+        made["AUC of detecting planted false negatives, with 95% intervals; 0.5 is chance."] = auc_plot(inspection)
+    weights = {name: ordinary.weights_N for name, ordinary in inspection.ordinary.items()}
+    similarities = {name: ordinary.similarities_N for name, ordinary in inspection.ordinary.items()}
+    limits = (min(0.0, *(w.min() for w in weights.values())), max(w.max() for w in weights.values()) + 1e-6)
+    made["Weights of all negatives in random batches (share of negatives, logarithmic)."] = histograms(weights, limits)
     made["Similarities of the same negatives, in each estimator's own unit."] = histograms(similarities, None)
-    if len(found.estimators) > 1:
+    if len(inspection.estimators) > 1:
         made[f"Agreement: below, Spearman correlation; above, share of the {TOP} most similar in common."] = (
-            agreement_plot(found)
+            agreement_plot(inspection)
         )
     return made
 
 
-def auc_plot(found: Inspection) -> str:
-    step = len(found.estimators) + 1
-    figure, axis = empty_figure(0.7 + 0.24 * step * len(found.kinds))
-    for k, kind in enumerate(found.kinds):
-        for i, name in enumerate(found.estimators):
-            if f"auc/{kind}/{name}" not in found.numbers:
+def auc_plot(inspection: Inspection) -> str:
+    step = len(inspection.estimators) + 1
+    figure, axis = empty_figure(0.7 + 0.24 * step * len(inspection.kinds))
+    for k, kind in enumerate(inspection.kinds):
+        for i, name in enumerate(inspection.estimators):
+            if f"auc/{kind}/{name}" not in inspection.numbers:
                 continue
-            auc, low, high = (found.numbers[f"{key}/{kind}/{name}"] for key in ("auc", "auc_low", "auc_high"))
+            auc, low, high = (inspection.numbers[f"{key}/{kind}/{name}"] for key in ("auc", "auc_low", "auc_high"))
             color, place = COLORS[i % len(COLORS)], k * step + i
             axis.plot([low, high], [place, place], color=color, linewidth=2.5, solid_capstyle="round")
             axis.plot(auc, place, "o", color=color, markersize=6, label=name if k == 0 else None)
     axis.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (3, 3)))
-    axis.set_yticks([k * step + (step - 2) / 2 for k in range(len(found.kinds))], found.kinds)
+    axis.set_yticks([k * step + (step - 2) / 2 for k in range(len(inspection.kinds))], inspection.kinds)
     axis.set_xlim(min(0.45, axis.get_xlim()[0]), 1.01)
     axis.margins(y=0.1)
     axis.invert_yaxis()
@@ -71,14 +71,14 @@ def histograms(values: Mapping[str, np.ndarray], limits: tuple[float, float] | N
     return to_svg(figure, "weights" if limits else "similarities")
 
 
-def agreement_plot(found: Inspection) -> str:
-    names = found.estimators
+def agreement_plot(inspection: Inspection) -> str:
+    names = inspection.estimators
     figure, axis = empty_figure(0.8 + 0.55 * len(names))
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             first, second = (a, b) if i < j else (b, a)
             key = f"top{TOP}_overlap" if i < j else "spearman"
-            value = found.numbers.get(f"{key}/{first}/{second}")
+            value = inspection.numbers.get(f"{key}/{first}/{second}")
             if i == j or value is None:
                 continue
             axis.add_patch(

@@ -1,147 +1,154 @@
-"""What was found in words and tables: the same ones on the terminal and on the page."""
+"""An inspection in sentences and tables: the same ones on the terminal and on the page."""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
+from collections.abc import Sequence
 
 from src.analysis.estimators.agreement import TOP
+from src.analysis.estimators.false_negatives import CAVEATS, KINDS
 from src.analysis.estimators.inspection import FEWEST, Inspection
-from src.analysis.estimators.known import CAVEATS, KINDS
-from src.utils.tables import Table, percent, print_tables
+from src.utils.tables import Table, percent
 
 
-def headline(found: Inspection) -> list[str]:
-    """What was found: how often there is anything to spot, then for each kind who spots it."""
-    numbers, negatives = found.numbers, found.numbers["batch_size"] - 1
-    met = {name: numbers[f"known_per_row/similar/{name}"] for name in found.estimators}
-    most = max(met, key=met.get)
+def headline(inspection: Inspection) -> list[str]:
+    """How often there are known false negatives, then which estimator detects each kind best."""
+    numbers, negatives = inspection.numbers, inspection.numbers["batch_size"] - 1
+    rates = {name: numbers[f"known_per_row/similar/{name}"] for name in inspection.estimators}
+    most = max(rates, key=lambda name: rates[name])
     sentences = [
         f"In a random batch a query meets {_rate(numbers['known_per_row/random'])} known false negatives among its "
         f"{negatives:,} negatives, and {percent(numbers['rows_with_known/random'])} of the queries meet any; in "
-        f"batches of nearest neighbours it is up to {_rate(met[most])} ({most})."
+        f"batches of nearest neighbours it is up to {_rate(rates[most])} ({most})."
     ]
-    for kind in found.kinds:
-        names = [name for name in found.estimators if f"auc/{kind}/{name}" in numbers]
+    for kind in inspection.kinds:
+        names = [name for name in inspection.estimators if f"auc/{kind}/{name}" in numbers]
         if not names:
             continue
         auc = {name: numbers[f"auc/{kind}/{name}"] for name in names}
-        best = max(auc, key=auc.get)
-        level = [n for n in names if n != best and numbers[f"auc_high/{kind}/{n}"] >= numbers[f"auc_low/{kind}/{best}"]]
-        beside = f", not told apart from {' and '.join(level)}" if level else ""
-        does = "spots them best" if len(names) > 1 else "spots them"
-        sentences.append(
-            f"{kind.capitalize()}: {best} {does}{beside} (AUC {auc[best]:.3f}, "
-            f"{numbers[f'auc_low/{kind}/{best}']:.3f} to {numbers[f'auc_high/{kind}/{best}']:.3f}); the loss then "
-            f"weighs them {numbers[f'weight_known/{kind}/{best}']:.2f} on average, ordinary negatives "
-            f"{numbers[f'weight_ordinary/{kind}/{best}']:.2f}. {CAVEATS[kind]}."
+        best = max(auc, key=lambda name: auc[name])
+        low, high, known, ordinary = (
+            numbers[f"{key}/{kind}/{best}"] for key in ("auc_low", "auc_high", "weight_known", "weight_ordinary")
         )
-    if not found.kinds:
-        sentences.append(f"No kind of known false negatives has the {FEWEST} rows that it takes to judge an estimator.")
+        level = [name for name in names if name != best and numbers[f"auc_high/{kind}/{name}"] >= low]
+        undecided = f", not distinguishable from {' and '.join(level)}" if level else ""
+        verb = "detects them best" if len(names) > 1 else "detects them"
+        sentences.append(
+            f"{kind.capitalize()}: {best} {verb}{undecided} (AUC {auc[best]:.3f}, {low:.3f} to {high:.3f}); the loss "
+            f"then gives them a weight of {known:.2f} on average, ordinary negatives {ordinary:.2f}. {CAVEATS[kind]}."
+        )
+    if not inspection.kinds:
+        sentences.append(f"No kind of known false negatives has the {FEWEST} items needed to judge an estimator.")
     return sentences
 
 
-def tables(found: Inspection) -> list[Table]:
-    """Base rates first, then each kind, then what the loss does to ordinary batches, then agreement."""
-    shown = [base_rate_table(found), *(kind_table(found, kind) for kind in found.kinds)]
-    shown += [weight_table(found, "random"), weight_table(found, "similar")]
-    return shown if len(found.estimators) < 2 else [*shown, agreement_table(found)]
+def tables(inspection: Inspection) -> list[Table]:
+    """Base rates, then each kind, then the weights in ordinary batches, then the estimators' agreement."""
+    shown = [base_rate_table(inspection), *(kind_table(inspection, kind) for kind in inspection.kinds)]
+    shown += [weight_table(inspection, "random"), weight_table(inspection, "similar")]
+    return shown if len(inspection.estimators) < 2 else [*shown, agreement_table(inspection)]
 
 
-def base_rate_table(found: Inspection) -> Table:
-    numbers = found.numbers
+def base_rate_table(inspection: Inspection) -> Table:
+    numbers = inspection.numbers
     rows = []
     for kind in KINDS:
-        planted = f"{numbers[f'rows/{kind}']:,}" if kind in found.kinds else "too few"
+        planted = f"{numbers[f'rows/{kind}']:,}" if kind in inspection.kinds else "too few"
         rate = _rate(numbers[f"known_per_row/{kind}/random"])
         rows.append((kind, f"{numbers[f'pairs/{kind}']:,}", f"{numbers[f'anchors/{kind}']:,}", rate, planted))
     note = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
-    if found.too_few:
-        note += f". Fewer than {FEWEST} items of a kind are too few to judge by"
+    if inspection.too_few:
+        note += f". Fewer than {FEWEST} items of a kind are too few to judge an estimator"
     columns = ("", "pairs", "items with one", "per random row", "planted rows")
     return Table("Known false negatives among the training pairs", columns, rows, note + ".")
 
 
-def kind_table(found: Inspection, kind: str) -> Table:
-    columns = ("", "AUC", "95% interval", "top 1", "weight", "others", "found", "lost")
-    rows = []
-    for name in found.estimators:
-        n = {key: found.numbers.get(f"{key}/{kind}/{name}") for key in MEASURED}
-        if n["auc"] is None:
-            rows.append((name, *["–"] * (len(columns) - 1)))
+def kind_table(inspection: Inspection, kind: str) -> Table:
+    rows: list[Sequence[str]] = []
+    for name in inspection.estimators:
+        n = {
+            key: inspection.numbers[f"{key}/{kind}/{name}"]
+            for key in MEASURED
+            if f"{key}/{kind}/{name}" in inspection.numbers
+        }
+        if not n:
+            rows.append([name, *["–"] * (len(COLUMNS) - 1)])
             continue
         rows.append(
-            (
-                *(name, f"{n['auc']:.3f}", f"{n['auc_low']:.3f}–{n['auc_high']:.3f}", f"{n['precision@1']:.3f}"),
-                *(f"{n['weight_known']:.2f}", f"{n['weight_ordinary']:.2f}"),
-                *(percent(n["found"]), f"{n['collateral']:.2f}"),
-            )
+            [
+                name,
+                f"{n['auc']:.3f}",
+                f"{n['auc_low']:.3f}–{n['auc_high']:.3f}",
+                f"{n['precision@1']:.3f}",
+                f"{n['weight_known']:.2f}",
+                f"{n['weight_ordinary']:.2f}",
+                percent(n["recall"]),
+                f"{n['false_alarms']:.2f}",
+            ]
         )
-    return Table(
-        f"Spotting planted ones: {kind}, {found.numbers[f'rows/{kind}']:,} rows",
-        columns,
-        rows,
-        f"{CAVEATS[kind]}." + (f" {LEGEND}" if kind == found.kinds[0] else ""),
-    )
+    title = f"Detecting planted false negatives: {kind}, {inspection.numbers[f'rows/{kind}']:,} rows"
+    note = f"{CAVEATS[kind]}." + (f" {LEGEND}" if kind == inspection.kinds[0] else "")
+    return Table(title, COLUMNS, rows, note)
 
 
-LEGEND = (
-    "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones; others: that of "
-    "ordinary negatives; found: known ones with a weight below 0.5; lost: ordinary negatives of a row with a weight "
-    "below 0.5, among them false negatives that are not known."
+MEASURED = ("auc", "auc_low", "auc_high", "precision@1", "weight_known", "weight_ordinary", "recall", "false_alarms")
+# Their lines keep the table within 80 characters.
+COLUMNS = (
+    "",
+    "AUC",
+    "95% interval",
+    "top 1",
+    "weight",
+    "weight of\nordinary",
+    "recall at\nw < 0.5",
+    "false\nalarms\na row",
 )
-MEASURED = ("auc", "auc_low", "auc_high", "precision@1", "weight_known", "weight_ordinary", "found", "collateral")
+LEGEND = (
+    "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, and of ordinary "
+    "negatives; recall: share of the known ones with a weight w below 0.5; false alarms: ordinary negatives of a row "
+    "with such a weight, which include false negatives that are not known."
+)
 
 
-def weight_table(found: Inspection, batching: str) -> Table:
-    columns = ("", "known", "mean", "lowest", "row's low", "at floor", "effective")
+def weight_table(inspection: Inspection, batching: str) -> Table:
+    columns = ("", "known", "mean", "lowest", "row's lowest", "at floor", "effective")
     rows = []
-    for name in found.estimators:
-        n = {key: found.numbers[f"{key}/{batching}/{name}"] for key in WEIGHED}
+    for name in inspection.estimators:
+        n = {key: inspection.numbers[f"{key}/{batching}/{name}"] for key in WEIGHED}
         known = "known_per_row/random" if batching == "random" else f"known_per_row/similar/{name}"
         rows.append(
-            (
-                *(name, _rate(found.numbers[known]), f"{n['weight_mean']:.3f}", f"{n['weight_min']:.2f}"),
-                *(f"{n['weight_row_min']:.2f}", f"{100 * n['at_floor']:.2g}%", f"{n['effective']:.1f}"),
-            )
+            [
+                name,
+                _rate(inspection.numbers[known]),
+                f"{n['weight_mean']:.3f}",
+                f"{n['weight_min']:.2f}",
+                f"{n['weight_row_min']:.2f}",
+                f"{100 * n['at_floor']:.2g}%",
+                f"{n['effective']:.1f}",
+            ]
         )
-    which = "random batches" if batching == "random" else "similar batches"
     note = "similar batches: groups of nearest neighbours under the estimator, as batching=similar."
     if batching == "random":
         note = (
-            "known: known false negatives that a row meets; row's low: a row's lowest weight, averaged; at floor: "
-            "negatives at the loss's lowest weight; effective: "
-            f"Kish's effective number of a row's {found.numbers['batch_size'] - 1:,} negatives."
+            "known: known false negatives of a row; row's lowest: a row's lowest weight, averaged; at floor: negatives "
+            "at the loss's lowest weight; effective: "
+            f"Kish's effective number of a row's {inspection.numbers['batch_size'] - 1:,} negatives."
         )
-    return Table(f"Weights of negatives: {which}", columns, rows, note)
+    return Table(f"Weights of negatives: {batching} batches", columns, rows, note)
 
 
 WEIGHED = ("weight_mean", "weight_min", "weight_row_min", "at_floor", "effective")
 
 
-def agreement_table(found: Inspection) -> Table:
+def agreement_table(inspection: Inspection) -> Table:
     """One row per pair of estimators."""
     rows = []
-    for i, a in enumerate(found.estimators):
-        for b in found.estimators[i + 1 :]:
-            rho = found.numbers.get(f"spearman/{a}/{b}")
-            overlap = found.numbers[f"top{TOP}_overlap/{a}/{b}"]
+    for i, a in enumerate(inspection.estimators):
+        for b in inspection.estimators[i + 1 :]:
+            rho = inspection.numbers.get(f"spearman/{a}/{b}")
+            overlap = inspection.numbers[f"top{TOP}_overlap/{a}/{b}"]
             rows.append((f"{a}, {b}", "–" if rho is None else f"{rho:.2f}", percent(overlap)))
-    note = (
-        "Rank correlation of a row's similarities, averaged over rows, and how many of the 5 most similar are shared."
-    )
+    note = f"Rank correlation of a row's similarities, averaged over rows, and the share of the {TOP} most similar."
     return Table("Agreement between estimators, random batches", ("", "Spearman", f"shared of top {TOP}"), rows, note)
-
-
-def print_found(found: Inspection, console: Console | None = None) -> None:
-    """The tables, then the headline, where a reader of a terminal ends."""
-    console = console or Console()
-    print_tables(tables(found), console)
-    console.print()
-    for sentence in headline(found):
-        console.print(Padding(escape(sentence), (0, 1)), highlight=False)
-    console.print()
 
 
 def _rate(value: float) -> str:

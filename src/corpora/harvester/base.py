@@ -1,4 +1,4 @@
-"""What a language is to the harvester: a grammar, two queries, and how its doc comments are written."""
+"""The base class of a harvested language: its grammar, its query, and the form of its doc comments."""
 
 from __future__ import annotations
 
@@ -10,105 +10,92 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Query
 
-start_of = attrgetter("start_byte")
-LONGEST_LEAD_IN = 300  # bytes between a doc comment and its function, such as `export const name = `
+from src.dataflow.grammars import grammar
+
+start_of, end_of = attrgetter("start_byte"), attrgetter("end_byte")
+LONGEST_LEAD_IN = 300  # bytes between a doc comment and its function, for code such as `export const name = `
 
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """What documents a function: its text without comment markers, and where the code begins that it stands for."""
+    """The documentation of a function: its text without comment markers, and the start of the documented code."""
 
     text: str
     start: int  # byte
-    name: str = ""  # where the lead-in names the function and the node itself does not
+    name: str = ""  # of the function, if only the lead-in has it
 
 
 class Language:
-    """One language. Every subclass is a file of this package; instances are stateless but for the compiled grammar."""
+    """One language, in a file of this package. Instances have no state except the compiled grammar."""
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
-    # Query over a file: @function (with a body) and @scope (its `name` qualifies); of what is inside a function
-    # @comment and @docstring go and nothing touches @string.
+    # Query over a file: @function (with a body) and @scope (its `name` qualifies functions). Inside a function,
+    # @comment and @docstring are removed, and @string is never changed.
     query: ClassVar[str]
-    depth: ClassVar[int | None] = (
-        None  # of the tree in which functions are looked for: bodies are most of it, and deeper
-    )
-    documented: ClassVar[re.Pattern[bytes]]  # a file where it finds nothing holds no documented function: not parsed
-    inside: ClassVar[re.Pattern[bytes]] = re.compile(rb"[\"'`/#]")  # what every comment and string literal holds
-    standard: ClassVar[frozenset[str]] = frozenset()  # constructors and what every class has: CodeSearchNet drops them
-    test_files: ClassVar[str] = r"(?!)"  # of the file's name
-    test_folders: ClassVar[frozenset[str]] = frozenset()  # beside those of every language
-    lead_in: ClassVar[str] = ""  # what may stand between a doc comment and the function's node; group `name` names it
-    adjacent: ClassVar[bool] = False  # a blank line parts a comment from the function (line comments)
-
-    def grammar(self) -> object:
-        """The language of the grammar's wheel."""
-        raise NotImplementedError
+    # How deep in the tree functions are: bodies are deeper, and most of the tree. None: at any depth.
+    depth: ClassVar[int | None] = None
+    may_document: ClassVar[re.Pattern[bytes]]  # without a match, a file has no documented function and is not parsed
+    literals: ClassVar[re.Pattern[bytes]] = re.compile(rb"[\"'`/#]")  # part of every comment and string literal
+    standard_methods: ClassVar[frozenset[str]] = frozenset()  # also constructors; CodeSearchNet drops them
+    test_files: ClassVar[str] = r"(?!)"  # pattern of file names
+    test_folders: ClassVar[frozenset[str]] = frozenset()  # in addition to those of all languages
+    lead_in: ClassVar[re.Pattern[str]] = re.compile("")  # between a doc comment and its function, whose `name` it gives
+    line_comments: ClassVar[bool] = False  # the documentation is adjacent lines of comments, which a blank line ends
 
     def text(self, comment: str) -> str:
-        """A doc comment without its markers; empty for a comment that is none. Lines keep their own indentation."""
-        raise NotImplementedError
+        """A doc comment without its markers; empty for any other comment. Lines keep their own indentation."""
+        return ""
 
-    def reduce(self, text: str) -> str:
-        """What is peculiar to the language's documentation: tags cut off, markup removed, paragraphs kept apart."""
+    def strip_tags(self, text: str) -> str:
+        """Documentation without the language's own tags and markup; paragraphs stay separate."""
         return text
 
     def skips(self, name: str) -> bool:
-        """Whether a function of this name is left out: a constructor, a standard method, a test."""
-        return name in self.standard
+        """Whether a function with this name is dropped: a constructor, a standard method, a test."""
+        return name in self.standard_methods
 
     def qualifier(self, node: Node) -> str:
-        """What a function's own node says about the type it belongs to (a receiver)."""
+        """The type that a function belongs to, if its own node names it (a receiver)."""
         return ""
 
-    @cached_property
+    @property
     def parser(self) -> Parser:
-        return Parser(self._grammar)
+        return grammar(self.name).parser
 
     @cached_property
-    def compiled(self) -> Query:
-        return Query(self._grammar, self.query)
+    def compiled_query(self) -> Query:
+        return Query(self.parser.language, self.query)
 
-    @cached_property
-    def _grammar(self) -> Grammar:
-        return Grammar(self.grammar())
-
-    @cached_property
-    def _lead_in(self) -> re.Pattern[str]:
-        return re.compile(self.lead_in)
-
-    def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
-        """The doc comment before a function; `ends` are the comments' last bytes, in order."""
+    def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:
+        """The doc comment before a function; `comments` are those of the file, in order."""
         start = node.start_byte
-        last = bisect_right(ends, start) - 1
-        if last < 0 or start - ends[last] > LONGEST_LEAD_IN:
+        last = bisect_right(comments, start, key=end_of) - 1
+        if last < 0 or start - (end := comments[last].end_byte) > LONGEST_LEAD_IN:
             return None
-        gap = source[ends[last] : start].decode("utf-8", "replace")
+        gap = source[end:start].decode("utf-8", "replace")
         blank = gap[: len(gap) - len(gap.lstrip())]
-        lead = self._lead_in.fullmatch(gap, len(blank))
+        lead = self.lead_in.fullmatch(gap, len(blank))
         if lead is None:
             return None
-        text = (
-            self._line_doc(comments, last, blank, source) if self.adjacent else self._block_doc(comments, last, source)
-        )
-        if not text.strip():
-            return None
-        return Doc(text, ends[last] + len(blank.encode()), lead.groupdict().get("name") or "")
+        if self.line_comments:
+            text = self._line_doc(comments, last, blank, source)
+        else:
+            text = self._block_doc(comments, last, source)
+        return Doc(text, end + len(blank.encode()), lead.groupdict().get("name") or "") if text.strip() else None
 
     def lead(self, start: int, source: bytes) -> tuple[int, str]:
-        """Where the line's `export const name = ` and the like begins before a function at `start`, and that name."""
+        """The start of code such as `export const name = ` on the line of a function at `start`, and that name."""
         line = source.rfind(b"\n", 0, start) + 1
         before = source[line:start].decode("utf-8", "replace")
         blank = len(before) - len(before.lstrip())
-        match = self._lead_in.fullmatch(before, blank)
+        match = self.lead_in.fullmatch(before, blank)
         return (line + len(before[:blank].encode()), match.groupdict().get("name") or "") if match else (start, "")
 
     def _block_doc(self, comments: Sequence[Node], last: int, source: bytes) -> str:
-        """The nearest doc comment above, with nothing between but others such as `// eslint-disable-next-line`."""
+        """The nearest doc comment above, with only other comments between, such as `// eslint-disable-next-line`."""
         text = self.text(node_text(comments[last]))
         while not text and last and not source[comments[last - 1].end_byte : comments[last].start_byte].strip():
             last -= 1
@@ -116,7 +103,7 @@ class Language:
         return text
 
     def _line_doc(self, comments: Sequence[Node], last: int, blank: str, source: bytes) -> str:
-        """The whole-line comments that stand right above, in rows without a gap."""
+        """The whole-line comments directly above, on consecutive lines."""
         touches = blank.count("\n") + source.endswith(b"\n", 0, comments[last].end_byte) == 1
         if not touches or not _whole_line(comments[last], source):
             return ""
@@ -136,8 +123,8 @@ def _whole_line(comment: Node, source: bytes) -> bool:
 
 
 def node_text(node: Node | None) -> str:
-    """A node's source; empty for no node."""
-    return node.text.decode() if node is not None else ""
+    """A node's source; empty without a node."""
+    return node.text.decode() if node is not None and node.text is not None else ""
 
 
 def captured(captures: dict[str, list[Any]], name: str) -> list[Node]:
@@ -146,6 +133,6 @@ def captured(captures: dict[str, list[Any]], name: str) -> list[Node]:
 
 
 def within(nodes: Sequence[Node], start: int, end: int) -> list[tuple[int, int]]:
-    """First and last byte of the nodes, given in order, that begin in a range."""
+    """(start, end) of those sorted nodes that begin in a range."""
     first, last = bisect_left(nodes, start, key=start_of), bisect_left(nodes, end, key=start_of)
     return [(node.start_byte, node.end_byte) for node in nodes[first:last]]

@@ -1,8 +1,10 @@
-"""What Javadoc, JSDoc and PHPDoc share: /** ... */ with block tags."""
+"""The common part of Javadoc, JSDoc and PHPDoc: /** ... */ with block tags."""
 
 from __future__ import annotations
 
 import re
+
+from src.corpora.harvester.base import Language
 
 _STARS = re.compile(r"^[ \t]*\*+[ \t]?", re.MULTILINE)
 _TAG = re.compile(r"^[ \t]*@(\w[\w-]*)[ \t]*(.*)", re.MULTILINE)
@@ -15,24 +17,23 @@ _BREAK = re.compile(
 _VERBATIM = re.compile(r"<(pre|listing|example|xmp|script)\b[^<>]*>.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
 
 
-def block_text(comment: str) -> str:
-    """The text of a /** ... */ comment; empty for every other comment."""
-    if not comment.startswith("/**") or comment.startswith("/***") or len(comment) < 6:
-        return ""
-    first, _, rest = comment[3:-2].rstrip("*").partition("\n")
-    return first.strip() + "\n" + _STARS.sub("", rest)
+class BlockCommentLanguage(Language):
+    """A language whose documentation is in comments of this kind."""
 
+    def text(self, comment: str) -> str:
+        if not comment.startswith("/**") or comment.startswith("/***") or len(comment) < 6:
+            return ""
+        first, _, rest = comment[3:-2].rstrip("*").partition("\n")
+        return first.strip() + "\n" + _STARS.sub("", rest)
 
-def block_prose(text: str) -> str:
-    """The text before the first block tag, or the one of @description; HTML's blocks are paragraphs."""
-    before, tag, rest = text, "", ""
-    if match := _TAG.search(text):
-        before, tag, rest = text[: match.start()], match[1].lower(), match[2] + text[match.end() :]
-    while not before.strip() and tag:
-        match = _TAG.search(rest)
-        if tag in _DESCRIPTION:
-            before = rest[: match.start()] if match else rest
-        if not match:
-            break
-        tag, rest = match[1].lower(), match[2] + rest[match.end() :]
-    return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before)) if "<" in before else before
+    def strip_tags(self, text: str) -> str:
+        """The text before the first block tag, or that of @description; block elements of HTML become paragraphs."""
+        before, tag, rest = "", "description", text
+        while not before.strip():
+            match = _TAG.search(rest)
+            if tag in _DESCRIPTION:
+                before = rest[: match.start()] if match else rest
+            if not match:
+                break
+            tag, rest = match[1].lower(), match[2] + rest[match.end() :]
+        return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before)) if "<" in before else before

@@ -1,10 +1,9 @@
-"""Go: line comments right above the function, without directives; a method's receiver qualifies it."""
+"""Go: line comments directly above the function, without directives; a method is qualified by its receiver."""
 
 from __future__ import annotations
 
 import re
 
-import tree_sitter_go
 from tree_sitter import Node
 
 from src.corpora.harvester.base import Language, node_text
@@ -23,13 +22,10 @@ class Go(Language):
         (comment) @comment [(raw_string_literal) (interpreted_string_literal) (rune_literal)] @string
     """
     depth = 1
-    documented = re.compile(rb"(?://[^\n]*|\*/[^\w\n]*)\n[^\w\n/]*func\b")
-    standard = frozenset(("init", "main"))
+    may_document = re.compile(rb"(?://[^\n]*|\*/[^\w\n]*)\n[^\w\n/]*func\b")
+    standard_methods = frozenset(("init", "main"))
     test_files = r".*_test\.go"
-    adjacent = True
-
-    def grammar(self) -> object:
-        return tree_sitter_go.language()
+    line_comments = True
 
     def text(self, comment: str) -> str:
         if comment.startswith("/*"):
@@ -38,7 +34,7 @@ class Go(Language):
         prose = [line[2:].removeprefix(" ") for line in lines if not _DIRECTIVE.match(line)]
         return "\n".join(prose)
 
-    def reduce(self, text: str) -> str:
+    def strip_tags(self, text: str) -> str:
         return _DOC_LINK.sub(r"\1", text)
 
     def qualifier(self, node: Node) -> str:

@@ -15,7 +15,7 @@ LANGUAGES: dict[str, Language] = {kind.name: kind() for kind in (Python, Java, J
 
 
 def language_of(name: str) -> Language:
-    """Raises InputError for a language that has no grammar here."""
+    """The language of this name. Raises InputError for an unknown one."""
     if name not in LANGUAGES:
         raise InputError(f"expected lang={'|'.join(LANGUAGES)}, found {name!r}{nearest(str(name), LANGUAGES)}")
     return LANGUAGES[name]

@@ -1,16 +1,15 @@
-"""A harvest from roots to a finished corpus: shards beside it, duplicates out, splits, one rename at the end."""
+"""A harvest from roots to a finished corpus: shards, removal of duplicates, splits, and one rename at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-import os
 import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -25,8 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from src.corpora.harvester.languages import language_of
 from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile, Tree, content_key, find_trees, source_files
-from src.corpora.harvester.splits import BEGINS, assign_files
+from src.corpora.harvester.splits import SPLIT_STARTS, assign_files
 from src.corpora.harvester.workers import harvest_all
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, UserError
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,13 @@ ABOUT = "harvest.json"  # marks a finished harvest
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is going to be harvested."""
+    """The input of a harvest."""
 
     language: str
     trees: list[Tree]
     files: list[SourceFile]
     skipped: Counter[str]
-    content: str  # names what the files hold, wherever they lie
+    content: str  # hash over the files' contents, independent of their location
 
     @property
     def key(self) -> str:
@@ -53,21 +53,21 @@ class Work:
 
 
 def plan(language: str, roots: Sequence[str | Path]) -> Work:
-    """Finds the files and reads them once for their key. Raises InputError for everything wrong with the request."""
-    spoken = language_of(language)
+    """Finds the files and reads them once for their key. Raises InputError for every fault of the request."""
+    grammar = language_of(language)
     trees, skipped = find_trees(roots), Counter[str]()
-    files = source_files(trees, spoken, skipped)
+    files = source_files(trees, grammar, skipped)
     return Work(language, trees, files, skipped, content_key(trees, files, language))
 
 
 def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str, Any]:
-    """Writes out/<language>/{train,valid,test,codebase}.jsonl and harvest.json, and returns what that says.
+    """Writes out/<language>/{train,valid,test,codebase}.jsonl and harvest.json, and returns the content of the latter.
 
-    The same harvest is not made twice; one that was killed goes on where it stopped. The rows do not depend on the
-    number of `workers` (None: as many as there are cores and work for; 0: this process alone).
+    A finished harvest is not repeated, and a killed one resumes. The rows do not depend on the number of `workers`
+    (None: one per core, at most one per shard; 0: only this process).
 
     Raises:
-        InputError: `out` holds something else, cannot be written, or too few functions are left to split.
+        InputError: `out` has other content or cannot be written, or there are too few functions to split.
     """
     out = Path(out).expanduser()
     final = out / work.language
@@ -83,7 +83,7 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
 
 
 def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str, Any]:
-    """The same for the folder of the language itself, which nobody else writes to; what was there is replaced."""
+    """The same for the folder of the language itself, which no other process writes to; its content is replaced."""
     part = final.with_name(f".{work.language}.part")
     _prepare(part, work.key)
     shards = _make_shards(work, part / "shards", workers)
@@ -105,7 +105,7 @@ def harvester_version() -> str:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What a finished harvest says of itself; nothing where there is none."""
+    """harvest.json of a finished harvest; empty without one."""
     try:
         return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -124,7 +124,7 @@ def _check(out: Path, final: Path) -> None:
 
 
 def _prepare(part: Path, key: str) -> None:
-    """An empty folder to work in, or what a harvest of the same content has left there."""
+    """An empty working folder, or that of an interrupted harvest with the same key."""
     named = part / "key"
     if not named.exists() or named.read_text(encoding="utf-8") != key:
         shutil.rmtree(part, ignore_errors=True)
@@ -133,39 +133,46 @@ def _prepare(part: Path, key: str) -> None:
 
 
 def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
-    """All shards, made in any order."""
-    shards = list(cut(folder, work.language, work.trees, work.files))
+    """All shards, made in any order, with a progress bar on standard error if that is a terminal."""
+    shards = cut(folder, work.language, work.trees, work.files)
     if workers is None:
-        workers = min(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(shards)
-        )
-    there = sum(len(shard.files) for shard in shards if shard.about.exists())
-    with _progress(work, there) as advance:
-        harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
+        workers = min(usable_cpus(), len(shards))
+    finished = sum(len(shard.files) for shard in shards if shard.about.exists())
+    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        # the time estimate excludes what is finished already
+        task = bar.add_task(work.language, total=len(work.files), completed=finished)
+        if finished:
+            resumed = f"resumes: {finished:,} of {len(work.files):,} files are finished"
+            log.info("%s", resumed)
+            bar.print(f" harvest {work.language} {resumed}", highlight=False)
+        harvest_all(shards, workers, lambda shard: bar.advance(task, len(shard.files)))
     return shards
 
 
 def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
-    """Splits and codebase from all shards in order, without the second of two equal codes; the shards are removed."""
-    counts = Counter(work.skipped)
-    functions: Counter[str] = Counter()
+    """Splits and codebase from all shards in order, without repeated codes; removes the shards."""
+    counts, rows = Counter(work.skipped), 0
     for shard in shards:
         report = shard.report()
         counts.update(report["counts"])
+        rows += len(report["index"])
         for file, reason in report["complaints"]:
-            log.warning("%s is left out: %s", file, reason)
-    for _, file in _first_of_each_code(shards, counts):
-        functions[file] += 1
+            log.warning("%s is skipped: %s", file, reason)
+    functions = Counter(file for _, file in _first_of_each_code(shards))
+    if repeated := rows - functions.total():
+        counts["dropped: same code"] = repeated
     split_of = assign_files(functions) if functions else {}
-    sizes = Counter(split_of[file] for file in functions for _ in range(functions[file]))
-    if set(sizes) != set(BEGINS):
+    sizes = Counter(split_of[file] for file in functions.elements())
+    if set(sizes) != set(SPLIT_STARTS):
         raise InputError(
             f"{sum(sizes.values())} documented functions in {len(functions)} files of {work.trees[0].root} are too few "
             "to split into train, valid and test; give more roots"
         )
 
     with contextlib.ExitStack() as stack:
-        streams = {name: stack.enter_context((part / f"{name}.jsonl").open("wb")) for name in (*BEGINS, "codebase")}
+        names = (*SPLIT_STARTS, "codebase")
+        streams = {name: stack.enter_context((part / f"{name}.jsonl").open("wb")) for name in names}
         for row, file in _first_of_each_code(shards):
             streams[split_of[file]].write(row)
             if split_of[file] != "train":
@@ -175,7 +182,7 @@ def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
         "language": work.language,
         "harvester": harvester_version(),
         "roots": [{"name": tree.name, "revision": tree.revision, "licence": tree.licence} for tree in work.trees],
-        "sizes": {name: sizes[name] for name in BEGINS},
+        "sizes": {name: sizes[name] for name in SPLIT_STARTS},
         "counts": dict(sorted(counts.items())),
     }
     (part / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -184,38 +191,22 @@ def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
     return about
 
 
-def _first_of_each_code(shards: Sequence[Shard], counts: Counter[str] | None = None) -> Iterator[tuple[bytes, str]]:
-    """Row and file of every code that did not come before."""
-    seen: set[int] = set()  # 64 bits a code, all that grows with the corpus
+def _first_of_each_code(shards: Sequence[Shard]) -> Iterator[tuple[bytes, str]]:
+    """Row and file of the first occurrence of every code."""
+    seen: set[int] = set()  # 64 bits per code, the only data that grows with the corpus
     for shard in shards:
         with shard.rows.open("rb") as rows:
             for row, (digest, file) in zip(rows, shard.report()["index"], strict=True):
-                if (code := int(digest, 16)) in seen:
-                    if counts is not None:
-                        counts["dropped: same code"] += 1
-                else:
+                if (code := int(digest, 16)) not in seen:
                     seen.add(code)
                     yield row, file
 
 
 def _replace(part: Path, final: Path) -> None:
-    """`part` becomes `final`; a reader finds the old corpus, the new one, or for an instant none, never a half."""
+    """Renames `part` to `final`. A reader finds the old corpus, the new one or briefly none, never a part."""
     old = part.with_suffix(".old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         final.rename(old)
     part.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _progress(work: Work, there: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's standard error, nothing elsewhere; `there` files are not for the estimate of time."""
-    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(work.language, total=len(work.files), completed=there)
-        if there:
-            going_on = f"goes on where it stopped: {there:,} of {len(work.files):,} files are there"
-            log.info("%s", going_on)
-            bar.print(f" harvest {work.language} {going_on}", highlight=False)
-        yield lambda files: bar.advance(task, files)

@@ -1,4 +1,4 @@
-"""Python: the docstring, which is code's first statement and not a comment."""
+"""Python: docstrings, which are statements instead of comments."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import warnings
 from collections.abc import Sequence
 from inspect import cleandoc
 
-import tree_sitter_python
 from tree_sitter import Node
 
 from src.corpora.harvester.base import Doc, Language
 
 _EPYDOC = re.compile(r"^[ \t]*@\w+.*\Z", re.MULTILINE | re.DOTALL)
-_PLAIN = re.compile(r'"""([^"\\\r]*(?:"(?!"")[^"\\\r]*)*)(?<!")"""')  # no escape, no quotes that might end it
+_SIMPLE = re.compile(r'"""([^"\\\r]*(?:"(?!"")[^"\\\r]*)*)(?<!")"""')  # no escape, no quotes that might end it
 _INDENTED_DIRECTIVE = re.compile(r"^\.\. .*(?:\n[ \t]*\n|\n[ \t]+\S.*)*", re.MULTILINE)
 
 
@@ -28,14 +27,11 @@ class Python(Language):
         (block . (expression_statement [(string) (concatenated_string)
           (parenthesized_expression [(string) (concatenated_string)])]) @docstring . (_))
     """
-    # A docstring that is the whole body stays: without it nothing that parses would be left.
-    documented = re.compile(rb"[\"']")
+    # A docstring that is the whole body stays: the code would not parse without it.
+    may_document = re.compile(rb"[\"']")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 
-    def grammar(self) -> object:
-        return tree_sitter_python.language()
-
-    def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
+    def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:
         body = node.child_by_field_name("body")
         statements = () if body is None else map(body.named_child, range(8))  # comments may stand before the docstring
         first = next((statement for statement in statements if statement is None or statement.type != "comment"), None)
@@ -49,7 +45,7 @@ class Python(Language):
         text = _value(source[first.start_byte : first.end_byte].decode())
         return Doc(cleandoc(text), node.start_byte) if text.strip() else None
 
-    def reduce(self, text: str) -> str:
+    def strip_tags(self, text: str) -> str:
         text = _INDENTED_DIRECTIVE.sub("\n", text) if ".. " in text else text
         return _EPYDOC.sub("", text) if "@" in text else text
 
@@ -58,12 +54,12 @@ class Python(Language):
 
 
 def _value(literal: str) -> str:
-    """A docstring's text; empty for what python takes for none: bytes, f-strings."""
+    """A docstring's text; empty for literals that are no docstrings: bytes, f-strings."""
     literal = literal.strip().rstrip(";")
-    if plain := _PLAIN.fullmatch(literal):  # the same, ten times as fast
-        return plain[1]
+    if simple := _SIMPLE.fullmatch(literal):  # ten times faster than the parser
+        return simple[1]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an invalid escape in someone else's file
+        warnings.simplefilter("ignore")  # invalid escapes in harvested files
         try:
             value = ast.literal_eval(literal)
         except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import tree_sitter_ruby
-
 from src.corpora.harvester.base import Language
 
 _MAGIC = re.compile(r"#\s*(?:-\*-|!|(?:frozen_string_literal|encoding|coding|warn_indent|typed|rubocop)\s*:)")
@@ -18,8 +16,8 @@ _PLUS = re.compile(r"(?<![\w+])\+([^\s+]+)\+(?![\w+])")
 _LABEL = re.compile(r"\{([^{}]+)\}\[[^\[\]]*\](?!\()|\{([A-Z#:][\w:#.?!=]*)\}|(\w+)\[rdoc-ref:[^\[\]]*\]")
 _ESCAPE = re.compile(r"\\(?=[A-Z:#_*+<])")
 _UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
-# In order; the sign is what an expression cannot match without.
-_REDUCTIONS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+# In order; an expression can only match text with the given substring.
+_REPLACEMENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     ("call-seq:", _CALL_SEQ, ""),
     ("--", _PRIVATE, ""),
     ("@", _TAG, ""),
@@ -34,26 +32,20 @@ class Ruby(Language):
     name = "ruby"
     suffixes = (".rb",)
     query = """
-        (method) @function
-        (singleton_method) @function
-        (class) @scope
-        (module) @scope
+        [(method) (singleton_method)] @function [(class) (module)] @scope
         (comment) @comment
-        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
-        (character) @string
+        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)
+          (character)] @string
     """
-    documented = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
-    standard = frozenset(
+    may_document = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
+    standard_methods = frozenset(
         """initialize initialize_copy to_s to_str inspect display dup clone == === != eql? equal? <=> < <= > >= =~
-        between? hash""".split()  # noqa: SIM905 - a word a line would hide the rest of the file
+        between? hash""".split()  # noqa: SIM905 - one name per line would be long
     )
     test_files = r"test_.*\.rb|.*_(?:test|spec)\.rb"
     test_folders = frozenset(("spec", "specs", "features"))
-    lead_in = r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?"
-    adjacent = True
-
-    def grammar(self) -> object:
-        return tree_sitter_ruby.language()
+    lead_in = re.compile(r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?")
+    line_comments = True
 
     def text(self, comment: str) -> str:
         if comment.startswith("=begin"):
@@ -62,8 +54,8 @@ class Ruby(Language):
         stripped = [line.lstrip("#") for line in lines]
         return "\n".join("" if _DIRECTIVE.fullmatch(line) else line.removeprefix(" ") for line in stripped)
 
-    def reduce(self, text: str) -> str:
-        for sign, expression, replacement in _REDUCTIONS:
-            if sign in text:  # most have none of them
+    def strip_tags(self, text: str) -> str:
+        for substring, expression, replacement in _REPLACEMENTS:
+            if substring in text:  # rare
                 text = expression.sub(replacement, text)
         return text

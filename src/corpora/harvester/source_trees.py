@@ -1,4 +1,4 @@
-"""The trees that are harvested: folders or zip archives, their source files, and what is known about their origin."""
+"""Harvested trees: folders or zip archives, their source files, and their origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from src.utils.errors import InputError
 
 VENDORED = frozenset(
     """vendor vendors vendored _vendor node_modules bower_components third_party thirdparty third-party
-    site-packages dist-packages""".split()  # noqa: SIM905 - a name a line would hide the rest of the file
+    site-packages dist-packages""".split()  # noqa: SIM905 - one name per line would be long
 )
 TESTS = frozenset(("test", "tests", "testdata", "test_data", "__tests__", "fixtures"))
 MINIFIED_NAME = re.compile(r".*[.-](?:min|bundle|pack)\.\w+")
@@ -29,15 +29,15 @@ LICENCES = ("LICENSE", "LICENCE", "COPYING", "UNLICENSE", "COPYRIGHT")
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A repository, a package or an archive; `name` is its own among all trees of a harvest."""
+    """A repository, a package or an archive; `name` is unique in a harvest."""
 
     root: str  # a folder or a .zip file
     name: str
-    revision: str = ""  # commit, where the tree is a git checkout
-    licence: str = ""  # name of the licence file at its top
+    revision: str = ""  # commit of a git checkout
+    licence: str = ""  # name of the licence file in the top folder
 
     def read(self, path: str) -> bytes:
-        """Raises OSError or zipfile.BadZipFile for a file that cannot be read."""
+        """The content of a file. Raises OSError or zipfile.BadZipFile if it cannot be read."""
         if self.root.endswith(".zip"):
             return _archive(self.root).read(path)
         return Path(self.root, path).read_bytes()
@@ -46,13 +46,13 @@ class Tree:
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     tree: int  # position in the list of trees
-    path: str  # below the tree's root, with /
+    path: str  # relative to the tree's root, with /
     size: int  # bytes
     stamp: str  # changes when the content does
 
 
 def find_trees(roots: Sequence[str | Path]) -> list[Tree]:
-    """Raises InputError: no root, or one that is neither a folder nor a .zip archive."""
+    """A tree for each root. Raises InputError without roots, or for a root that is no folder and no .zip archive."""
     if not roots:
         raise InputError("expected the folders to harvest in roots=[DIR,...], found none")
     trees: list[Tree] = []
@@ -64,30 +64,29 @@ def find_trees(roots: Sequence[str | Path]) -> list[Tree]:
             raise InputError(f"expected a folder or a .zip archive of sources in roots, found {given}: {found}")
         name = path.stem if path.suffix == ".zip" else path.name
         seen[name] += 1
-        if seen[name] > 1:
-            name = f"{name}-{seen[name]}"
-        trees.append(Tree(str(path), name, *_origin(path)))
+        unique = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        trees.append(Tree(str(path), unique, *_origin(path)))
     return trees
 
 
 def with_sources(roots: Sequence[str | Path], language: str) -> list[str]:
-    """Those of the roots that hold a source file of the language which would be read. Raises as find_trees."""
+    """The roots with at least one source file of the language that is not skipped. Raises like find_trees."""
     spoken = language_of(language)
-
-    def is_read(path: str) -> bool:
-        return path.endswith(spoken.suffixes) and not reason_to_skip(path, spoken)
-
-    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in walk(tree.root))]
+    return [
+        tree.root
+        for tree in find_trees(roots)
+        if any(path.endswith(spoken.suffixes) and not reason_to_skip(path, spoken) for path, *_ in walk(tree.root))
+    ]
 
 
 def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]) -> list[SourceFile]:
-    """Files of the language but for vendored, generated, minified and test ones, in an order of their own.
+    """Sorted files of the language except vendored, generated, minified and test ones, which are added to `counts`.
 
-    Raises InputError: a tree without a source file of the language, or none that is left in all of them.
+    Raises InputError for a tree without source files of the language, or if all files are skipped.
     """
     files: list[SourceFile] = []
     skipped: Counter[str] = Counter()
-    below: Counter[str] = Counter()  # the folder that each is skipped for
+    in_folder: Counter[str] = Counter()  # number of files skipped for being in this folder
     for number, tree in enumerate(trees):
         found = 0
         for path, size, stamp in walk(tree.root):
@@ -96,35 +95,34 @@ def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]
                 if reason := reason_to_skip(path, language):
                     skipped[reason] += 1
                     if folder := _skipped_folder(path, language):
-                        below[f"{tree.root}/{folder}"] += 1
+                        in_folder[f"{tree.root}/{folder}"] += 1
                 else:
                     files.append(SourceFile(number, path, size, stamp))
         if not found:
             kinds = ", ".join(f"*{suffix}" for suffix in language.suffixes)
             raise InputError(f"expected {language.name} sources ({kinds}) in roots, found none in {tree.root}")
     if not files:
-        raise _all_skipped(language, skipped, below)
+        raise _all_skipped(language, skipped, in_folder)
     counts.update({f"files skipped: {reason}": number for reason, number in skipped.items()})
     return sorted(files, key=lambda file: (file.tree, file.path))
 
 
-def content_key(trees: Sequence[Tree], files: Sequence[SourceFile], *more: str) -> str:
-    """16 hex digits over names and contents of all files, wherever the trees lie."""
-    digest = hashlib.sha256("\0".join(more).encode())
+def content_key(trees: Sequence[Tree], files: Sequence[SourceFile], language: str) -> str:
+    """16 hex digits over names and contents of all files, independent of the location of the trees."""
+    digest = hashlib.sha256(language.encode())
     for file in files:
         tree = trees[file.tree]
         try:
             content = file.stamp if tree.root.endswith(".zip") else hashlib.sha256(tree.read(file.path)).hexdigest()
         except OSError:
             content = "unreadable"
-        digest.update(
-            f"\n{tree.name}\0{tree.revision}\0{tree.licence}\0{file.path}\0{content}".encode("utf-8", "replace")
-        )
+        entry = f"\n{tree.name}\0{tree.revision}\0{tree.licence}\0{file.path}\0{content}"
+        digest.update(entry.encode("utf-8", "replace"))
     return digest.hexdigest()[:16]
 
 
 def walk(root: str, unreadable: Callable[[str], object] | None = None) -> Iterator[tuple[str, int, str]]:
-    """Path, size and stamp of every file; hidden folders and linked ones are not entered.
+    """Path, size and stamp of every file, except in hidden and linked folders.
 
     `unreadable` is called with every folder that cannot be listed.
     """
@@ -134,19 +132,19 @@ def walk(root: str, unreadable: Callable[[str], object] | None = None) -> Iterat
                 yield entry.filename, entry.file_size, f"{entry.CRC:08x}"
         return
     top = Path(root).resolve()
-    refused = (lambda error: unreadable(error.filename)) if unreadable else None
-    for folder, folders, names in os.walk(root, onerror=refused):
+    on_error = (lambda error: unreadable(error.filename)) if unreadable else None
+    for folder, folders, names in os.walk(root, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = os.path.join(folder, name)
-            # Neither a pipe nor a link that leads out of the tree, to what was not given.
+            # Skips pipes, and links to files outside of the tree, which the user did not name.
             if os.path.isfile(path) and (not os.path.islink(path) or Path(path).resolve().is_relative_to(top)):
                 stat = os.stat(path)
                 yield os.path.relpath(path, root).replace(os.sep, "/"), stat.st_size, str(stat.st_mtime_ns)
 
 
 def reason_to_skip(path: str, language: Language) -> str:
-    """Why a file is left out by its path; empty for one that is read."""
+    """Why a file is skipped for its path; empty for a file to harvest."""
     *folders, name = path.split("/")
     lower = {folder.lower() for folder in folders}
     if not lower.isdisjoint(VENDORED):
@@ -159,28 +157,28 @@ def reason_to_skip(path: str, language: Language) -> str:
 
 
 def _skipped_folder(path: str, language: Language) -> str:
-    """`a/vendor` of a/vendor/b/c.php; empty where the file's own name is why it is left out."""
+    """`a/vendor` of a/vendor/b/c.php; empty if the file is skipped for its own name."""
     folders = path.split("/")[:-1]
     skipped = VENDORED | TESTS | language.test_folders | GENERATED_FOLDERS
-    first = next((place for place, folder in enumerate(folders, 1) if folder.lower() in skipped), 0)
-    return "/".join(folders[:first])
+    depth = next((depth for depth, folder in enumerate(folders, 1) if folder.lower() in skipped), 0)
+    return "/".join(folders[:depth])
 
 
-def _all_skipped(language: Language, skipped: Counter[str], below: Counter[str]) -> InputError:
-    """For roots that hold sources, none of which is read."""
+def _all_skipped(language: Language, skipped: Counter[str], in_folder: Counter[str]) -> InputError:
+    """The error for roots whose sources are all skipped."""
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in skipped.most_common())
     message = f"all {skipped.total():,} {language.name} sources in roots are skipped ({reasons})"
-    if not below:
+    if not in_folder:
         return InputError(f"{message}; give other roots")
-    [(folder, number)] = below.most_common(1)
+    [(folder, number)] = in_folder.most_common(1)
     way = "unpack the archive and give it" if ".zip/" in folder else "it can be given"
     return InputError(f"{message}, {number:,} below {folder}: {way} as a root itself, roots=[{folder}]")
 
 
 def _origin(path: Path) -> tuple[str, str]:
-    """Commit of a git checkout, and the name of its licence file; both empty for anything else.
+    """Commit of a git checkout, and the name of its licence file; both empty for other folders.
 
-    A folder of which the commit holds nothing, such as a virtual environment, is not the work of the project around it.
+    A folder without any committed file, such as a virtual environment, does not belong to the project around it.
     """
     if not path.is_dir() or not _git(path, "ls-tree", "--name-only", "HEAD"):
         return "", ""
@@ -190,10 +188,10 @@ def _origin(path: Path) -> tuple[str, str]:
 
 
 def _git(path: Path, *command: str) -> str:
-    """What git prints of the checkout around `path`; empty where there is none.
+    """The output of git for the checkout around `path`; empty without one.
 
-    The checkout's own configuration, which came with the sources, may name commands that fetch what is missing of it:
-    git is told to fetch nothing.
+    The configuration of a checkout, which comes with the sources, could make git run commands that fetch missing files:
+    fetching is disabled.
     """
     try:
         shown = subprocess.run(

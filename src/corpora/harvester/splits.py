@@ -1,23 +1,22 @@
-"""Which split each file goes to: repositories stay whole, or modules where there are few repositories."""
+"""The split of each file: whole repositories, or whole modules if there are few repositories."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from src.corpora.harvester.group_split import assign_modules
-
-BEGINS = {"train": 0.0, "valid": 0.8, "test": 0.9}
-FEWEST_REPOSITORIES = 10
+SPLIT_STARTS = {"train": 0.0, "valid": 0.8, "test": 0.9}
+MIN_REPOSITORIES = 10
 LARGEST_GROUP = 0.05  # of all functions; half of a small split
 
 
 def assign_files(functions: Mapping[str, int]) -> dict[str, str]:
     """File -> split, from the number of functions in every file (`repository/path/of/file`).
 
-    With enough repositories each is kept whole. Else every group of more than `LARGEST_GROUP` is divided into the
-    folders below it: first by repository, then by top-level module, and so on. What groups there are depends on the
-    numbers of functions, where a group goes on its name and the others'.
+    With enough repositories, no repository is divided. Otherwise every group larger than `LARGEST_GROUP` is divided
+    into the folders in it: first by repository, then by top-level module, and so on. The numbers of functions decide
+    the groups, and their names decide the split of each.
     """
     repositories: dict[str, list[str]] = {}
     for file in sorted(functions):
@@ -25,23 +24,37 @@ def assign_files(functions: Mapping[str, int]) -> dict[str, str]:
     if split_of := _by_repository(_sizes(repositories, functions)):
         return {file: split_of[name] for name, files in repositories.items() for file in files}
     groups = dict(_groups(sorted(functions), "", functions, LARGEST_GROUP * sum(functions.values())))
-    split_of = assign_modules(_sizes(groups, functions), BEGINS)
+    split_of = split_groups(_sizes(groups, functions), SPLIT_STARTS)
     return {file: split_of[name] for name, files in groups.items() for file in files}
 
 
-def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
-    """Repository -> split; empty where there are too few, or one is so large that too little is left for a split.
+def split_groups(sizes: Mapping[str, int], starts: Mapping[str, float]) -> dict[str, str]:
+    """Group -> split, from the size of each group and the start of each split between 0 and 1.
 
-    The large ones are for training: a test split that is one repository says little about the others.
+    Groups are put on a line in the order of their hashes; each belongs to the split that contains its middle. Assigning
+    each group by its own hash would let one large group distort the proportions.
+    """
+    total, done = sum(sizes.values()), 0
+    split_of: dict[str, str] = {}
+    for group in sorted(sizes, key=lambda group: hashlib.sha256(group.encode()).digest()):
+        middle = (done + sizes[group] / 2) / total
+        split_of[group] = max((name for name in starts if starts[name] <= middle), key=starts.__getitem__)
+        done += sizes[group]
+    return split_of
+
+
+def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Repository -> split; empty if there are too few, or if the large ones leave too little for a split.
+
+    Large repositories go to training: a test split of one repository says little about others.
     """
     total = sum(sizes.values())
     small = {name: size for name, size in sizes.items() if size <= LARGEST_GROUP * total}
-    if len(sizes) < FEWEST_REPOSITORIES or not small:
+    if len(sizes) < MIN_REPOSITORIES or not small:
         return {}
     left = sum(small.values())
-    train = max(0.0, (BEGINS["valid"] * total - (total - left)) / left)  # share of the small ones
-    begins = {"train": 0.0} if train else {}
-    split_of = assign_modules(small, {**begins, "valid": train, "test": (1 + train) / 2})
+    train = max(0.0, (SPLIT_STARTS["valid"] * total - (total - left)) / left)  # share of the small ones
+    split_of = split_groups(small, {"valid": train, "test": (1 + train) / 2} | ({"train": 0.0} if train else {}))
     held = Counter[str]()
     for name, size in small.items():
         held[split_of[name]] += size
@@ -57,7 +70,7 @@ def _sizes(groups: Mapping[str, Sequence[str]], functions: Mapping[str, int]) ->
 def _groups(
     files: Sequence[str], prefix: str, functions: Mapping[str, int], largest: float
 ) -> Iterator[tuple[str, list[str]]]:
-    """Name and files of each group; files of one folder stay together, as they are one package in many languages."""
+    """Name and files of each group; files of one folder stay together, since many languages make them one package."""
     if len(files) == 1 or sum(map(functions.__getitem__, files)) <= largest:
         yield prefix, list(files)
         return

@@ -1,17 +1,18 @@
-"""Where a language's toolchain keeps the source of its standard library on this machine."""
+"""Folders on this machine where toolchains keep the source of their standard libraries."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from src.utils.errors import InputError
 
-# What to install where nothing is found: the packages of Debian and its relatives, and who else brings it.
-BRINGS = {
+# What to install if nothing is found: packages of Debian and its derivatives, and other sources.
+PACKAGES = {
     "go": "a Go toolchain (Debian: golang-go or golang-src)",
     "java": "a JDK's src.zip (Debian: openjdk-17-source, or any version)",
     "ruby": "ruby (Debian: ruby)",
@@ -23,33 +24,33 @@ BRINGS = {
 def library_roots(language: str, root: str | Path | None = None) -> list[Path]:
     """The roots to harvest: those of the toolchain, or of `root`, such as another JDK's src.zip or a node_modules.
 
-    Raises InputError, with the package to install, where there is none.
+    Raises InputError, with the package to install, if there are none.
     """
     if root is not None:
         given = Path(root).expanduser()
-        found = _FIND[language]([given]) if given.is_dir() else [given]  # a missing one is the harvester's to name
+        found = _FIND[language]([given]) if given.is_dir() else [given]  # the harvester reports a missing one
         return found or [given]
     if roots := installed(language):
         return roots
     raise InputError(
-        f"corpus=stdlib lang={language} found no library on this machine; install {BRINGS[language]}, or give its "
+        f"corpus=stdlib lang={language} found no library on this machine; install {PACKAGES[language]}, or give its "
         "folder as corpus.root=DIR"
     )
 
 
 def installed(language: str) -> list[Path]:
-    """The roots of the toolchain's own library; none where it is missing."""
-    return _FIND[language](_PLACES[language]())
+    """The roots of the toolchain's own library; empty without one."""
+    return _FIND[language](_CANDIDATES[language]())
 
 
-def _go_places() -> Iterable[Path]:
+def _go_candidates() -> Iterable[Path]:
     if shown := _shown("go", "env", "GOROOT"):
         yield Path(shown, "src")
     for folder in ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True)):
         yield Path(folder, "src")
 
 
-def _java_places() -> Iterable[Path]:
+def _java_candidates() -> Iterable[Path]:
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     if java := shutil.which("java"):
         homes.append(Path(java).resolve().parents[1])
@@ -58,12 +59,12 @@ def _java_places() -> Iterable[Path]:
         yield from (home / "lib" / "src.zip", home / "src.zip")
 
 
-def _ruby_places() -> Iterable[Path]:
+def _ruby_candidates() -> Iterable[Path]:
     if shown := _shown("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']"):
         yield Path(shown)
 
 
-def _php_places() -> Iterable[Path]:
+def _php_candidates() -> Iterable[Path]:
     shown = _shown("php", "-r", "echo get_include_path();")
     yield from (Path(folder) for folder in shown.split(os.pathsep) if os.path.isabs(folder))
     home = os.environ.get("COMPOSER_HOME", "~/.config/composer")
@@ -71,28 +72,24 @@ def _php_places() -> Iterable[Path]:
     yield Path("/usr/share/php")
 
 
-def _javascript_places() -> Iterable[Path]:
+def _javascript_candidates() -> Iterable[Path]:
     if shown := _shown("npm", "root", "--global"):
         yield Path(shown)
     yield from (Path("/usr/share/nodejs"), Path("/usr/lib/node_modules"), Path("/usr/local/lib/node_modules"))
 
 
-def _first(places: Iterable[Path]) -> list[Path]:
-    """The first place that exists and holds anything."""
-    return next(([place] for place in places if place.is_file() or (place.is_dir() and any(place.iterdir()))), [])
+def _first(paths: Iterable[Path]) -> list[Path]:
+    """The first path that exists and is not an empty folder."""
+    return next(([path] for path in paths if path.is_file() or (path.is_dir() and any(path.iterdir()))), [])
 
 
-def _each_package(marker: str, suffix: str) -> Callable[[Iterable[Path]], list[Path]]:
-    """The packages below the first place that has any, nested ones too: each is a repository of its own."""
-
-    def packages(places: Iterable[Path]) -> list[Path]:
-        for place in places:
-            found = sorted({file.parent for file in place.rglob(marker) if _is_package(file.parent)}) or [place]
-            if with_sources := [folder for folder in found if any(folder.rglob(f"*{suffix}"))]:
-                return with_sources
-        return []
-
-    return packages
+def _packages(marker: str, suffix: str, folders: Iterable[Path]) -> list[Path]:
+    """The packages in the first folder that has any, also nested ones: each is a repository."""
+    for top in folders:
+        found = sorted({file.parent for file in top.rglob(marker) if _is_package(file.parent)}) or [top]
+        if with_sources := [folder for folder in found if any(folder.rglob(f"*{suffix}"))]:
+            return with_sources
+    return []
 
 
 def _is_package(folder: Path) -> bool:
@@ -104,7 +101,7 @@ def _is_package(folder: Path) -> bool:
 
 
 def _shown(*command: str) -> str:
-    """What a tool prints; empty where it is missing or fails."""
+    """The output of a tool; empty if it is missing or fails."""
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -112,17 +109,17 @@ def _shown(*command: str) -> str:
     return shown.stdout.strip() if shown.returncode == 0 else ""
 
 
-_PLACES: dict[str, Callable[[], Iterable[Path]]] = {
-    "go": _go_places,
-    "java": _java_places,
-    "ruby": _ruby_places,
-    "php": _php_places,
-    "javascript": _javascript_places,
+_CANDIDATES: dict[str, Callable[[], Iterable[Path]]] = {
+    "go": _go_candidates,
+    "java": _java_candidates,
+    "ruby": _ruby_candidates,
+    "php": _php_candidates,
+    "javascript": _javascript_candidates,
 }
-_FIND: dict[str, Callable[[Sequence[Path] | Iterable[Path]], list[Path]]] = {
+_FIND: dict[str, Callable[[Iterable[Path]], list[Path]]] = {
     "go": _first,
     "java": _first,
     "ruby": _first,
-    "php": _each_package("composer.json", ".php"),
-    "javascript": _each_package("package.json", ".js"),
+    "php": partial(_packages, "composer.json", ".php"),
+    "javascript": partial(_packages, "package.json", ".js"),
 }

@@ -1,7 +1,7 @@
-"""Processes that make shards. One that dies, or is killed by its alarm, costs the file that it was parsing.
+"""Processes that make shards. If one dies, or its alarm kills it, only the file that it was parsing is lost.
 
-Plain child processes, not multiprocessing: that would import the caller's main module, torch and all, in every one of
-them, and would not tell which file a dead one was at.
+They are plain child processes instead of multiprocessing, which would import the caller's main module with torch in
+each of them, and would not report the file at which a process died.
 """
 
 from __future__ import annotations
@@ -13,40 +13,36 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, local
-from typing import IO
 
 from src.corpora.harvester.shards import Shard, make
 
-SECONDS_PER_FILE = 120  # a file of the largest size takes one
+SECONDS_PER_FILE = 120  # the largest files take one second
 _PROJECT = Path(__file__).parents[3]
 
 
 def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], None]) -> None:
-    """Makes the shards that are missing, in any order, and calls `done` for each; `workers` 0: in this process."""
+    """Makes the missing shards in any order, and calls `done` for each; with 0 `workers` in this process."""
     todo = [shard for shard in shards if not shard.about.exists()]
     if not workers:
         for shard in todo:
             make(shard)
             done(shard)
         return
-    children = _Children()
-    try:
-        with ThreadPoolExecutor(workers) as threads:
-            try:
-                for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
-                    done(future.result())
-            finally:
-                threads.shutdown(wait=False, cancel_futures=True)
-                children.end()
-    finally:
-        children.close()
+    with closing(_Children()) as children, ThreadPoolExecutor(workers) as threads:
+        try:
+            for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
+                done(future.result())
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            children.end()
 
 
 class _Children:
-    """A child process for each thread that asks."""
+    """One child process per thread."""
 
     def __init__(self) -> None:
         self._of_thread = local()
@@ -54,10 +50,10 @@ class _Children:
         self._ended = False
 
     def make(self, shard: Shard) -> Shard:
-        """The shard, made by this thread's child, without the files that killed one."""
+        """The shard, made by this thread's child, without the files that killed a child."""
         fatal: list[str] = []
         shard.now.unlink(missing_ok=True)
-        while not self._answers(shard, fatal):
+        while not self._finishes(shard, fatal):
             name = shard.now.read_text(encoding="utf-8").split("\n")[-2] if shard.now.exists() else ""
             if not name or name in fatal:
                 raise RuntimeError("a harvest worker died outside any file; its message is above")
@@ -65,27 +61,28 @@ class _Children:
         return shard
 
     def end(self) -> None:
-        """Kills them all; threads that wait for an answer get none."""
+        """Kills all of them, which ends the waiting of their threads."""
         self._ended = True
         for child in self._all:
             child.kill()
 
     def close(self) -> None:
-        """Once no thread waits any more."""
+        """Releases the processes, after the last thread has ended."""
         for child in self._all:
-            child.wait()
-            child.stdin.close()
-            child.stdout.close()
+            child.communicate()
 
-    def _answers(self, shard: Shard, fatal: list[str]) -> bool:
-        """Whether the child lived to make the shard."""
-        child = getattr(self._of_thread, "child", None) or self._start()
+    def _finishes(self, shard: Shard, fatal: list[str]) -> bool:
+        """Whether the child finished the shard; False if it died."""
+        child: subprocess.Popen[bytes] = getattr(self._of_thread, "child", None) or self._start()
         self._of_thread.child = child
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
-            _send(child.stdin, pickle.dumps((shard, fatal)))
+            with open(child.stdin.fileno(), "wb", closefd=False) as stream:  # writes all, unlike the unbuffered pipe
+                pickle.dump((shard, fatal), stream)
             if child.stdout.readline():
                 return True
-        except BrokenPipeError:  # dead before it read all of it: no answer either
+        except BrokenPipeError:  # the child died before it read the whole message
             pass
         child.kill()
         child.wait()
@@ -93,43 +90,33 @@ class _Children:
         return False
 
     def _start(self) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", "src.corpora.harvester.workers"]
         if self._ended:
             raise RuntimeError("the harvest was stopped")
-        # A session of its own: Ctrl-C is the parent's to handle.
+        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "src.corpora.harvester.workers"],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
+            start_new_session=True,  # so that only the parent receives Ctrl-C
         )
         self._all.append(child)
         return child
 
 
-def _send(stream: IO[bytes], message: bytes) -> None:
-    """All of it: an unbuffered pipe, which leaves nothing to flush when the reader is dead, may take a part."""
-    rest = memoryview(message)
-    while rest:
-        rest = rest[stream.write(rest) :]
-
-
 def main() -> None:
-    """What a child does: shards from standard input, an answer for each, until the input ends."""
-    alarm = getattr(signal, "alarm", lambda seconds: None)  # POSIX only; its default action ends the process
+    """The main loop of a child: reads shards from standard input and answers each, until the input ends."""
     requests: SimpleQueue[tuple[Shard, list[str]]] = SimpleQueue()
     Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
-        make(*requests.get(), begin=lambda: alarm(SECONDS_PER_FILE))
-        alarm(0)
+        make(*requests.get(), begin=lambda: signal.alarm(SECONDS_PER_FILE))  # SIGALRM ends the process
+        signal.alarm(0)
         print("made", flush=True)
 
 
 def _listen(requests: SimpleQueue[tuple[Shard, list[str]]]) -> None:
-    """Ends the process at once when the parent is gone, killed perhaps: the next harvest makes the same shard."""
+    """Ends the process as soon as the parent has died: the next harvest makes the same shard again."""
     while True:
         try:
             requests.put(pickle.load(sys.stdin.buffer))

@@ -1,4 +1,4 @@
-"""format=hf: a folder that AutoModel and AutoTokenizer of transformers read; pooling is the reader's to do."""
+"""format=hf: a folder for AutoModel and AutoTokenizer of transformers; the reader does the pooling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from src.utils.errors import InputError
 
 
 def transformer_of(encoder: Encoder, format: str) -> TransformerEncoder:
-    """The encoder, where it is one model of transformers on one text; raises InputError where it is not."""
+    """The encoder as a single model of transformers for plain texts; raises InputError where it is anything else."""
     if isinstance(encoder, GraphCodeBERTEncoder):
         raise InputError(
             f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
@@ -37,39 +37,39 @@ def transformer_of(encoder: Encoder, format: str) -> TransformerEncoder:
 
 
 def write_model(encoder: TransformerEncoder, folder: Path) -> None:
-    """Model, configuration and tokenizer below `folder`; LoRA is merged.
+    """Writes model, configuration and tokenizer below `folder`; LoRA is merged.
 
-    Raises InputError where transformers has no class for the encoder of this encoder-decoder alone.
+    Raises InputError where transformers has no class for the encoder alone of this encoder-decoder.
     """
-    model = standing_alone(encoder)
+    model = standalone_model(encoder)
     with quiet():
         model.save_pretrained(folder)
     tokenizer = rebuild_tokenizer(
         tokenizer_assets(encoder.tokenizer),
         model_max_length=max(encoder.max_query_tokens, encoder.max_code_tokens),
-        padding_side="right",  # as here; absolute positions count from the left
+        padding_side="right",  # as in training: absolute positions count from the left
     )
     tokenizer.save_pretrained(folder)
 
 
-def standing_alone(encoder: TransformerEncoder) -> PreTrainedModel:
-    """The merged model as something that `from_pretrained` reads again: of T5, the class of its encoder."""
-    model = encoder.merge().eval()
+def standalone_model(encoder: TransformerEncoder) -> PreTrainedModel:
+    """The merged model in a class that `from_pretrained` can load: for T5, that of its encoder."""
+    model: PreTrainedModel = encoder.merge().eval()
     if is_whole(encoder):
         return model
-    alone = getattr(transformers, reader_class(encoder), None)
-    if alone is None:
+    encoder_class = getattr(transformers, reader_class(encoder), None)
+    if encoder_class is None:
         raise InputError(
-            f"transformers has no class for the encoder of {encoder.config.model_type} alone, which is what this run "
-            "trained; set format=onnx"
+            f"transformers has no class for the encoder alone of {encoder.config.model_type}, which this run trained; "
+            "set format=onnx"
         )
-    made = alone(encoder.config)
-    made.encoder.load_state_dict(model.state_dict())
-    return made.eval()
+    standalone: PreTrainedModel = encoder_class(encoder.config)
+    standalone.encoder.load_state_dict(model.state_dict())
+    return standalone.eval()
 
 
 def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:
-    """What a user of transformers does with the folder: the recipe of the card, as code."""
+    """Embeds with transformers as the model card describes."""
     with quiet():
         model = getattr(transformers, reader_class(encoder)).from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -96,20 +96,20 @@ def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:
 
 
 def reader_class(encoder: TransformerEncoder) -> str:
-    """The class that reads what `write_model` wrote: of an encoder out of an encoder-decoder, that of T5's family."""
+    """The class that loads what `write_model` wrote: `T5EncoderModel` and its like for half of an encoder-decoder."""
     if is_whole(encoder):
         return "AutoModel"
     return f"{type(encoder.config).__name__.removesuffix('Config')}EncoderModel"
 
 
 def is_whole(encoder: TransformerEncoder) -> bool:
-    """Whether AutoModel makes the encoder's own class of its configuration, not something that it is a part of."""
+    """Whether AutoModel creates the encoder's own class for its configuration, and not a model that contains it."""
     made = MODEL_MAPPING[type(encoder.config)]
     return type(encoder.model) in (made if isinstance(made, tuple) else (made,))
 
 
 def sides(encoder: TransformerEncoder) -> dict[str, dict[str, Any]]:
-    """Prefix and most tokens of queries and codes."""
+    """Prefix and maximum length of queries and codes."""
     return {
         "query": {"prefix": encoder.query_prefix, "max_tokens": encoder.max_query_tokens},
         "code": {"prefix": encoder.code_prefix, "max_tokens": encoder.max_code_tokens},
@@ -127,7 +127,7 @@ POOLED = {
 
 
 def snippet(encoder: TransformerEncoder, cosine: bool, name: str) -> str:
-    """How to load it, for the card: python that runs as it stands."""
+    """Python for the model card that loads and uses the model."""
     model = reader_class(encoder)
     lines = [
         "import torch",

@@ -1,4 +1,4 @@
-"""push=owner/name: a finished export on the Hugging Face hub, or on whatever HF_ENDPOINT names."""
+"""push=owner/name: upload of a finished export to the Hugging Face hub, or to the server in HF_ENDPOINT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from src.utils.errors import InputError, first_line
 
 
 def check_name(repository: str) -> str:
-    """The name, where it is owner/name; raises InputError where it is not."""
+    """The name; raises InputError where it is not owner/name."""
     try:
         validate_repo_id(repository)
         if repository.count("/") != 1:
@@ -24,9 +24,9 @@ def check_name(repository: str) -> str:
 
 
 def push(folder: Path, repository: str, private: bool) -> str:
-    """Creates the repository where there is none, and uploads all files as one commit; returns its address.
+    """Creates the repository if necessary and uploads all files as one commit; returns its address.
 
-    Raises InputError where that failed, which leaves the folder as it is.
+    Raises InputError on failure; the folder is kept.
     """
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
@@ -34,7 +34,7 @@ def push(folder: Path, repository: str, private: bool) -> str:
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of a training run")
     except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
         raise InputError(
-            f"the export in {folder} is whole, but push={repository} failed ({first_line(error)}): once the hub "
-            f"answers and `hf auth login` has been done, `hf upload {repository} {folder}` does the rest"
+            f"the export in {folder} is complete, but push={repository} failed ({first_line(error)}): once the hub "
+            f"answers and `hf auth login` has been done, `hf upload {repository} {folder}` uploads it"
         ) from error
     return f"{api.endpoint}/{repository}"

@@ -1,4 +1,4 @@
-"""format=onnx: the encoder as a graph for onnxruntime, from token ids to the embedding that is ranked.
+"""format=onnx: the encoder as a graph for onnxruntime, from token ids to the final embedding.
 
 Shape letters: B texts, L tokens, D embedding size.
 """
@@ -17,13 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.tiny import TinyEncoder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.two_towers import TwoTowers
 from src.deploy.export.hf_format import sides
-from src.deploy.export.parity import PROBES, SIDES, Embed
+from src.deploy.export.parity import PROBES, SIDES, Embed, features
 from src.module import CodeSearchModule
 from src.utils.errors import InputError
 
@@ -33,7 +33,7 @@ OPSET = 18  # onnxruntime has read it since 1.14 (2023)
 
 
 class Graph(nn.Module):
-    """The tensors of `features`, one argument each, to the embedding."""
+    """An encoder that takes the tensors of its features as separate arguments."""
 
     def __init__(self, encoder: Encoder, names: Sequence[str], cosine: bool) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Graph(nn.Module):
 
 
 def write(module: CodeSearchModule, folder: Path) -> None:
-    """model.onnx, or of two towers query.onnx and code.onnx, beside their tokenizers and encoder.json.
+    """Writes model.onnx, or for two towers query.onnx and code.onnx, with their tokenizers and encoder.json.
 
     Raises InputError for an encoder that reads more than the text's tokens.
     """
@@ -77,7 +77,7 @@ def merged(encoder: Encoder) -> Iterator[None]:
 
 
 def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
-    """One encoder; any number of texts of any length goes through it."""
+    """Exports one encoder for any number of texts of any length."""
     if isinstance(encoder, GraphCodeBERTEncoder):
         raise InputError(
             "format=onnx cannot hold backbone=graphcodebert, which reads code together with its data flow; export a "
@@ -101,7 +101,7 @@ def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
 
 
 def write_tokenizer(encoder: Encoder, path: Path) -> dict[str, Any]:
-    """The backend's own JSON, and what encoder.json says of each side."""
+    """Writes the tokenizer as JSON and returns the settings of each side for encoder.json."""
     if not isinstance(encoder, TransformerEncoder):
         return {side: {} for side in SIDES}
     backend = encoder.tokenizer.backend_tokenizer
@@ -113,7 +113,7 @@ def write_tokenizer(encoder: Encoder, path: Path) -> dict[str, Any]:
 
 
 def reading(module: CodeSearchModule, folder: Path) -> Embed:
-    """Our features through onnxruntime: the graph is checked, and the tokenizer of a transformer beside it."""
+    """Embeds with onnxruntime; a transformer's texts go through the exported tokenizer."""
     import onnxruntime
 
     def session(name: str) -> Any:
@@ -126,21 +126,16 @@ def reading(module: CodeSearchModule, folder: Path) -> Embed:
     def embed(texts: Sequence[str], side: str) -> torch.Tensor:
         names = [value.name for value in sessions[side].get_inputs()]
         if settings[side]:
-            features = tokenised(texts, folder, settings[side], names)
+            inputs = tokenised(texts, folder, settings[side], names)
         else:
-            features = {name: value.numpy() for name, value in own_features(module, texts, side).items()}
-        return torch.from_numpy(sessions[side].run(None, {name: features[name] for name in names})[0])
+            inputs = {name: value.numpy() for name, value in features(module, texts, side).items()}
+        return torch.from_numpy(sessions[side].run(None, {name: inputs[name] for name in names})[0])
 
     return embed
 
 
-def own_features(module: CodeSearchModule, texts: Sequence[str], side: str) -> Features:
-    """The encoder's own."""
-    return module.encoder.queries(texts) if side == "query" else module.encoder.codes(texts)
-
-
 def tokenised(texts: Sequence[str], folder: Path, settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """As the card's example does it, with the tokenizers package alone."""
+    """The graph's inputs, made with the tokenizers package alone as in the model card."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / settings["tokenizer"]))
@@ -152,8 +147,8 @@ def tokenised(texts: Sequence[str], folder: Path, settings: dict[str, Any], name
 
 
 @contextmanager
-def quietly():
-    """torch's exporter tells every step, to the terminal, the log and as warnings about itself."""
+def quietly() -> Iterator[None]:
+    """Silences torch's exporter, which reports every step on the terminal, in logs and as warnings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -168,7 +163,7 @@ def quietly():
 
 
 def snippet(module: CodeSearchModule) -> str:
-    """How to load it, for the card: python that runs as it stands, in the folder."""
+    """Python for the model card that loads and uses the model from within the folder."""
     if isinstance(module.encoder, TinyEncoder):
         return "\n".join(
             [

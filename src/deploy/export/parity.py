@@ -1,18 +1,19 @@
-"""Texts by which an export is compared with the model that it came from, and how near the two must be."""
+"""Comparison of an export with the original model: the texts, and the largest difference allowed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
+from src.backbones.base import Features
 from src.module import CodeSearchModule
 from src.utils.errors import InputError
 
-TOLERANCE = 1e-5  # of an embedding's entries, where embeddings have length 1; of longer ones, in their length
+TOLERANCE = 1e-5  # of an embedding's entries, relative to its length where that is above 1
 SIDES = ("query", "code")
-# Short and long (beyond every default limit but the 8,192 of some), several scripts, code with its lines.
+# Short and long (above every default limit below 8,192), several scripts, code with line breaks.
 PROBES = {
     "query": (
         "read a file",
@@ -39,8 +40,8 @@ def difference(module: CodeSearchModule, embed: Embed) -> float:
         theirs_BD = embed(PROBES[side], side).float().cpu()
         if ours_BD.shape != theirs_BD.shape:
             raise InputError(
-                f"the export gives embeddings of shape {tuple(theirs_BD.shape)} for {side} texts, where the model "
-                f"gives {tuple(ours_BD.shape)}: nothing was written; this is a mistake of the exporter"
+                f"the export gives embeddings of shape {tuple(theirs_BD.shape)} for {side} texts, and the model "
+                f"{tuple(ours_BD.shape)}: nothing was written; this is an error of the exporter"
             )
         length = max(1.0, float(ours_BD.norm(dim=1).max()))
         gap = float((ours_BD - theirs_BD).abs().max()) / length
@@ -49,10 +50,14 @@ def difference(module: CodeSearchModule, embed: Embed) -> float:
 
 
 def embeddings(module: CodeSearchModule, texts: Sequence[str], side: str) -> torch.Tensor:
-    """embeddings_BD of the module itself, as it ranks with them."""
-    make: Mapping[str, Callable] = {"query": module.encoder.queries, "code": module.encoder.codes}
+    """embeddings_BD of the module itself, as it ranks them."""
     with torch.inference_mode():
-        return module.eval().embed(make[side](list(texts)))
+        return module.eval().embed(features(module, texts, side))
+
+
+def features(module: CodeSearchModule, texts: Sequence[str], side: str) -> Features:
+    """The features that the encoder makes of the texts."""
+    return module.encoder.queries(texts) if side == "query" else module.encoder.codes(texts)
 
 
 def check(module: CodeSearchModule, embed: Embed, what: str) -> float:
@@ -60,7 +65,7 @@ def check(module: CodeSearchModule, embed: Embed, what: str) -> float:
     most = difference(module, embed)
     if not most <= TOLERANCE:
         raise InputError(
-            f"{what} gives other embeddings than the model (largest difference {most:.1e}, expected at most "
+            f"{what} gives different embeddings from the model's (largest difference {most:.1e}, expected at most "
             f"{TOLERANCE:g}): nothing was written; choose another format"
         )
     return most

@@ -26,9 +26,9 @@ POOLINGS = {"mean": "mean", "cls": "cls", "last": "lasttoken", "pooler": "cls"}
 
 
 def write(module: CodeSearchModule, folder: Path) -> None:
-    """The model in `folder`: its parts by the library's own classes; our bag of pieces comes with a file of its own.
+    """Writes the model to `folder` in the library's own modules; the tiny backbone adds a module of its own as a file.
 
-    Raises InputError where the encoder is something that these cannot be put together to.
+    Raises InputError for an encoder that these modules cannot express.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Router
@@ -56,7 +56,7 @@ def write(module: CodeSearchModule, folder: Path) -> None:
 
 
 def parts_of(encoder: Encoder, folder: Path) -> list[Any]:
-    """Transformer, pooling and what follows it."""
+    """The modules of one encoder: transformer, pooling and the layers after it."""
     from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
     encoder = transformer_of(encoder, FORMAT)
@@ -71,27 +71,26 @@ def parts_of(encoder: Encoder, folder: Path) -> list[Any]:
     if encoder.pooling == "pooler":
         parts.append(pooling_layer(encoder, size))
     if encoder.dimensions:
-        # truncate_dim of SentenceTransformer cuts after normalising, and this model was trained the other way round.
+        # truncate_dim of SentenceTransformer cuts after normalising, whereas this model was trained with a cut before.
         first = torch.eye(size)[: encoder.dimensions].clone()
         parts.append(Dense(size, encoder.dimensions, bias=False, activation_function=nn.Identity(), init_weight=first))
     return parts
 
 
 def pooling_layer(encoder: TransformerEncoder, size: int) -> Any:
-    """BERT's and RoBERTa's layer on the first token, as a `Dense`."""
+    """The layer on the first token of BERT and RoBERTa as a `Dense`."""
     from sentence_transformers.sentence_transformer.modules import Dense
 
     pooler = encoder.merge().pooler
-    if not isinstance(getattr(pooler, "dense", None), nn.Linear) or not isinstance(
-        getattr(pooler, "activation", None), nn.Tanh
-    ):
+    dense, activation = getattr(pooler, "dense", None), getattr(pooler, "activation", None)
+    if not isinstance(dense, nn.Linear) or not isinstance(activation, nn.Tanh):
         raise InputError(f"format={FORMAT} cannot hold the pooling layer of {type(pooler).__name__}; set format=onnx")
-    weight, bias = pooler.dense.weight.detach(), pooler.dense.bias.detach()
+    weight, bias = dense.weight.detach(), dense.bias.detach()
     return Dense(size, size, activation_function=nn.Tanh(), init_weight=weight, init_bias=bias)
 
 
 def reading(folder: Path, trust: bool = False) -> Embed:
-    """What a user of sentence-transformers does with the folder."""
+    """Embeds with sentence-transformers as the model card describes."""
     from sentence_transformers import SentenceTransformer
 
     with quiet():
@@ -105,12 +104,12 @@ def reading(folder: Path, trust: bool = False) -> Embed:
 
 
 def needs_trust(encoder: Encoder) -> bool:
-    """Whether the folder holds a python file that the reader must allow."""
+    """Whether the folder holds a python file, which its reader must allow with trust_remote_code=True."""
     return isinstance(encoder, TinyEncoder)
 
 
 def snippet(module: CodeSearchModule, name: str) -> str:
-    """How to load it, for the card: python that runs as it stands."""
+    """Python for the model card that loads and uses the model."""
     trust = ", trust_remote_code=True" if needs_trust(module.encoder) else ""
     return "\n".join(
         [

@@ -1,7 +1,7 @@
 """A weighted bag of hashed word pieces, as a module of sentence-transformers 6 or later.
 
-This file is copied into exported folders, so it imports nothing of the project: what it computes is what
-src/backbones/tiny.py computes, which says why. Texts are queries where the task is `query`, and codes elsewhere.
+This file is copied into exported folders, so it imports nothing of the project. It computes the same as
+src/backbones/tiny.py, which explains it. Texts are queries where the task is `query`, and codes otherwise.
 
 Shape letters: B texts, L pieces of the longest text, D embedding size, V buckets + 1.
 """
@@ -81,8 +81,11 @@ class TinyBag(InputModule):
         cls, model_name_or_path, subfolder="", token=None, cache_folder=None, revision=None, local_files_only=False, **_
     ):
         where = {
-            "subfolder": subfolder, "token": token, "cache_folder": cache_folder, "revision": revision,
+            "subfolder": subfolder,
+            "token": token,
+            "cache_folder": cache_folder,
+            "revision": revision,
             "local_files_only": local_files_only,
-        }  # fmt: skip
+        }
         config = cls.load_config(model_name_or_path=model_name_or_path, **where)
         return cls.load_torch_weights(model_name_or_path=model_name_or_path, model=cls(**config), **where)

@@ -1,11 +1,10 @@
-"""An index from roots and a model: what is there, what changed, its vectors, and one step to the new state."""
+"""Making an index of source trees with a model: find the files, harvest and embed those that changed, commit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections import Counter
@@ -26,20 +25,21 @@ from src.deploy.index.embedder import Embedder
 from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
 from src.deploy.index.progress import Bars
 from src.deploy.index.sources import Sources, find
-from src.deploy.index.store import Index, Segment, documented, joined, read_manifest
-from src.deploy.index.writer import Rows, check_out, digest_of, settled, switch, write_segment
+from src.deploy.index.store import File, Index, Segment, documented, joined, read_manifest
+from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
+from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, ResourceError
 
 log = logging.getLogger(__name__)
 
 PART = ".part"
-CHUNK = 2048  # functions that are embedded together; what an interruption costs
-SAMPLE = 200  # documented functions whose documentation asks for them, when an approximate search is measured
+CHUNK = 2048  # functions that are embedded together, and that an interruption costs at most
+SAMPLE = 200  # functions whose documentation is a query when the recall of an approximate search is measured
 
 
 @dataclass(frozen=True)
 class Options:
-    """What an index is made with beside roots and model."""
+    """Settings of an index in addition to roots and model."""
 
     skip: tuple[str, ...] = ("vendored", "generated", "minified")
     workers: int | None = None
@@ -50,10 +50,10 @@ class Options:
 
 @dataclass
 class Report:
-    """What was done, for the person who asked for it."""
+    """What was done."""
 
     manifest: dict[str, Any]
-    counts: Counter[str] = field(default_factory=Counter)  # functions that are new, left, stayed; files by reason
+    counts: Counter[str] = field(default_factory=Counter)  # functions that are new, removed, unchanged; files by reason
     seconds: dict[str, float] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
@@ -61,7 +61,7 @@ class Report:
 def build(roots: list[str], out: str | Path, model: Model, options: Options) -> Report:
     """Makes or updates the index in `out`.
 
-    Killed at any time, it leaves the index that was there; the same command goes on where it stopped.
+    Killed at any time, it leaves the earlier index intact; the same command resumes where it stopped.
 
     Raises:
         InputError: `out` holds something else or the index of another model, and what `find` says of roots.
@@ -98,7 +98,7 @@ class _Build:
             rows = Rows()
             _keep(self.before, kept, self.sources, rows)
             made = self._timed("embed", self._embed, shards, rows, bars)
-            manifest = self._timed("write", self._settle, rows, made, bars)
+            manifest = self._timed("write", self._commit, rows, made, bars)
         shutil.rmtree(self.out / PART, ignore_errors=True)
         self._count(rows)
         return Report(manifest, self.counts, self.seconds, self.sources.unreadable)
@@ -111,18 +111,17 @@ class _Build:
             self.seconds[name] = time.perf_counter() - start
 
     def _divided(self) -> tuple[dict[int, tuple[SourceFile, str]], Sources]:
-        """Files of the old table that still are as they were, by their number there; and the others."""
-        held: dict[tuple[str, str], int] = {}
+        """Unchanged files by their number in the old table, and the files that are new or changed."""
+        held: dict[tuple[str, str], tuple[int, File]] = {}
         if self.before and self.before.manifest["harvester"] == harvester_version():
             roots = self.before.roots
-            held = {(roots[file.root], file.path): number for number, file in enumerate(self.before.files)}
+            held = {(roots[old.root], old.path): (number, old) for number, old in enumerate(self.before.files)}
         kept: dict[int, tuple[SourceFile, str]] = {}
         changed: dict[str, list[SourceFile]] = {}
         for language, files in self.sources.files.items():
             changed[language] = []
             for file in files:
-                number = held.get((self.sources.trees[file.tree].root, file.path))
-                old = self.before.files[number] if number is not None else None
+                number, old = held.get((self.sources.trees[file.tree].root, file.path), (-1, None))
                 if old and (old.size, old.stamp, old.language) == (file.size, file.stamp, language):
                     kept[number] = (file, language)
                 else:
@@ -131,7 +130,7 @@ class _Build:
         return kept, Sources(self.sources.trees, changed)
 
     def _harvest(self, changed: Sources, bars: Bars) -> list[Shard]:
-        """Shards of all changed files; those that an interrupted index of the same files left are there already."""
+        """Shards of all changed files; those of an interrupted run over the same files are used again."""
         folder = self.out / PART / "shards"
         key, named = _key(changed), folder / "key"
         if not named.exists() or named.read_text(encoding="utf-8") != key:
@@ -141,10 +140,10 @@ class _Build:
         shards: list[Shard] = []
         for language, files in changed.files.items():
             (folder / language).mkdir(exist_ok=True)
-            shards += cut(folder / language, language, changed.trees, files, every=True)
-        there = sum(len(shard.files) for shard in shards if shard.about.exists())
-        workers = _processors() if self.options.workers is None else self.options.workers
-        with bars.of("harvesting", changed.number, "files", there) as advance:
+            shards += cut(folder / language, language, changed.trees, files, all_functions=True)
+        done = sum(len(shard.files) for shard in shards if shard.about.exists())
+        workers = usable_cpus() if self.options.workers is None else self.options.workers
+        with bars.of("harvesting", changed.number, "files", done) as advance:
             harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
         for shard in shards:
             report = shard.report()
@@ -154,7 +153,7 @@ class _Build:
         return shards
 
     def _embed(self, shards: list[Shard], rows: Rows, bars: Bars) -> list[Segment]:
-        """Segments of what is not in the index yet; rows of all changed files."""
+        """New segments of the functions that the index lacks; adds the rows of all changed files."""
         folder = self.out / PART / self.model.identity
         made = [Segment(path) for path in sorted(folder.glob("[!.]*"))]
         held = [*(self.before.segments if self.before else ()), *made]
@@ -187,11 +186,11 @@ class _Build:
             embed()
         return made
 
-    def _settle(self, rows: Rows, made: list[Segment], bars: Bars) -> dict[str, Any]:
-        live = np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
+    def _commit(self, rows: Rows, made: list[Segment], bars: Bars) -> dict[str, Any]:
+        live = _distinct(rows)
         held = self.before.segments if self.before else []
         dimension = (made or held)[0].vectors_MD.shape[1] if made or held else self.model.encoder.embedding_size
-        segments = settled(self.out / "segments", held, made, live, dimension)
+        segments = compact_segments(self.out / "segments", held, made, live, dimension)
         facts = {
             "model": self.model.about,
             "dimension": dimension,
@@ -209,17 +208,22 @@ class _Build:
             with bars.of("linking", len(live), "functions") as advance:
                 return _graph(table, segments, before, self.model, advance)
 
-        return switch(self.out, rows, segments, facts, graph)
+        return commit(self.out, rows, segments, facts, graph)
 
     def _count(self, rows: Rows) -> None:
-        now = np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
+        now = _distinct(rows)
         old = np.unique(self.before.rows["digest"]) if self.before else np.empty(0, np.uint64)
-        self.counts["left"] = len(np.setdiff1d(old, now))
-        self.counts["stayed"] = len(np.intersect1d(old, now))
+        self.counts["removed"] = len(np.setdiff1d(old, now))
+        self.counts["unchanged"] = len(np.intersect1d(old, now))
+
+
+def _distinct(rows: Rows) -> np.ndarray:
+    """Sorted digests of the rows' functions."""
+    return np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
 
 
 def _earlier(out: Path, model: Model, rebuild: bool) -> Index | None:
-    """The index that is there. Raises InputError where it is another model's."""
+    """The index to update. Raises InputError where it is another model's."""
     if rebuild or read_manifest(out) is None:
         return None
     index = Index.open(out)
@@ -236,15 +240,17 @@ def _roots_of(before: Index | None) -> list[str]:
         raise InputError("expected the folders to index in roots=[DIR,...], found none")
     for root in before.roots:
         if not Path(root).exists():
-            left = [other for other in before.roots if other != root]
+            others = ",".join(other for other in before.roots if other != root)
             raise InputError(
-                f"root {root} of the index is gone: give the others, roots=[{','.join(left)}], and its functions leave"
+                f"root {root} of the index is gone: give the others, roots=[{others}], to remove its functions"
             )
     return before.roots
 
 
 def _keep(before: Index | None, kept: dict[int, tuple[SourceFile, str]], sources: Sources, rows: Rows) -> None:
-    """Rows of the files that did not change, from the old table."""
+    """Adds the rows of the unchanged files from the old table."""
+    if before is None:
+        return
     for number, (file, language) in kept.items():
         old = before.files[number]
         rows.begin(file.tree, file.path, language, file.size, file.stamp)
@@ -254,7 +260,7 @@ def _keep(before: Index | None, kept: dict[int, tuple[SourceFile, str]], sources
 
 
 def _read(shards: list[Shard], rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Language and row of every function of the shards; tells `rows` of every file, also of those without any."""
+    """Language and row of every function of the shards; starts every file in `rows`, also those without functions."""
     for shard in shards:
         with shard.rows.open(encoding="utf-8") as lines:
             row = json.loads(next(lines, "null"))
@@ -269,7 +275,7 @@ def _read(shards: list[Shard], rows: Rows) -> Iterator[tuple[str, dict[str, Any]
 def _graph(
     table: Path, segments: list[Segment], before: Path | None, model: Model, advance: Callable[[int], object]
 ) -> dict[str, Any]:
-    """Writes the approximate search; what it finds of the true ten best, measured with documentation as queries."""
+    """Writes the approximate search and measures its recall of the true ten best, with documentation as queries."""
     digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
     write_graph(table / NAME, digests, vectors, before / NAME if before else None, advance)
     drawn = np.random.default_rng(0).permutation
@@ -280,17 +286,10 @@ def _graph(
 
 
 def _key(sources: Sources) -> str:
-    """Changes with the files that are harvested, and with the code that does it."""
+    """Changes with the files that are harvested and with the harvester."""
     digest = hashlib.sha256(harvester_version().encode())
     for language, files in sources.files.items():
         for file in files:
-            digest.update(
-                f"\n{language}\0{sources.trees[file.tree].root}\0{file.path}\0{file.size}\0{file.stamp}".encode(
-                    "utf-8", "replace"
-                )
-            )
+            fields = (language, sources.trees[file.tree].root, file.path, str(file.size), file.stamp)
+            digest.update(("\n" + "\0".join(fields)).encode("utf-8", "replace"))
     return digest.hexdigest()[:16]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Codes to vectors in half precision, batches by length."""
+"""Embedding of codes in half precision, in batches by length."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from src.utils.errors import NonFiniteError
 
 
 class Embedder:
-    """A model on the device where it is fastest.
+    """A model on a GPU where there is one.
 
     Args:
-        batch_size: texts of a batch; a batch is cut into parts of about one length.
+        batch_size: texts of a batch, which is divided into buckets of similar length.
     """
 
     def __init__(self, model: Model, batch_size: int) -> None:
@@ -27,17 +27,15 @@ class Embedder:
         self.cut = LengthBucketer(model.encoder, token_budget("auto", model.encoder, device))
 
     def __call__(self, codes: Sequence[str]) -> np.ndarray:
-        """float16 (M, D) of codes, in their order. Raises NonFiniteError for an embedding that is no number."""
-        vectors_MD: np.ndarray | None = None
+        """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""
+        vectors_MD = np.empty((len(codes), self.model.encoder.embedding_size), np.float16)
         batches = embed_batches(lambda side: self.model.embed(side).half(), codes, "code", self.cut, self.batch_size)
         for rows_R, embeddings_RD in batches:
-            if vectors_MD is None:
-                vectors_MD = np.empty((len(codes), embeddings_RD.shape[1]), np.float16)
             vectors_MD[rows_R.numpy()] = embeddings_RD.numpy()
         if not np.isfinite(vectors_MD).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors_MD).all(axis=1))[0])
             raise NonFiniteError(
-                f"the model {self.model.checkpoint} gives embeddings that are no numbers in half precision, such as "
-                f"for {codes[bad][:60]!r}: take another run"
+                f"the model {self.model.checkpoint} gives NaN or infinite embeddings in half precision, such as for "
+                f"{codes[bad][:60]!r}: use another run"
             )
         return vectors_MD

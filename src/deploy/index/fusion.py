@@ -1,4 +1,4 @@
-"""Two rankings made one: reciprocal rank fusion.
+"""Reciprocal rank fusion of several rankings.
 
 Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods".
 """
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 CONSTANT = 60  # the paper's
-DEPTH = 1000  # of each ranking; what neither has among its first is not found
+DEPTH = 1000  # of each ranking; items beyond it in both are not found
 
 
 def reciprocal_ranks(rankings: Sequence[np.ndarray], constant: int = CONSTANT) -> tuple[np.ndarray, np.ndarray]:
-    """Items and their scores, sum over rankings of 1 / (constant + rank), the best first, the lowest item among equals.
+    """Items and their scores, the sum over rankings of 1 / (constant + rank), best first; of equals the lowest item.
 
     Args:
-        rankings: items of each, the best first, no item twice; one that a ranking lacks gets nothing from it.
+        rankings: items of each, best first and without repeats; a ranking adds nothing to an item that it lacks.
     """
     scores: dict[int, float] = {}
     for ranking in rankings:

@@ -1,7 +1,7 @@
-"""Approximate search for large indexes: usearch's graph of near neighbours (HNSW), kept up to date and not made anew.
+"""Approximate search for large indexes: usearch's graph of nearest neighbours (HNSW), which updates keep.
 
-Malkov and Yashunin 2016, arXiv 1603.09320. The graph proposes, and exact scores decide the order: what it costs is only
-that an answer may be missing, and how often that happens is measured whenever a graph is made.
+Malkov and Yashunin 2016, arXiv 1603.09320. The graph proposes items and exact scores order them, so the only loss is
+an answer that the graph misses; its recall is measured whenever a graph is written.
 """
 
 from __future__ import annotations
@@ -17,16 +17,13 @@ from src.deploy.index.store import Index
 from src.utils.errors import InputError
 
 NAME = "graph.usearch"
-CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = (
-    16,
-    128,
-    256,
-)  # of 64, 128, 256, 512: see tests/benchmarks/approximate.py
+CONNECTIVITY, EXPANSION_ADD = 16, 128
+EXPANSION_SEARCH = 256  # chosen among 64, 128, 256, 512: see tests/benchmarks/approximate.py
 BATCH = 4096  # vectors that are added at a time
 
 
 class Graph:
-    """Proposes items near a query; the keys of the graph are digests, which stay when items are numbered anew."""
+    """Proposes items near a query; the keys of the graph are digests, which do not change when items are renumbered."""
 
     def __init__(self, path: Path, digests_M: np.ndarray) -> None:
         self._graph = _usearch().Index.restore(str(path), view=True)
@@ -42,16 +39,19 @@ class Graph:
         return cls(index.table / NAME, np.concatenate([segment.digests for segment in index.segments]))
 
     def nearest(self, query_D: np.ndarray, k: int) -> np.ndarray:
-        """Items, k at most, in no order."""
+        """At most k items, in no order."""
         keys = np.asarray(self._graph.search(query_D.astype(np.float16), k, threads=1).keys, np.uint64)
         return self._order[np.searchsorted(self._digests, keys)]
 
 
 def write_graph(
-    path: Path, digests: Sequence[np.ndarray], vectors: Sequence[np.ndarray], before: Path | None,
+    path: Path,
+    digests: Sequence[np.ndarray],
+    vectors: Sequence[np.ndarray],
+    before: Path | None,
     advance: Callable[[int], object] = lambda number: None,
-) -> None:  # fmt: skip
-    """The graph of all items: that of `before` without those that left and with those that came."""
+) -> None:
+    """Writes the graph of all items: the earlier graph `before`, updated, or a new one."""
     usearch = _usearch()
     wanted = np.concatenate(digests)
     if before is not None and before.exists():
@@ -74,7 +74,7 @@ def write_graph(
 
 
 def measured_recall(vectors: Sequence[np.ndarray], graph: Graph, queries: Sequence[np.ndarray], k: int = 10) -> float:
-    """Share of the k best items of each query that the graph proposes too, where it is asked for 4 k."""
+    """Share of each query's k best items that are among the 4 k that the graph proposes."""
     found = [np.isin(best(query_D, vectors, k)[0], graph.nearest(query_D, 4 * k)).mean() for query_D in queries]
     return float(np.mean(found))
 

@@ -1,4 +1,4 @@
-"""The functions of highest score, exactly: one product in half precision, then the best once more in float64."""
+"""Exact search: one product in half precision, then the scores of the best again in float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-ROUNDING = 2**-9  # of the product of two unit vectors: 2**-11 for rounding the sum, as much for the query, and to spare
+ROUNDING = 2**-9  # of a product of unit vectors: 2**-11 for the sum, the same for the query, and a margin
 
 
 def dot_products(query_D: np.ndarray, segments: Sequence[np.ndarray]) -> np.ndarray:
@@ -16,21 +16,21 @@ def dot_products(query_D: np.ndarray, segments: Sequence[np.ndarray]) -> np.ndar
     torch's product of a half-precision matrix and a vector reads the mapped file once and converts nothing: 100,000
     vectors of 1,024 numbers took 8 ms on one core, faiss 11 ms, usearch 13 ms, numpy 21 ms with twice the memory.
     """
-    query_D = torch.from_numpy((query_D / (np.linalg.norm(query_D) or 1.0)).astype(np.float16))
-    scores = [torch.mv(torch.from_numpy(vectors_MD), query_D) for vectors_MD in segments if len(vectors_MD)]
+    unit_D = torch.from_numpy((query_D / (np.linalg.norm(query_D) or 1.0)).astype(np.float16))
+    scores = [torch.mv(torch.from_numpy(vectors_MD), unit_D) for vectors_MD in segments if len(vectors_MD)]
     return torch.cat(scores).float().numpy() if scores else np.empty(0, np.float32)
 
 
 def best(
     query_D: np.ndarray, segments: Sequence[np.ndarray], k: int, allowed_M: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items and scores (float64) of the k best, the best first; of equal scores the lowest item first.
+    """Items and scores (float64) of the k best, best first; of equal scores the lowest item first.
 
     Args:
         query_D: float32.
-        segments: float16 vectors; items are numbered through all of them.
-        k: fewer come back where there are fewer.
-        allowed_M: which items may come back; None: all.
+        segments: float16 vectors; items are numbered across segments.
+        k: the result is shorter where there are fewer.
+        allowed_M: bool, the items to choose from; None: all.
     """
     scores_M = dot_products(query_D, segments)
     if allowed_M is not None:

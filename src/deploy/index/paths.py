@@ -1,4 +1,4 @@
-"""Paths of indexed files, as they are shown and as they are asked for."""
+"""Paths of indexed files: how they are shown, which patterns match them, whether the file has changed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ STATES = {"changed": "changed since it was indexed", "gone": "no longer there"}
 
 
 def shown_path(place: Place) -> str:
-    """As a person would type it from here."""
+    """Relative to the working directory where it is below it."""
     return place.file.removeprefix(os.getcwd() + os.sep)
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str, str], bool]:
     """Whether a file, given as root and path below it, matches one of the patterns; with none every file does.
 
-    `*` stands for any signs, slashes too; `src/*.py` is looked for at any depth, also below the root's own name; one
-    that begins with / is the whole path. What has no * at all is looked for as it is.
+    `*` matches any characters, slashes included; `src/*.py` matches at any depth, and the root's own name counts; a
+    pattern that begins with / is a full path. A pattern without wildcards matches anywhere in the path.
     """
     tests = [re.compile(fnmatch.translate(_anywhere(pattern))).match for pattern in patterns]
 
@@ -35,7 +35,7 @@ def matcher(patterns: Sequence[str]) -> Callable[[str, str], bool]:
 
 
 def state_of(place: Place) -> str:
-    """What became of the file since it was indexed: nothing (empty), `changed` or `gone`."""
+    """The file's state since it was indexed: unchanged (empty), `changed` or `gone`."""
     if place.root.endswith(".zip"):
         return "" if os.path.exists(place.root) else "gone"
     try:
@@ -46,6 +46,6 @@ def state_of(place: Place) -> str:
 
 
 def _anywhere(pattern: str) -> str:
-    if not any(sign in pattern for sign in "*?["):
+    if not any(wildcard in pattern for wildcard in "*?["):
         pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}*"
     return pattern if pattern.startswith(("*", "/")) else f"*/{pattern}"

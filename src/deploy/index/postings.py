@@ -1,7 +1,7 @@
-"""BM25 over an index: which functions hold a term, in files of each segment, of which a query reads its own terms.
+"""BM25 over an index: each segment's files say which functions hold a term, and a query reads those of its own terms.
 
-The scores are those of `src.utils.bm25.BM25` over the same functions, whose arrays would not fit beside a million
-of them.
+The scores are those of `src.utils.bm25.BM25` over the same functions, whose arrays would not fit in memory for a
+million of them.
 
 Shape letters: M distinct functions of all segments, V terms of a segment, P places where a term was found.
 """
@@ -19,18 +19,18 @@ import numpy as np
 
 from src.utils.subtokens import subtokens
 
-K1, B, EPSILON = 1.5, 0.75, 0.25  # as src.utils.bm25, which asks for scipy
+K1, B, EPSILON = 1.5, 0.75, 0.25  # as src.utils.bm25, which imports scipy
 FILES = ("terms", "term_starts", "term_items", "term_counts", "lengths")
-MOST = np.iinfo(np.uint16).max  # of one term in one function
+MAX_COUNT = np.iinfo(np.uint16).max  # of a term in a function
 
 
 def terms_of(doc: str, source: str) -> list[str]:
-    """What BM25 reads of a function: documentation and source, comments and docstrings included."""
+    """The terms of a function: its documentation and its source, including comments."""
     return subtokens(f"{doc}\n{source}")
 
 
 def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
-    """The postings of a segment's functions, at most 65,536, in order."""
+    """Writes the postings of a segment's functions, in order and at most 65,536."""
     from src.utils.bm25 import BM25
 
     counted = BM25(documents, dtype=np.float32)
@@ -43,7 +43,7 @@ def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
         "terms": hashes_V[order_V],
         "term_starts": counts_VM.indptr.astype(np.int64),
         "term_items": counts_VM.indices.astype(np.uint16),
-        "term_counts": np.minimum(counts_VM.data, MOST).astype(np.uint16),
+        "term_counts": np.minimum(counts_VM.data, MAX_COUNT).astype(np.uint16),
         "lengths": np.asarray(counts_MV.sum(axis=1)).ravel().astype(np.int32),
     }
     for name in FILES:
@@ -52,6 +52,8 @@ def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
 
 def statistics(segments: Sequence[Path]) -> dict[str, float]:
     """What BM25 needs of all functions together: their mean length in terms, and the mean IDF of all terms."""
+    if not segments:
+        return {"mean_length": 0, "mean_idf": 0}
     held = [Postings(folder) for folder in segments]
     items = sum(len(postings.lengths) for postings in held)
     terms, term_of = np.unique(np.concatenate([postings.terms for postings in held]), return_inverse=True)
@@ -64,14 +66,14 @@ def statistics(segments: Sequence[Path]) -> dict[str, float]:
 
 
 class Postings:
-    """Those of one segment."""
+    """The postings of one segment."""
 
     def __init__(self, folder: Path) -> None:
         arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in FILES]
         self.terms, self.starts, self.items, self.counts, self.lengths = arrays
 
     def of(self, term: int) -> slice:
-        """Where the postings of a term lie; empty for one that no function holds."""
+        """Where the postings of a term are; empty for a term that no function holds."""
         place = int(np.searchsorted(self.terms, np.uint64(term)))
         if place == len(self.terms) or self.terms[place] != term:
             return slice(0, 0)

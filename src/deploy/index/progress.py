@@ -1,4 +1,4 @@
-"""Bars on a terminal's standard error, nothing elsewhere."""
+"""Progress bars on standard error where that is a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Bars(Progress):
     """One bar for every stage of the work."""
 
     def __init__(self) -> None:
-        columns = (
-            *(TextColumn(" {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[of]}")),
-            TimeRemainingColumn(),
-        )
         super().__init__(
-            *columns,
+            TextColumn(" {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[of]}"),
+            TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
@@ -27,10 +27,10 @@ class Bars(Progress):
         )
 
     @contextmanager
-    def of(self, name: str, total: int, things: str, there: int = 0) -> Iterator[Callable[[int], object]]:
-        """A stage of `total` things, of which some are there already; call what it gives with each number done."""
-        task = self.add_task(name, total=total, completed=there, of=things)
-        if there:
-            self.print(f" {name} goes on where it stopped: {there:,} of {total:,} {things} are there", highlight=False)
+    def of(self, name: str, total: int, things: str, done: int = 0) -> Iterator[Callable[[int], object]]:
+        """A stage of `total` things, some of them done already; yields a function that takes each further number."""
+        task = self.add_task(name, total=total, completed=done, of=things)
+        if done:
+            self.print(f" {name} resumes: {done:,} of {total:,} {things} are done", highlight=False)
         yield lambda number: self.advance(task, number)
         self.update(task, completed=total)

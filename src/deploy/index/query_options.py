@@ -1,4 +1,4 @@
-"""What can be asked of an index, checked before anything is loaded."""
+"""The options of a search, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LONGEST_QUERY = 10_000  # characters
 
 
 def checked_query(query: Any) -> str:
-    """The query without blanks around it. Raises InputError where it holds no word, or is no query but a text."""
+    """The query without surrounding blanks. Raises InputError where it holds no word, or is too long for a query."""
     text = str("" if query is None else query).strip()
-    if not any(sign.isalnum() for sign in text):
+    if not any(character.isalnum() for character in text):
         raise InputError(f"expected a query in words, found {text!r}: say what the function does")
     if len(text) > LONGEST_QUERY:
         raise InputError(f"expected a query of at most {LONGEST_QUERY:,} characters, found {len(text):,}")
@@ -26,7 +26,7 @@ def checked_query(query: Any) -> str:
 
 
 def check_options(top: Any, languages: Sequence[str], fusion: Any) -> None:
-    """Raises InputError for what a search cannot do."""
+    """Raises InputError for values that a search does not accept."""
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= MOST:
         raise InputError(f"expected top=1 to {MOST:,}, found {top!r}")
     for language in languages:
@@ -37,7 +37,7 @@ def check_options(top: Any, languages: Sequence[str], fusion: Any) -> None:
 
 
 def unread_words(model: Model, query: str) -> str:
-    """A line about what of a query the model does not take; empty where it takes all of it."""
+    """A sentence about the words of a query that the model does not read; empty where it reads all."""
     words = query.split()
     read = model.words_read(query)
     if read >= len(words):

@@ -1,4 +1,4 @@
-"""A query to the places that answer it: dense, lexical or both, in all files or in some."""
+"""Search: from a query to the places that answer it, dense or fused with BM25, in all files or in some."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from src.utils.errors import InputError
 
 @dataclass(frozen=True)
 class Hit:
-    """One distinct function that answers a query, and everywhere that it stands."""
+    """A function that answers a query, and the places where it stands."""
 
-    score: float  # what the answers are sorted by: similarity, or the fused score
+    score: float  # by which the answers are sorted: similarity, or the fused score
     similarity: float  # cosine or dot product of the embeddings
     place: Place
     copies: list[Place]  # the same function elsewhere
@@ -53,7 +53,7 @@ class Hit:
 
 
 class Searcher:
-    """An index and its model. Raises InputError where the model at hand is not the one that made the index."""
+    """An index and its model. Raises InputError where the model is not the one that made the index."""
 
     def __init__(self, folder: str | Path, run: str | None = None, checkpoint: str | None = None) -> None:
         self.folder = Path(folder).expanduser()
@@ -62,7 +62,7 @@ class Searcher:
             checkpoint = self.index.model["checkpoint"]
             if not Path(checkpoint).is_file():
                 raise InputError(
-                    f"the model of index {folder} is gone from {checkpoint}: give run=DIR, wherever it is now"
+                    f"the model of index {folder} is no longer at {checkpoint}: give its run directory, run=DIR"
                 )
         self.model = Model.load(run, checkpoint)
         self._check()
@@ -78,7 +78,7 @@ class Searcher:
             )
 
     def refresh(self) -> None:
-        """Takes up an index that has replaced this one meanwhile."""
+        """Opens the index again where another process has replaced it."""
         if _stamp(self.folder) != self._stamp:
             self.index, self._stamp = Index.open(self.folder), _stamp(self.folder)
             self.__dict__.pop("lexical", None)
@@ -91,7 +91,7 @@ class Searcher:
 
     @cached_property
     def graph(self) -> Graph | None:
-        """The approximate search of a large index; None: it is searched exactly."""
+        """The approximate search of a large index; None where it is searched exactly."""
         return Graph.of(self.index)
 
     def search(
@@ -103,7 +103,7 @@ class Searcher:
         fusion: str = "none",
         exact: bool = False,
     ) -> list[Hit]:
-        """The best answers, at most `top`, the best first; of functions inside one another, the best alone.
+        """The best answers, at most `top`, best first; of nested functions, only the best one.
 
         Args:
             languages: only these; empty: all.
@@ -123,16 +123,15 @@ class Searcher:
         for item, score in zip(items.tolist(), scores.tolist()):
             rows = self.index.rows_of(item)
             rows = rows if allowed_R is None else rows[allowed_R[rows]]
-            places, rows = zip(*sorted((self.index.place(row), row) for row in rows.tolist()))
-            lines = range(places[0].start, places[0].end + 1)
-            own = taken.setdefault((places[0].root, places[0].path), [])
+            (place, row), *copies = sorted((self.index.place(row), row) for row in rows.tolist())
+            lines = range(place.start, place.end + 1)
+            own = taken.setdefault((place.root, place.path), [])
             if any(lines.start < other.stop and other.start < lines.stop for other in own):
                 continue
             own.append(lines)
             doc, source = self.index.text(item)
-            hits.append(
-                Hit(score, similarity_of[item], places[0], list(places[1:]), doc, source, state_of(places[0]), rows[0])
-            )
+            others = [copy for copy, _ in copies]
+            hits.append(Hit(score, similarity_of[item], place, others, doc, source, state_of(place), row))
             if len(hits) == top:
                 break
         return hits
@@ -140,7 +139,7 @@ class Searcher:
     def _ranked(
         self, query: str, k: int, allowed_R: np.ndarray | None, fusion: str, exact: bool
     ) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
-        """Items and scores of the k best, and the similarity of each."""
+        """Items and scores of the k best, best first, and the similarity of each."""
         index = self.index
         if not index.items:
             return np.empty(0, np.int64), np.empty(0), {}
@@ -180,12 +179,12 @@ class Searcher:
         return allowed_F[self.index.rows["file"]] if len(allowed_F) else np.zeros(0, bool)
 
     def _allowed(self, languages: tuple[str, ...], paths: tuple[str, ...]) -> np.ndarray | None:
-        """(R,) which rows the filters leave; None: all."""
+        """bool (R,): rows that pass the filters; None: all."""
         return self._allowed_in(self._stamp, languages, paths) if languages or paths else None
 
 
 def first(scores_M: np.ndarray, k: int) -> np.ndarray:
-    """The k items of highest positive score, the best first, the lowest item among equals."""
+    """The k items of highest positive score, best first; of equal scores the lowest item first."""
     found = np.flatnonzero(scores_M > 0)
     if len(found) > k:
         found = found[scores_M[found] >= np.partition(scores_M[found], -k)[-k]]

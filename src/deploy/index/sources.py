@@ -1,4 +1,4 @@
-"""The source files of some trees, in all languages at once, and those that were there before."""
+"""The source files below the roots of an index, in all languages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LANGUAGE_OF = {suffix: language for language in LANGUAGES.values() for suffix in
 
 @dataclass(frozen=True)
 class Sources:
-    """What is there to be indexed."""
+    """The files to index."""
 
     trees: list[Tree]
     files: dict[str, list[SourceFile]]  # language -> its files
-    skipped: Counter[str] = field(default_factory=Counter)  # why -> files
+    skipped: Counter[str] = field(default_factory=Counter)  # reason -> number of files
     unreadable: list[str] = field(default_factory=list)  # folders
 
     @property
@@ -45,7 +45,7 @@ def find(roots: Sequence[str], skip: Iterable[str]) -> Sources:
         if not os.access(tree.root, os.R_OK | (os.X_OK if Path(tree.root).is_dir() else 0)):
             raise InputError(f"root {tree.root} cannot be read: change its permissions, or give roots without it")
         if around := next((other.root for other in trees if Path(other.root) in Path(tree.root).parents), None):
-            raise InputError(f"root {tree.root} lies inside {around}: its functions are found there, leave it out")
+            raise InputError(f"root {tree.root} lies inside {around}, which includes its functions: leave it out")
     found = Sources(trees, {name: [] for name in LANGUAGES})
     for number, tree in enumerate(trees):
         own, skipped = 0, found.skipped.total()

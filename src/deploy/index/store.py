@@ -1,10 +1,10 @@
-"""An index on disk, mapped into memory: of whatever size, only what is asked for is read.
+"""An index on disk, mapped into memory: whatever its size, only what a query needs is read.
 
-INDEX/manifest.json        which of the folders below hold, and for which model; replaced in one step, so that a reader
-                           finds the old index or the new one
+INDEX/manifest.json        which of the folders below are current, and for which model; replaced atomically, so that a
+                           reader finds the old index or the new one
 INDEX/segments/<name>/     the distinct functions: vectors (float16), digests, texts, terms of BM25; never changed
 INDEX/tables/<name>/       where they stand: a row for every place, the files, the approximate graph if there is one
-INDEX/.part/               what an index that is being made has harvested and embedded so far
+INDEX/.part/               files harvested and embedded so far by an unfinished run
 
 Shape letters: M distinct functions (items), R rows (places where one stands), D embedding size.
 """
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,11 @@ from src.utils.errors import InputError
 FORMAT = 1
 MANIFEST = "manifest.json"
 ROW = np.dtype([("digest", "<u8"), ("file", "<i4"), ("start", "<i4"), ("end", "<i4"), ("item", "<i4")])
-TRIES = 5  # of opening an index that is replaced meanwhile
+TRIES = 5  # of opening an index that another process replaces
 
 
 class Texts:
-    """Many texts in a file of UTF-8, each read when it is asked for."""
+    """Many texts in a UTF-8 file, each read on demand."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._starts = _mapped(folder / f"{name}.starts.npy")
@@ -50,9 +50,9 @@ class Segment:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.digests = _mapped(folder / "digests.npy")
-        self.vectors_MD = _mapped(folder / "vectors.npy", "c")  # torch asks for what could be written to
+        self.vectors_MD = _mapped(folder / "vectors.npy", "c")  # torch warns of arrays that are not writable
         if len(self.vectors_MD) != len(self.digests):
-            raise ValueError(f"{len(self.vectors_MD)} vectors of {len(self.digests)} functions")
+            raise ValueError(f"{len(self.vectors_MD)} vectors for {len(self.digests)} functions")
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -77,7 +77,7 @@ class Place(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file's whole path; below an archive where the root is one."""
+        """The file's full path; inside the archive where the root is one."""
         return os.path.join(self.root, *self.path.split("/"))
 
 
@@ -107,7 +107,7 @@ class Index:
         self.row_of_item = _mapped(self.table / "by_item.npy")  # rows, those of one item together
         self.starts = np.concatenate([[0], np.cumsum([len(segment) for segment in self.segments])]).astype(np.int64)
         if (len(self.rows), self.items) != (manifest["functions"], manifest["items"]):
-            raise ValueError("a table of another size than the manifest says")
+            raise ValueError("its table and its manifest differ in size")
 
     @classmethod
     def open(cls, folder: str | Path) -> Index:
@@ -133,11 +133,11 @@ class Index:
 
     @property
     def dimension(self) -> int:
-        return self.manifest["dimension"]
+        return int(self.manifest["dimension"])
 
     @cached_property
     def names(self) -> Texts:
-        """Of the rows: the function's name, qualified by what is around it."""
+        """The qualified name of each row's function."""
         return Texts(self.table, "names")
 
     @cached_property
@@ -148,9 +148,15 @@ class Index:
         held = self.rows[row]
         file = self.files[held["file"]]
         return Place(
-            self.roots[file.root], file.path, file.language, self.names[row],
-            *(int(held[key]) for key in ("start", "end")), file.stamp, file.size,
-        )  # fmt: skip
+            root=self.roots[file.root],
+            path=file.path,
+            language=file.language,
+            name=self.names[row],
+            start=int(held["start"]),
+            end=int(held["end"]),
+            stamp=file.stamp,
+            size=file.size,
+        )
 
     def text(self, item: int) -> tuple[str, str]:
         """Documentation and source of a distinct function."""
@@ -158,7 +164,7 @@ class Index:
         return documented(self.segments[segment].texts[item - int(self.starts[segment])])
 
     def rows_of(self, item: int) -> np.ndarray:
-        """The rows where an item stands."""
+        """The rows of an item."""
         items = self._sorted_items
         return self.row_of_item[np.searchsorted(items, item, "left") : np.searchsorted(items, item, "right")]
 
@@ -168,12 +174,12 @@ class Index:
 
 
 def joined(doc: str, source: str) -> str:
-    """One text of a function's documentation and source; sources with a NUL are binary, and never indexed."""
+    """A function's documentation and source as one text; sources with a NUL are binary and never indexed."""
     return f"{doc}\0{source}"
 
 
 def documented(text: str) -> tuple[str, str]:
-    """What `joined` made one text of."""
+    """Documentation and source of a text that `joined` made."""
     doc, _, source = text.partition("\0")
     return doc, source
 
@@ -182,7 +188,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """None where there is none. Raises InputError for one that this version cannot read."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] == FORMAT:
             return manifest
         found = f"format {manifest['format']}, expected {FORMAT}"
@@ -196,7 +202,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def write_texts(folder: Path, name: str, texts: Sequence[str]) -> None:
-    """What `Texts` reads."""
+    """Writes what `Texts` reads."""
     encoded = [text.encode("utf-8", "replace") for text in texts]
     with (folder / f"{name}.txt").open("wb") as file:
         file.writelines(encoded)
@@ -205,13 +211,14 @@ def write_texts(folder: Path, name: str, texts: Sequence[str]) -> None:
     np.save(folder / f"{name}.starts.npy", starts)
 
 
-def _mapped(path: Path, mode: str = "r") -> np.ndarray:
-    return np.load(path, mmap_mode=mode)
+def _mapped(path: Path, mode: Literal["r", "c"] = "r") -> np.ndarray:
+    mapped: np.ndarray = np.load(path, mmap_mode=mode)
+    return mapped
 
 
 def _missing(folder: Path) -> str:
     if not folder.exists():
         return f"index {folder} does not exist: make one with python -m src.index run=DIR roots=[REPO] out={folder}"
     if (folder / ".part").exists():
-        return f"index {folder} is not finished: type the command that made it again, it goes on where it stopped"
+        return f"index {folder} is not finished: type the command that made it again, it resumes where it stopped"
     return f"expected an index, found {folder} without {MANIFEST}: give the folder that src.index wrote to in out="

@@ -1,4 +1,4 @@
-"""What an index holds and how it came about, as a few lines."""
+"""A finished index in a few lines: its contents, the time it took, what was left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.utils.console import print_facts
 
 
 def show(report: Report, out: str | Path) -> None:
-    """Prints it to standard output."""
+    """Prints the lines to standard output."""
     print_facts(facts(report, Path(out).expanduser()))
     Console().print(
         f' python -m src.search index={out} "what it does"', style="dim", highlight=False, soft_wrap=True, markup=False
@@ -26,7 +26,7 @@ def facts(report: Report, out: Path) -> dict[str, str]:
     embedded, total = counts["embedded"], sum(seconds.values())
     shown = {
         "index": f"{manifest['functions']:,} functions, {manifest['items']:,} distinct, of {manifest['files']:,} files",
-        "changed": f"{embedded:,} embedded, {counts['stayed']:,} as before, {counts['left']:,} left",
+        "changed": f"{embedded:,} embedded, {counts['unchanged']:,} unchanged, {counts['removed']:,} removed",
         "time": ", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items())
         + (f"; {embedded / total:,.0f} functions/s" if embedded else ""),
         "size": f"{size / 1e6:,.1f} MB in {out}",
@@ -36,24 +36,20 @@ def facts(report: Report, out: Path) -> dict[str, str]:
         shown["left out"] = ", ".join(f"{n:,} {why}" for why, n in reasons.most_common()) + " files"
     if report.unreadable:
         more = f" and {len(report.unreadable) - 1} more" if len(report.unreadable) > 1 else ""
-        shown["unreadable"] = (
-            f"{report.unreadable[0]}{more}: folders that could not be listed, change their permissions"
-        )
-    if manifest["graph"]:
-        graph = manifest["graph"]
-        recall = (
-            "not measured: nothing is documented"
+        shown["unreadable"] = f"{report.unreadable[0]}{more}: change the permissions of these folders to list them"
+    if graph := manifest["graph"]:
+        shown["approximate"] = (
+            "not measured: no function is documented"
             if graph["recall@10"] is None
-            else (f"{graph['recall@10']:.1%} of the true ten best found, {graph['queries']} queries")
+            else f"{graph['recall@10']:.1%} of the true ten best found, {graph['queries']} queries"
         )
-        shown["approximate"] = recall
     else:
         shown["search"] = f"exact, as there are at most {manifest['exact_below']:,} distinct functions"
     return shown
 
 
 def left_out(counts: Counter[str]) -> Counter[str]:
-    """Why files were left out -> how many, by their path or by their content."""
+    """Reason -> number of files that were left out for it, by their path or by their content."""
     found: Counter[str] = Counter()
     for name, number in counts.items():
         if name.startswith(("files skipped: ", "skipped ")):

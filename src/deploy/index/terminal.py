@@ -1,4 +1,4 @@
-"""Answers in a terminal: where, how near, and the code in colours."""
+"""Answers on a terminal: place, score and highlighted code."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
 
 def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> None:
-    """Prints the answers, the best first; of each at most so many lines of code, 0: all."""
+    """Prints the answers, best first, each with at most `lines` lines of code (0: all)."""
     console = console or Console()
     if not hits:
-        console.print("no function answers: fewer filters, or other words", style="dim")
+        console.print("no function was found: try fewer filters or other words", style="dim")
     for number, hit in enumerate(hits, 1):
         place = hit.place
         head = Text.assemble(
-            (f"{number:>2} ", "dim"), (f"{shown_path(place)}:{place.start}", "bold cyan"), f"  {_safe(place.name)}  ",
+            (f"{number:>2} ", "dim"),
+            (f"{shown_path(place)}:{place.start}", "bold cyan"),
+            f"  {_safe(place.name)}  ",
             (f"{hit.score:.3f}", "green"),
-        )  # fmt: skip
+        )
         if hit.copies:
-            head.append(f"  and {len(hit.copies)} more like it", "dim")
+            head.append(f"  and {len(hit.copies)} more {'copies' if len(hit.copies) > 1 else 'copy'}", "dim")
         if hit.state:
             head.append(f"  {STATES[hit.state]}", "yellow")
         console.print(head, soft_wrap=True, highlight=False)
@@ -36,21 +38,24 @@ def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> Non
 
 
 def code(hit: Hit, lines: int) -> Syntax:
-    """The first lines of the source, with the numbers that they have in the file."""
-    held = _safe(hit.source).split("\n")
-    cut = held[:lines] if lines else held
-    syntax = Syntax(
-        "\n".join(cut), hit.place.language, theme="ansi_dark", line_numbers=True, start_line=hit.place.start,
-        background_color="default", word_wrap=False,
-    )  # fmt: skip
-    if len(cut) < len(held):
-        syntax.code += f"\n{COMMENT[hit.place.language]} {len(held) - len(cut):,} more lines"
-    return syntax
+    """The first lines of the source, with their numbers in the file."""
+    all_lines = _safe(hit.source).split("\n")
+    shown = all_lines[:lines] if lines else all_lines
+    if len(shown) < len(all_lines):
+        shown.append(f"{COMMENT[hit.place.language]} {len(all_lines) - len(shown):,} more lines")
+    return Syntax(
+        "\n".join(shown),
+        hit.place.language,
+        theme="ansi_dark",
+        line_numbers=True,
+        start_line=hit.place.start,
+        background_color="default",
+    )
 
 
 COMMENT = {"python": "#", "ruby": "#", "java": "//", "javascript": "//", "php": "//", "go": "//"}
 
 
 def _safe(text: str) -> str:
-    """Without control characters: indexed code tells the terminal nothing."""
-    return "".join(sign if sign in "\n\t" or sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    """The text without control characters, by which indexed code could command the terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

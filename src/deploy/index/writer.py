@@ -1,4 +1,4 @@
-"""What is written of an index: segments that never change, then a table, then the one step that makes both hold."""
+"""Writing an index: segments, which never change, then a table, then the commit that makes both current."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def digest_of(language: str, doc: str, source: str) -> int:
 def write_segment(
     folder: Path, digests: np.ndarray, texts: Sequence[str], vectors_MD: np.ndarray | Iterable[np.ndarray], size: int
 ) -> Segment:
-    """A new segment below `folder`, there whole or not at all.
+    """A new segment below `folder`, complete or not there at all.
 
     Args:
         vectors_MD: float16 (M, size), or parts of them in order.
@@ -53,15 +53,15 @@ def write_segment(
 
 @dataclass
 class Rows:
-    """The rows of a table while they are collected: 28 bytes and a name for each."""
+    """The rows of a table while they are collected, each 28 bytes and a name."""
 
-    digests: array = field(default_factory=lambda: array("Q"))
-    places: array = field(default_factory=lambda: array("i"))  # file, first and last line of each
+    digests: array[int] = field(default_factory=lambda: array("Q"))
+    places: array[int] = field(default_factory=lambda: array("i"))  # file, first and last line of each
     names: list[str] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
 
     def begin(self, root: int, path: str, language: str, size: int, stamp: str) -> None:
-        """The rows that follow are this file's."""
+        """Starts a file, to which the rows that follow belong."""
         self.files.append(File(root, path, language, size, stamp, len(self.digests), 0))
 
     def add(self, digest: int, name: str, start: int, end: int) -> None:
@@ -70,7 +70,7 @@ class Rows:
         self.names.append(name)
 
     def table(self) -> np.ndarray:
-        """Without the items' numbers."""
+        """The rows without their items' numbers, which `commit` fills in."""
         rows = np.zeros(len(self.digests), ROW)
         rows["digest"] = np.frombuffer(self.digests, np.uint64) if self.digests else 0
         places = np.frombuffer(self.places, np.int32).reshape(-1, 3)
@@ -80,28 +80,28 @@ class Rows:
     def counted(self) -> list[File]:
         """The files, each with the number of its rows."""
         ends = [*(file.first for file in self.files[1:]), len(self.digests)]
-        return [File(*astuple(file)[:-1], end - file.first) for file, end in zip(self.files, ends)]
+        return [replace(file, rows=end - file.first) for file, end in zip(self.files, ends)]
 
 
-def settled(
+def compact_segments(
     folder: Path, held: Sequence[Segment], made: Sequence[Segment], live: np.ndarray, size: int
 ) -> list[Segment]:
     """Segments that hold exactly the live functions, each once.
 
-    Those of the index in which everything lives stay as they are where they are large; the rest is written anew.
+    Large segments of the index without a dead function are kept; all others are merged into new ones.
 
     Args:
-        held: segments of the index as it is, all with postings.
-        made: what was embedded since, without them.
+        held: segments of the current index, all with postings.
+        made: newly embedded segments, without postings.
         live: sorted digests.
     """
     kept: list[Segment] = []
     loose: list[Segment] = [*made]
-    lives = [bool(np.isin(segment.digests, live, assume_unique=True).all()) for segment in held]
-    nothing_new = not made
-    for segment, all_live in zip(held, lives):
-        stays = all_live and (len(segment) >= FULL // 2 or (nothing_new and all(lives)))
-        (kept if stays else loose).append(segment)
+    live_alone = [bool(np.isin(segment.digests, live, assume_unique=True).all()) for segment in held]
+    unchanged = not made and all(live_alone)
+    for segment, without_dead in zip(held, live_alone):
+        keeps = without_dead and (len(segment) >= FULL // 2 or unchanged)
+        (kept if keeps else loose).append(segment)
     loose_digests = np.concatenate([segment.digests for segment in loose] or [np.empty(0, np.uint64)])
     kept_digests = np.concatenate([segment.digests for segment in kept] or [np.empty(0, np.uint64)])
     wanted = np.zeros(len(loose_digests), bool)
@@ -113,7 +113,7 @@ def settled(
 
 
 def _grouped(parts: Sequence[tuple[Segment, np.ndarray]]) -> Iterator[list[tuple[Segment, np.ndarray]]]:
-    """Parts of segments that make up a full one, and the rest."""
+    """Parts of segments, grouped into full segments; the last group holds the rest."""
     group: list[tuple[Segment, np.ndarray]] = []
     space = FULL
     for segment, rows in parts:
@@ -135,13 +135,16 @@ def _merged(folder: Path, group: Sequence[tuple[Segment, np.ndarray]], size: int
     return merged
 
 
-def switch(
-    out: Path, rows: Rows, segments: Sequence[Segment], facts: dict[str, Any],
+def commit(
+    out: Path,
+    rows: Rows,
+    segments: Sequence[Segment],
+    facts: dict[str, Any],
     graph: Callable[[Path], dict[str, Any] | None] = lambda table: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Writes the table, then the manifest that makes everything hold, and removes what no longer does.
+) -> dict[str, Any]:
+    """Writes the table, then the manifest that makes it current, and removes segments and tables no longer in use.
 
-    `graph` may add the approximate search to the table's folder; what it returns goes into the manifest.
+    `graph` may add the approximate search to the table's folder; the manifest records what it returns.
     """
     name = uuid4().hex[:12]
     table = out / "tables" / name
@@ -164,9 +167,7 @@ def switch(
         "functions": len(held),
         "items": len(digests),
         "files": len(rows.files),
-        "lexical": statistics([segment.folder for segment in segments])
-        if segments
-        else {"mean_length": 0, "mean_idf": 0},
+        "lexical": statistics([segment.folder for segment in segments]),
         "graph": graph(table),
     }
     write_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n", sync=True)

@@ -1,4 +1,4 @@
-"""What the page asks for, as plain values: what is served, answers to a query, one file."""
+"""The server's answers as plain values: the indexes, the hits of a query, one file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from src.utils.errors import InputError
 
 
 class Answers:
-    """One or two indexes; a query at a time."""
+    """Answers from one or two indexes, one query at a time."""
 
     def __init__(self, searchers: Sequence[Searcher]) -> None:
         self.searchers = list(searchers)
         self._lock = Lock()
 
     def about(self) -> dict[str, Any]:
-        """The indexes and what is in them."""
+        """The indexes and their contents."""
         return {"indexes": [self._one(searcher) for searcher in self.searchers]}
 
     def _one(self, searcher: Searcher) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Answers:
         }
 
     def search(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """Answers of every index to q, filtered by lang and path. Raises InputError as `Searcher.search` does."""
+        """The hits of every index for q, filtered by lang and path. Raises InputError as `Searcher.search` does."""
         query = asked.get("q", "")
         languages = [part for part in asked.get("lang", "").split(",") if part]
         paths = [part.strip() for part in asked.get("path", "").split(",") if part.strip()]
@@ -55,10 +55,10 @@ class Answers:
                 searcher.refresh()
                 start = perf_counter()
                 hits = searcher.search(query, top, languages, paths, asked.get("fusion", "none"))
-                took = perf_counter() - start
+                seconds = perf_counter() - start
                 shown = [self._shown(hit, number) for hit in hits]
                 note = unread_words(searcher.model, query)
-                answers.append({"hits": shown, "milliseconds": round(1000 * took, 1), "note": note})
+                answers.append({"hits": shown, "milliseconds": round(1000 * seconds, 1), "note": note})
         return {"query": query, "answers": answers}
 
     def _shown(self, hit: Hit, index: int) -> dict[str, Any]:
@@ -71,19 +71,19 @@ class Answers:
         return plain
 
     def file(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """The lines of the file that a row stands in, as it is now. Raises InputError where that cannot be shown."""
+        """The current lines of the file of a row. Raises InputError where it cannot be shown."""
         index = _number("index", asked.get("index", "0"))
         row = _number("row", asked.get("row", ""))
         if not 0 <= index < len(self.searchers):
             raise InputError(f"expected index=0 to {len(self.searchers) - 1}, found {index}")
-        held = self.searchers[index].index
-        if not 0 <= row < len(held.rows):
+        searched = self.searchers[index].index
+        if not 0 <= row < len(searched.rows):
             raise InputError(f"the index has no row {row}: search again")
-        place = held.place(row)
+        place = searched.place(row)
         try:
             text = _read(place.root, place.path)
         except (OSError, KeyError) as error:
-            raise InputError(f"{place.file} cannot be read any more: index again") from error
+            raise InputError(f"{place.file} can no longer be read: index again") from error
         return {
             "path": place.file,
             "name": place.name,
@@ -95,7 +95,7 @@ class Answers:
 
 
 def _label(place: Place) -> str:
-    """Short, and enough to tell where it is: the root's own name, the path below it, the line."""
+    """A short name of the place: the root's own name, the path below it, the line."""
     return f"{os.path.basename(place.root)}/{place.path}:{place.start}"
 
 

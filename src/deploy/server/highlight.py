@@ -1,14 +1,16 @@
-"""Source code as pieces of a few kinds, which a page colours; the text of a piece is never read as HTML."""
+"""Syntax highlighting: source code as pieces of a few kinds, which the page colours and never reads as HTML."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token, _TokenType
 
-# The first that a token belongs to decides.
+# The first entry that a token belongs to counts.
 KINDS: tuple[tuple[_TokenType, str], ...] = (
     (Token.Comment, "comment"),
     (Token.Literal.String.Doc, "comment"),
@@ -24,25 +26,22 @@ KINDS: tuple[tuple[_TokenType, str], ...] = (
 
 
 def pieces(code: str, language: str) -> list[tuple[str, str]]:
-    """(kind, text) in order; joined, the texts are the code."""
-    found: list[tuple[str, str]] = []
-    for token, text in _lexer(language).get_tokens(code):
-        kind = next((name for parent, name in KINDS if token in parent), "")
-        if found and found[-1][0] == kind:
-            found[-1] = (kind, found[-1][1] + text)
-        else:
-            found.append((kind, text))
-    return found
+    """(kind, text) in order; the joined texts are the code."""
+    kinds = (
+        (next((name for parent, name in KINDS if token in parent), ""), text)
+        for token, text in _lexer(language).get_tokens(code)
+    )
+    return [(kind, "".join(text for _, text in run)) for kind, run in groupby(kinds, itemgetter(0))]
 
 
 def lines(code: str, language: str) -> list[list[tuple[str, str]]]:
     """The pieces of each line."""
-    held: list[list[tuple[str, str]]] = [[]]
+    found: list[list[tuple[str, str]]] = [[]]
     for kind, text in pieces(code, language):
         first, *more = text.split("\n")
-        held[-1].append((kind, first))
-        held.extend([(kind, rest)] for rest in more)
-    return held[:-1] if not any(text for _, text in held[-1]) else held
+        found[-1].append((kind, first))
+        found.extend([(kind, rest)] for rest in more)
+    return found[:-1] if not any(text for _, text in found[-1]) else found
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The page over HTTP, for this machine alone: three files, two questions, and headers that keep everything else out."""
+"""The search page over HTTP, for this machine only, with headers that block any other content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES = {
 }
 HOSTS: tuple[str, ...] = get_args(Host)
 HEADERS = {
-    # Scripts and styles are the files above; what was indexed is text to the page, and nothing else would be run.
+    # Scripts and styles come from the files above only; indexed code is shown as text and never run.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -51,24 +51,24 @@ class Server(ThreadingHTTPServer):
                     f"port {port} is taken: give another, port={port + 1}, or port=0 for any"
                 ) from error
             raise InputError(f"port {port} cannot be served ({error.strerror}): give another") from error
-        # A page elsewhere whose name leads to this machine (DNS rebinding) says its own name here.
+        # Another site whose name resolves to this machine (DNS rebinding) sends its own name as the host.
         self.own_hosts = {f"{f'[{name}]' if ':' in name else name}:{self.server_port}" for name in HOSTS}
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception() if hasattr(sys, "exception") else sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET alone."""
+    """Answers GET requests only."""
 
     server: Server
     server_version, sys_version = "search", ""
 
     def do_GET(self) -> None:
         if self.headers.get("Host", "").lower() not in self.server.own_hosts:
-            return self._send(HTTPStatus.FORBIDDEN, b"this page is served to this machine alone", "text/plain")
+            return self._send(HTTPStatus.FORBIDDEN, b"this page is served to this machine only", "text/plain")
         url = urlsplit(self.path)
         asked = dict(parse_qsl(url.query, keep_blank_values=True, errors="replace"))
         if url.path in FILES:
@@ -102,4 +102,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Queries are nobody's business."""
+        """Logs nothing: queries are private."""

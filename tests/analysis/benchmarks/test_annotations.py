@@ -25,7 +25,7 @@ def row(query="q", url="a", relevance=3):
     return {"query": query, "url": url, "relevance": relevance}
 
 
-def test_annotators_overrule_each_other_or_queries_mix(tmp_path):
+def test_relevance_is_averaged_over_annotators_and_kept_per_query(tmp_path):
     path = write(tmp_path, row(), row("r", "b", 1), row(relevance=0), row(url="c", relevance=2))
     found = annotations.read(path, CODEBASE)
     assert found.queries == ("q", "r")
@@ -44,12 +44,12 @@ def test_annotators_overrule_each_other_or_queries_mix(tmp_path):
         ({"url": "a", "relevance": 1}, r"jsonl:2: expected the field 'query'"),
     ],
 )
-def test_a_line_of_something_else_is_evaluated(tmp_path, wrong, message):
+def test_a_malformed_line_is_named_with_file_and_line(tmp_path, wrong, message):
     with pytest.raises(InputError, match=message):
         annotations.read(write(tmp_path, row(), wrong), CODEBASE)
 
 
-def test_ndcg_of_a_model_is_not_what_a_hand_computes(tmp_path):
+def test_ndcg_of_a_model_matches_a_computation_by_hand(tmp_path):
     # q scores a 0.1, b 0.9, c 0.5, d 0.7: among all b d c a, within the annotated c a
     path = write(tmp_path, row(relevance=3), row(url="c", relevance=1), row("r", "b", 0))
     found = annotations.read(path, CODEBASE)
@@ -62,7 +62,7 @@ def test_ndcg_of_a_model_is_not_what_a_hand_computes(tmp_path):
     assert numbers["within/queries"] == numbers["all/queries"] == 1  # of r nothing is relevant
 
 
-def test_ndcg_of_bm25_has_other_statistics_than_the_codebase(tmp_path):
+def test_ndcg_of_bm25_uses_the_statistics_of_the_codebase(tmp_path):
     found = annotations.read(write(tmp_path, row("close file", "a", 1), row("close file", "d", 3)), CODEBASE)
     numbers = annotations.evaluate_bm25(found, CODEBASE)
     assert numbers["within/ndcg"] == 1
@@ -72,7 +72,7 @@ def test_ndcg_of_bm25_has_other_statistics_than_the_codebase(tmp_path):
     assert annotations.evaluate_bm25(found, CODEBASE)["all/ndcg"] == pytest.approx(1 / math.log2(4))
 
 
-def test_a_packed_file_is_not_found(tmp_path):
+def test_a_gzipped_file_is_found(tmp_path):
     assert annotations.find(tmp_path) is None
     (tmp_path / "annotations.jsonl.gz").touch()
     assert annotations.find(tmp_path).name == "annotations.jsonl.gz"

@@ -22,7 +22,7 @@ def cliques(items: int, size: int) -> csr_array:
 
 
 @pytest.mark.parametrize(("items", "size", "columns"), [(97, 2, 32), (97, 5, 32), (47, 7, 47), (13, 3, 4)])
-def test_a_planted_batch_repeats_an_item_or_lacks_a_partner(items, size, columns):
+def test_a_planted_batch_has_distinct_items_and_a_partner_of_every_anchor(items, size, columns):
     known_SS = cliques(items, size)
     batches = planted_batches(known_SS, columns, most=1000, seed=3)
     for batch in batches:
@@ -33,13 +33,13 @@ def test_a_planted_batch_repeats_an_item_or_lacks_a_partner(items, size, columns
     assert sorted(rows) == np.flatnonzero(known_SS.sum(axis=1)).tolist()  # each anchor once
 
 
-def test_more_rows_are_planted_than_asked_for_or_others_each_time():
+def test_as_many_rows_are_planted_as_asked_for_and_the_same_for_a_seed():
     first, again = (planted_batches(cliques(97, 3), 32, most=11, seed=5) for _ in range(2))
     assert sum(len(batch.row_B) for batch in first) == 11
     assert [batch.column_C.tolist() for batch in first] == [batch.column_C.tolist() for batch in again]
 
 
-def test_ordinary_batches_are_not_those_of_a_training():
+def test_ordinary_batches_are_those_of_a_training():
     data = CodeSearchData(ListCorpus(), BagEncoder(), batch_size=7, seed=11)
     data.setup("fit")
     sent = data.train_dataloader()

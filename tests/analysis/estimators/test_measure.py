@@ -7,8 +7,8 @@ import pytest
 
 from src.analysis.estimators.agreement import agreement, row_correlation, top_shares
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
-from src.analysis.estimators.known import known_false_negatives
-from src.analysis.estimators.measure import base_rates, on_batches, row_auc, row_precision, spotting, weigh_with
+from src.analysis.estimators.false_negatives import known_false_negatives
+from src.analysis.estimators.measure import base_rates, detection, on_batches, row_auc, row_precision, weigh_with
 from src.corpora.base import Pair
 from src.data.samplers import RandomBatches
 from src.losses.soft_infonce import SoftInfoNCE
@@ -30,7 +30,7 @@ WEIGH = weigh_with(SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=1.0))
         ([4, 5, 1, 3], [F, F, F, F], [T, T, T, T], NAN, NAN),
     ],
 )
-def test_auc_or_precision_is_wrong_by_hand(values, known, ordinary, auc, precision):
+def test_auc_and_precision_match_a_computation_by_hand(values, known, ordinary, auc, precision):
     arrays = [np.array([row, row]) for row in (np.float32(values), known, ordinary)]
     np.testing.assert_allclose(row_auc(*arrays), [auc, auc])
     np.testing.assert_allclose(row_precision(*arrays), [precision, precision])
@@ -47,34 +47,34 @@ def known():
 
 def spotted(known, similarity):
     batches = planted_batches(known.kinds["same code"], 64, most=1000, seed=1)
-    return spotting(batches, known, "same code", similarity, WEIGH)
+    return detection(batches, known, "same code", similarity, WEIGH)
 
 
-def test_an_oracle_is_not_perfect(known):
+def test_an_oracle_is_perfect(known):
     def similarity(rows, columns):
         return 10 * known.kinds["same code"][rows][:, columns].toarray().astype(np.float32)
 
     found = spotted(known, similarity)
-    assert found["auc"] == found["auc_low"] == found["auc_high"] == found["precision@1"] == found["found"] == 1
+    assert found["auc"] == found["auc_low"] == found["auc_high"] == found["precision@1"] == found["recall"] == 1
     assert found["weight_known"] == pytest.approx(0.1)
-    assert found["collateral"] == 0
+    assert found["false_alarms"] == 0
 
 
-def test_chance_is_not_one_half(known):
+def test_a_random_similarity_has_an_auc_of_one_half(known):
     rng = np.random.default_rng(2)
     found = spotted(known, lambda rows, columns: rng.random((len(rows), len(columns)), dtype=np.float32))
     assert found["auc_low"] < 0.5 < found["auc_high"]
     assert abs(found["auc"] - 0.5) < 0.07
 
 
-def test_a_base_rate_is_not_what_batches_hold(known):
+def test_base_rates_count_the_known_false_negatives_in_batches(known):
     batches = list(training_batches(RandomBatches(), None, 200, 200, number=1, seed=1))
     rates = base_rates(batches, known)
     assert rates["known_per_row/same code"] == rates["rows_with_known"] == 0.5  # 100 of 200 items have one
     assert rates["known_per_row"] == sum(rates[f"known_per_row/{kind}"] for kind in known.kinds)
 
 
-def test_the_lowest_weights_are_not_of_the_most_similar():
+def test_the_lowest_weights_are_those_of_the_most_similar():
     def similarity(rows, columns):
         return -np.abs(rows[:, None] - columns[None, :]).astype(np.float32)
 
@@ -89,7 +89,7 @@ def test_the_lowest_weights_are_not_of_the_most_similar():
     assert 1 < seen.numbers["effective"] < 16
 
 
-def test_estimators_agree_wrongly():
+def test_opposite_estimators_disagree_and_a_constant_one_agrees_by_chance():
     def up(rows, columns):
         return (np.arange(len(columns)) + np.zeros((len(rows), 1))).astype(np.float32)
 
@@ -102,6 +102,6 @@ def test_estimators_agree_wrongly():
     assert found["top5_overlap/up/flat"] == pytest.approx(5 / 12)  # what chance would share
 
 
-def test_equal_values_at_the_boundary_are_all_in_or_all_out():
+def test_equal_values_at_the_boundary_share_the_remaining_places():
     np.testing.assert_allclose(top_shares(np.array([[3, 1, 1, 2, 1]]), 3), [[1, 1 / 3, 1 / 3, 1, 1 / 3]])
     np.testing.assert_allclose(row_correlation(np.array([[1.0, 2, 3]]), np.array([[2.0, 4, 6]])), [1])

@@ -19,14 +19,14 @@ def found(**auc: tuple[float, float, float]) -> Inspection:
     return Inspection(list(auc), ["same code"], [], numbers, {}, None)
 
 
-def test_a_difference_within_the_intervals_makes_a_winner():
+def test_estimators_with_overlapping_intervals_are_not_ranked_apart():
     close = headline(found(a=(0.81, 0.78, 0.84), b=(0.80, 0.77, 0.83), c=(0.6, 0.55, 0.65)))[1]
-    assert close.startswith("Same code: a spots them best, not told apart from b (AUC 0.810, 0.780 to 0.840)")
+    assert close.startswith("Same code: a detects them best, not distinguishable from b (AUC 0.810, 0.780 to 0.840)")
     clear = headline(found(a=(0.9, 0.88, 0.92), b=(0.80, 0.77, 0.83)))[1]
-    assert clear.startswith("Same code: a spots them best (AUC 0.900")
+    assert clear.startswith("Same code: a detects them best (AUC 0.900")
 
 
-def test_the_base_rate_does_not_come_first():
+def test_the_base_rate_comes_first():
     first = headline(found(a=(0.9, 0.88, 0.92)))[0]
     assert "meets 0.25 known false negatives among its 31 negatives, and 12% of the queries" in first
 
@@ -39,5 +39,5 @@ def test_the_base_rate_does_not_come_first():
         ("x" * 500, "x" * 400 + " …"),
     ],
 )
-def test_a_long_code_fills_the_page(code, shown):
+def test_a_long_code_is_cut_with_an_ellipsis(code, shown):
     assert first_lines(code) == shown

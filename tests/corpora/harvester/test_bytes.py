@@ -48,7 +48,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_tabs_or_characters_of_several_bytes_shift_the_cut(language: str) -> None:
+def test_tabs_and_multibyte_characters_leave_the_cut_in_place(language: str) -> None:
     before, function, code = FILES[language]
     found = only(language, before + function)
     assert found.query == 'Opens the "file".'
@@ -56,7 +56,7 @@ def test_tabs_or_characters_of_several_bytes_shift_the_cut(language: str) -> Non
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_windows_line_ends_or_a_byte_order_mark_change_a_function(language: str) -> None:
+def test_windows_line_ends_and_a_byte_order_mark_change_no_function(language: str) -> None:
     before, function, _ = FILES[language]
     source = before + function
     expected = only(language, source)

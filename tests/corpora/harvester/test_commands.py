@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from src.cache import main
 from src.corpora.harvester.pipeline import harvest, plan
 from tests.corpora.harvester.trees import WORDS, go_function, go_tree, write
-from tests.support.commands import QUICK, Result, run_command
+from tests.support.commands import QUICK, Result, direct, run_command
+
+main = direct("cache")
 
 TRAINING = (*QUICK, "trainer.max_epochs=1", "data.batch_size=4", "loss=infonce", "backbone.encoder.embedding_size=16")
 BODY = """(path, mode string, size int) ([]byte, error) {
@@ -69,7 +70,7 @@ def report(folder: Path, *options: str) -> tuple[dict, Result]:
     return json.loads((folder / "report.json").read_text()), result
 
 
-def test_planted_leak_is_not_reported(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_planted_leak_is_reported(options: tuple[str, ...], tmp_path: Path) -> None:
     numbers, result = report(tmp_path, *options, "corpus.dedup=none")
     assert numbers["pairs/train"] == 32
     assert numbers["pairs/test"] == 4
@@ -83,13 +84,13 @@ def test_planted_leak_is_not_reported(options: tuple[str, ...], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("dedup", [(), ("corpus.dedup=near",)], ids=["default", "near"])
-def test_planted_leak_survives_dedup(dedup: tuple[str, ...], options: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_planted_leak_is_removed_by_dedup(dedup: tuple[str, ...], options: tuple[str, ...], tmp_path: Path) -> None:
     numbers, _ = report(tmp_path, *options, *dedup)
     assert (numbers["pairs/train"], numbers["pairs/test"]) == (31, 4)
     assert numbers["leaks/answers/test/near"] == numbers["leaks/candidates/test/near"] == 0
 
 
-def test_planted_leak_is_trained_on(trained: Result, options: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_planted_leak_is_left_out_of_training(trained: Result, options: tuple[str, ...], tmp_path: Path) -> None:
     assert "31 training pairs" in trained.output
     assert "1 nearly as a held-out one" in trained.output
     leaking = run_command("train", tmp_path, *TRAINING, *options, "corpus.dedup=none")
@@ -97,16 +98,16 @@ def test_planted_leak_is_trained_on(trained: Result, options: tuple[str, ...], t
     assert "32 training pairs" in leaking.output
 
 
-def test_harvest_is_kept_beside_the_cache_or_not_listed(
+def test_the_harvest_is_kept_in_the_cache_and_listed(
     folder: Path, trained: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--root", str(folder / "cache")]) == 0
+    assert main([f"root={folder / 'cache'}"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "40 go files of src; train 32, valid 4, test 4" in shown
     assert [path.name for path in (folder / "cache").iterdir()] == ["harvest"]
 
 
-def test_evaluation_harvests_again_or_elsewhere(
+def test_an_evaluation_reuses_the_harvest_and_makes_one_only_in_an_empty_cache(
     folder: Path, trained: Result, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.corpora.harvester.pipeline.harvest_all", None)

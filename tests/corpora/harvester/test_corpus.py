@@ -20,7 +20,7 @@ def corpus(root: Path, cache: Path) -> HarvestCorpus:
     return HarvestCorpus([root], "go", cache=cache, workers=0)
 
 
-def test_second_run_harvests_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_reads_the_harvest_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = go_tree(tmp_path / "src")
     first = corpus(root, tmp_path / "cache")
     assert first.split("train").pairs[0].code.startswith("func ")
@@ -31,7 +31,7 @@ def test_second_run_harvests_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert second.counts()["documented functions"] == 20
 
 
-def test_changed_source_is_read_from_the_cache(tmp_path: Path) -> None:
+def test_a_changed_source_is_harvested_again(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     before = corpus(root, tmp_path / "cache").split("train").fingerprint
     for word in ("oben", "unten"):
@@ -40,20 +40,20 @@ def test_changed_source_is_read_from_the_cache(tmp_path: Path) -> None:
     assert len(list(Cache(tmp_path / "cache").entries())) == 2
 
 
-def test_mistake_is_raised_before_a_split_is_asked_for(tmp_path: Path) -> None:
+def test_missing_roots_and_an_unknown_language_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"roots=\[DIR,...\], found none"):
         HarvestCorpus(language="go").split("train")
     with pytest.raises(InputError, match="found 'cobol'"):
         HarvestCorpus([tmp_path], language="cobol").split("train")
 
 
-def test_library_given_by_hand_is_not_used(tmp_path: Path) -> None:
+def test_a_library_given_as_root_is_read(tmp_path: Path) -> None:
     found = StdlibCorpus("go", root=go_tree(tmp_path / "src"), cache=tmp_path / "cache")
     assert found.counts()["documented functions"] == 20
     assert found.split("test").codebase.ids[0].startswith("src/")
 
 
-def test_packages_of_a_node_modules_are_taken_for_one(tmp_path: Path) -> None:
+def test_each_package_of_a_node_modules_folder_is_a_root_of_its_own(tmp_path: Path) -> None:
     modules = tmp_path / "node_modules"
     for name in ("a", "@b/c", "a/node_modules/d", "empty", "a/lib"):
         write(modules / name / "package.json", "{}")
@@ -63,7 +63,7 @@ def test_packages_of_a_node_modules_are_taken_for_one(tmp_path: Path) -> None:
     assert found == ["@b/c", "a", "a/node_modules/d"]
 
 
-def test_packages_of_a_vendor_folder_are_taken_for_one(tmp_path: Path) -> None:
+def test_each_package_of_a_vendor_folder_is_a_root_of_its_own(tmp_path: Path) -> None:
     for name in ("vendor/maker/one", "vendor/maker/two"):
         write(tmp_path / name / "composer.json", "{}")
         write(tmp_path / name / "src" / "a.php", "<?php")
@@ -72,14 +72,14 @@ def test_packages_of_a_vendor_folder_are_taken_for_one(tmp_path: Path) -> None:
     assert toolchains.library_roots("php", found[0]) == [found[0]]
 
 
-def test_command_does_not_say_what_it_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_what_it_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = go_tree(tmp_path / "src")
     write(root / "short" / "a.go", "package a\n\n// short is a short one.\nfunc short() {}\n")
     write(root / "latin.go", b"package a // \xe4\n")
     result = run_command("harvest", tmp_path / "run", "lang=go", f"roots=[{root}]", "out=corpus", "workers=0")
     assert (result.status, result.errors) == (0, "")
-    assert result.output.startswith("src/latin.go is left out: not UTF-8\n")
+    assert result.output.startswith("src/latin.go is skipped: not UTF-8\n")
     table = re.findall(r"^ +(\S.*?) {2,}([\d,]+) *$", result.output, flags=re.MULTILINE)
     assert {name: int(number) for name, number in table} == {
         "files read": 21,
@@ -92,7 +92,7 @@ def test_command_does_not_say_what_it_dropped(tmp_path: Path, monkeypatch: pytes
         "test": 2,
     }
     assert (tmp_path / "corpus" / "go" / "train.jsonl").exists()
-    assert "latin.go is left out" in (tmp_path / "run" / "harvest.log").read_text()
+    assert "latin.go is skipped" in (tmp_path / "run" / "harvest.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_command_does_not_say_what_it_dropped(tmp_path: Path, monkeypatch: pytes
         (["lang=go", "out=x", "root=[.]"], "did you mean 'roots'"),
     ],
 )
-def test_mistake_takes_more_than_a_line(
+def test_a_mistake_ends_with_status_two_and_one_line(
     overrides: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -7,15 +7,15 @@ from collections import Counter
 import pytest
 
 from src.config.choices import NAMES
-from src.corpora.harvester.extract import Function, every
+from src.corpora.harvester.extract import Function, extract_all
 from src.corpora.harvester.languages import LANGUAGES
 
 
 def functions(language: str, source: str) -> list[Function]:
-    return list(every(LANGUAGES[language], source.encode(), Counter()))
+    return list(extract_all(LANGUAGES[language], source.encode(), Counter()))
 
 
-def test_languages_by_name_are_not_those_with_a_grammar() -> None:
+def test_the_language_names_are_those_with_a_grammar() -> None:
     assert tuple(LANGUAGES) == NAMES
 
 
@@ -41,12 +41,12 @@ def test_languages_by_name_are_not_those_with_a_grammar() -> None:
         ]),
     ],
 )  # fmt: skip
-def test_a_function_is_missed_or_misplaced(language: str, source: str, expected: list) -> None:
+def test_every_function_is_found_with_its_lines(language: str, source: str, expected: list) -> None:
     found = [(function.name, function.start_line, function.end_line) for function in functions(language, source)]
     assert found == expected
 
 
-def test_comments_and_docstrings_are_lost_or_embedded() -> None:
+def test_comments_and_docstrings_stay_in_the_source_but_not_in_the_code() -> None:
     source = 'class A:\n    def f(x):\n        """Adds one.\n\n        More."""\n        # why\n        return x + 1\n'
     [function] = functions("python", source)
     assert function.query == "Adds one."
@@ -54,7 +54,7 @@ def test_comments_and_docstrings_are_lost_or_embedded() -> None:
     assert function.code == "def f(x):\n    return x + 1"
 
 
-def test_what_is_undocumented_in_the_middle_takes_the_documentation_of_another() -> None:
+def test_an_undocumented_function_does_not_take_the_documentation_of_another() -> None:
     source = "package a\n\n// One does.\nfunc One() {}\n\nfunc Two() {}\n"
     assert [(function.name, function.query) for function in functions("go", source)] == [
         ("One", "One does."),

@@ -9,7 +9,7 @@ from tests.corpora.harvester.cases import dropped, functions, names, only
 BODY = "{\n\tx := 1\n\treturn x\n}\n"
 
 
-def test_comment_sign_inside_a_string_is_cut() -> None:
+def test_a_comment_sign_inside_a_string_is_kept() -> None:
     source = (
         "package a\n\n// Join joins the parts with a slash.\nfunc Join(a, b string) string { // why\n"
         '\ts := "// no" + `/* no\n\n\t// no */`\n\t/* yes */ r := \'"\' // yes\n\n\treturn s\n}\n'
@@ -26,7 +26,7 @@ def test_comment_sign_inside_a_string_is_cut() -> None:
     ]
 
 
-def test_receiver_is_not_part_of_the_name() -> None:
+def test_the_type_of_a_receiver_is_part_of_the_name() -> None:
     sources = [
         f"// Len returns the number of items.\nfunc ({receiver}) Len() int {BODY}"
         for receiver in ("s *Stack[T]", "Queue", "q *Queue", "*List[K, V]")
@@ -34,7 +34,7 @@ def test_receiver_is_not_part_of_the_name() -> None:
     assert names("go", "package a\n" + "\n".join(sources)) == ["Stack.Len", "Queue.Len", "Queue.Len", "List.Len"]
 
 
-def test_first_paragraph_of_a_line_comment_is_lost() -> None:
+def test_the_query_is_the_first_paragraph_of_a_line_comment() -> None:
     source = (
         "package a\n\nvar x = 1 // not a doc comment\n\n//go:noinline\n"
         "// Max returns the larger\n// of [Number] values:\n//\n"
@@ -52,18 +52,18 @@ def test_first_paragraph_of_a_line_comment_is_lost() -> None:
         "package a\n\n// F has no body here.\nfunc F() int\n",
     ],
 )
-def test_comment_of_something_else_documents_a_function(source: str) -> None:
+def test_a_comment_of_something_else_documents_no_function(source: str) -> None:
     assert functions("go", source) == []
 
 
-def test_multi_line_signature_is_cut() -> None:
+def test_a_multi_line_signature_is_kept() -> None:
     signature = "func F(\n\ta int,\n\tb ...map[string]int,\n) (\n\tn int, err error,\n)"
     source = f"package a\n\n/*\nF reads all of it.\n\nMore.\n*/\n{signature} {BODY}"
     found = only("go", source)
     assert (found.query, found.code) == ("F reads all of it.", f"{signature} {BODY}".strip())
 
 
-def test_function_literal_inside_is_a_function_of_its_own() -> None:
+def test_a_function_literal_stays_inside_its_function() -> None:
     source = (
         "package a\n\n// F calls it at once.\nfunc F() {\n"
         "\t// g is documented too.\n\tg := func() int {\n\t\treturn 1\n\t}\n"
@@ -72,7 +72,7 @@ def test_function_literal_inside_is_a_function_of_its_own() -> None:
     assert only("go", source).code == "func F() {\n\tg := func() int {\n\t\treturn 1\n\t}\n\tg()\n}"
 
 
-def test_broken_function_costs_its_neighbours() -> None:
+def test_a_broken_function_is_dropped_alone() -> None:
     good = f"// Good is a good one.\nfunc Good() int {BODY}\n"
     source = f"package a\n\n{good}// Bad is a bad one.\nfunc Bad() int {{\n\tx := (\n\treturn x\n}}\n"
     counts = dropped("go", source)
@@ -80,7 +80,7 @@ def test_broken_function_costs_its_neighbours() -> None:
     assert counts == {"does not parse": 1}
 
 
-def test_non_ascii_text_shifts_the_cut() -> None:
+def test_non_ascii_text_leaves_the_cut_in_place() -> None:
     source = f'package a\n\nvar ä = "日本" // ö\n\n// F returns the größe™.\nfunc Ж() int {BODY}'
     assert dropped("go", source) == {"query not English": 1}
     found = only("go", source.replace("größe™", "size – it’s “one”"))
@@ -88,7 +88,7 @@ def test_non_ascii_text_shifts_the_cut() -> None:
     assert found.code == f"func Ж() int {BODY}".strip()
 
 
-def test_crlf_and_bom_stay_in_the_code() -> None:
+def test_crlf_and_bom_do_not_reach_the_code() -> None:
     body = BODY.replace("1", "`a\nb`")
     source = f"package a\n\n// F is on a Windows disk.\nfunc F() any {body}"
     found = only("go", b"\xef\xbb\xbf" + source.replace("\n", "\r\n").encode())
@@ -96,7 +96,7 @@ def test_crlf_and_bom_stay_in_the_code() -> None:
     assert "\r" not in found.code
 
 
-def test_method_of_a_generic_receiver_loses_its_types() -> None:
+def test_a_method_of_a_generic_receiver_keeps_its_types() -> None:
     method = (
         "func (m *Map[K, V]) Each(\n\tvisit func(K, V) bool,\n) (seen int, err error) {\n\tfor k, v := range m.all {\n"
         "\t\tgo func() { visit(k, v) }()\n\t}\n\treturn len(`// no`), nil\n}"

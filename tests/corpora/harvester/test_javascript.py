@@ -26,7 +26,7 @@ DOC = "/** Does the right thing. */\n"
         (f"Type['f'] = function () {BODY}", "Type['f']"),
     ],
 )
-def test_way_to_write_a_function_is_missed(code: str, name: str) -> None:
+def test_every_way_to_write_a_function_is_found(code: str, name: str) -> None:
     found = only("javascript", f"'use strict';\n\n{DOC}{code};\n")
     assert (found.name, found.query, found.code) == (name, "Does the right thing.", code)
 
@@ -43,18 +43,18 @@ def test_way_to_write_a_function_is_missed(code: str, name: str) -> None:
         (f"static #f = async function () {BODY}", "A.#f"),
     ],
 )
-def test_member_of_a_class_is_missed(code: str, name: str) -> None:
+def test_every_kind_of_class_member_is_found(code: str, name: str) -> None:
     found = only("javascript", f"export class A extends B {{\n{DOC}{code}\n}}\n")
     assert (found.name, found.code) == (name, code)
 
 
 @pytest.mark.parametrize(("code", "name"), [(f"f() {BODY}", "f"), (f"'f-g': function () {BODY}", "'f-g'")])
-def test_member_of_an_object_is_missed(code: str, name: str) -> None:
+def test_a_member_of_an_object_is_found(code: str, name: str) -> None:
     found = only("javascript", f"(function () {{\n  const o = {{\n{DOC}{code},\n  }};\n}})();\n")
     assert (found.name, found.code) == (name, code)
 
 
-def test_comment_sign_inside_a_literal_is_cut() -> None:
+def test_a_comment_sign_inside_a_literal_is_kept() -> None:
     code = (
         "function f(a) {\n"
         "  const t = `// no ${a ? `/* no */` : '//'}\n\n"
@@ -70,7 +70,7 @@ def test_comment_sign_inside_a_literal_is_cut() -> None:
     assert found.tokens[9] == "`// no ${a ? `/* no */` : '//'}\n\n     https://x.y\n  `"
 
 
-def test_comment_of_something_else_documents_a_function() -> None:
+def test_a_comment_of_something_else_documents_no_function() -> None:
     for source in (
         f"/** The number of them all. */\nconst n = 1;\nfunction f() {BODY}",
         f"/* Not a doc comment at all. */\nfunction f() {BODY}",
@@ -92,7 +92,7 @@ def test_comment_of_something_else_documents_a_function() -> None:
         ("/**\n * Adds two numbers.\n * Example: add(1, 2)\n */", "Adds two numbers."),
     ],
 )
-def test_tags_or_markup_stay_in_the_query(comment: str, query: str) -> None:
+def test_tags_and_markup_do_not_reach_the_query(comment: str, query: str) -> None:
     assert only("javascript", f"{comment}\nfunction add(a, b) {BODY}\n").query == query
 
 
@@ -108,20 +108,20 @@ def test_tags_or_markup_stay_in_the_query(comment: str, query: str) -> None:
         ("/**\n * Copyright (c) 2020 Somebody\n * All rights reserved.\n */", "licence header"),
     ],
 )
-def test_comment_that_describes_nothing_becomes_a_query(comment: str, reason: str) -> None:
+def test_a_comment_that_describes_nothing_is_dropped_with_its_reason(comment: str, reason: str) -> None:
     assert dropped("javascript", f"{comment}\nfunction add(a, b) {BODY}\n") == {reason: 1}
 
 
-def test_function_inside_an_undocumented_one_is_missed() -> None:
+def test_a_function_inside_an_undocumented_one_is_found() -> None:
     inner = f"{DOC}function f() {BODY}\n"
     assert names("javascript", f"function outer() {{\n{inner}}}\n{DOC}function g() {{\n{inner}}}\n") == ["f", "g"]
 
 
-def test_short_function_is_kept() -> None:
+def test_a_short_function_is_dropped() -> None:
     assert dropped("javascript", f"{DOC}const f = (a) => {{\n  // one\n\n  /* two */ }};") == {"code under 3 lines": 1}
 
 
-def test_multi_line_signature_is_cut() -> None:
+def test_a_multi_line_signature_is_kept() -> None:
     code = (
         "static async *pages(\n  { first = '// no', ...rest } = {}, // why\n  [a, /* why */ b],\n  ...more\n) {\n"
         "  const g = async () => {\n    await more; // why\n  };\n\n  /** Is documented too. */\n"
@@ -135,7 +135,7 @@ def test_multi_line_signature_is_cut() -> None:
     )
 
 
-def test_accessors_of_one_name_become_one() -> None:
+def test_accessors_of_one_name_stay_separate_functions() -> None:
     get, put = f"get f() {BODY}", f"set f(v) {BODY}"
     source = f"class A {{\n/** Returns what it holds. */\n{get}\n/** Changes what it holds. */\n{put}\n}}\n"
     assert [(found.name, found.query, found.code) for found in functions("javascript", source)] == [

@@ -17,15 +17,15 @@ from tests.corpora.harvester.trees import go_tree, write
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from src.corpora.harvester import trees
+from src.corpora.harvester import source_trees
 
-def slow(tree, path, read=trees.Tree.read):
+def slow(tree, path, read=source_trees.Tree.read):
     if path[0] > "j" and sys.argv[0] != "-c":
         Path(os.environ["STUCK"], str(os.getpid())).touch()
         time.sleep(100)
     return read(tree, path)
 
-trees.Tree.read = slow
+source_trees.Tree.read = slow
 """
 # Says which shards the parent asks for.
 KEEPING = """
@@ -48,7 +48,7 @@ HARVEST = (
 ONE_FILE = "from src.corpora.harvester import shards\nshards.FILES_PER_SHARD = 1\n"
 
 
-def test_harvest_killed_by_the_system_starts_over_or_leaves_its_workers(tmp_path: Path) -> None:
+def test_a_harvest_killed_by_the_system_resumes_and_leaves_no_workers(tmp_path: Path) -> None:
     root, stuck = go_tree(tmp_path / "src"), tmp_path / "stuck"
     stuck.mkdir()
     harvest(plan("go", [root]), tmp_path / "whole", 0)

@@ -7,7 +7,7 @@ from tests.corpora.harvester.cases import dropped, functions, names, only
 BODY = "{\n    $x = 1;\n    return $x;\n}"
 
 
-def test_html_around_the_code_is_taken_for_code() -> None:
+def test_html_around_the_code_is_not_taken_for_code() -> None:
     html = "?>\n  <td>// no <?= $a ?></td>\n\n<?php\n"
     source = (
         "<html>/** No code. */ function f() { }</html>\n<?php\n/** Prints a row of it. */\nfunction row($a)\n{\n"
@@ -18,7 +18,7 @@ def test_html_around_the_code_is_taken_for_code() -> None:
     assert found.code == f"function row($a)\n{{\n    if ($a) {{\n{html}    }}\n    ?>\n<p>#no</p>\n<?php }}"
 
 
-def test_comment_sign_inside_a_string_is_cut() -> None:
+def test_a_comment_sign_inside_a_string_is_kept() -> None:
     code = (
         "function f(string $a = '#'): string\n{\n    $h = <<<HTML\n        // no {$a['/*']}\n\n      # no\n    HTML;\n"
         "    $n = <<<'EOT'\n/* no */\nEOT;\n    return \"// $h\" . '# no' . `ls # no`;\n}"
@@ -29,7 +29,7 @@ def test_comment_sign_inside_a_string_is_cut() -> None:
     assert found.tokens[:9] == ["function", "f", "(", "string", "$a", "=", "'#'", ")", ":"]
 
 
-def test_attributes_and_modifiers_are_cut() -> None:
+def test_attributes_and_modifiers_are_kept() -> None:
     method = (
         "#[Route('/a', methods: ['GET'])]\nfinal public static function find(\n    private ?int $id = null,\n"
         "    Foo|Bar &...$more,\n): ?self {\n    return null;\n}"
@@ -39,14 +39,14 @@ def test_attributes_and_modifiers_are_cut() -> None:
     assert (found.name, found.query, found.code) == ("C.find", "Finds the Foo::bar() by its id.", method)
 
 
-def test_traits_enums_and_conditional_functions_are_missed() -> None:
+def test_functions_of_traits_enums_and_conditions_are_found() -> None:
     function = f"/** Does the right thing. */\nfunction f() {BODY}\n"
     scopes = "trait T", "enum E: int", "if (!function_exists('f'))"
     source = "<?php\n" + "\n".join(f"{scope} {{ {function} }}" for scope in scopes)
     assert names("php", source) == ["T.f", "E.f", "f"]
 
 
-def test_magic_methods_and_bodiless_ones_are_kept() -> None:
+def test_magic_methods_and_bodiless_ones_are_left_out() -> None:
     source = (
         f"<?php\nclass A {{\n/** Makes a new one of it. */\nfunction __construct() {BODY}\n"
         "/** Is defined further down. */\nabstract function f(\n  $a,\n  $b\n);\n}\n"
@@ -54,7 +54,7 @@ def test_magic_methods_and_bodiless_ones_are_kept() -> None:
     assert dropped("php", source) == {"constructor, standard method or test": 1}
 
 
-def test_comment_of_something_else_documents_a_function() -> None:
+def test_a_comment_of_something_else_documents_no_function() -> None:
     for comment in (
         "/** @var int The number of it. */",
         "/** Describes the constant. */\nconst A = 1;",
@@ -63,13 +63,13 @@ def test_comment_of_something_else_documents_a_function() -> None:
         assert functions("php", f"<?php\nclass A {{\n{comment}\nfunction f() {BODY}\n}}\n") == []
 
 
-def test_non_ascii_text_shifts_the_cut() -> None:
+def test_non_ascii_text_leaves_the_cut_in_place() -> None:
     source = f"<?php // größe\n$a = '日本';\n/** Returns 'it'. Twice as fast. */\nfunction été() {BODY}\n"
     found = only("php", source)
     assert (found.name, found.code) == ("été", f"function été() {BODY}")
 
 
-def test_closure_or_function_inside_is_a_function_of_its_own() -> None:
+def test_a_closure_or_nested_function_stays_inside_its_function() -> None:
     code = (
         "function outer(\n    callable $a, // why\n): callable {\n"
         "    /** Is named inside of it. */\n    function inner($b)\n    {\n        return $b;\n    }\n"
@@ -81,7 +81,7 @@ def test_closure_or_function_inside_is_a_function_of_its_own() -> None:
     assert (found.name, found.code) == ("outer", expected)
 
 
-def test_text_around_the_code_documents_or_ends_it() -> None:
+def test_text_around_the_code_neither_documents_nor_ends_a_function() -> None:
     source = (
         "<!-- /** No doc. */ function no() {} -->\n<?= $title // why ?>\n<script>/** No php at all. */\n"
         "function f() {\n  return 1\n}</script>\n<?php if ($a): ?>\n<?php\n/** Prints one item of it. */\n"

@@ -36,7 +36,7 @@ def rows(out: Path) -> list[dict]:
     return [json.loads(line) for name in FILES[:3] for line in (out / "go" / f"{name}.jsonl").read_text().splitlines()]
 
 
-def test_layout_is_not_what_the_corpus_reads(tmp_path: Path) -> None:
+def test_the_layout_is_what_the_corpus_reads(tmp_path: Path) -> None:
     files = harvested(go_tree(tmp_path / "src"), tmp_path / "out")
     assert files.keys() == {*(f"{name}.jsonl" for name in FILES), "harvest.json"}
     corpus = CodeSearchNetCorpus(tmp_path / "out", "go", text="source")
@@ -48,7 +48,7 @@ def test_layout_is_not_what_the_corpus_reads(tmp_path: Path) -> None:
     assert all(test.codebase.codes[row] == pair.code for pair, row in zip(test.pairs, test.positives))
 
 
-def test_row_lacks_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_row_says_where_it_comes_from(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     harvested(root, tmp_path / "out")
     [row] = [row for row in rows(tmp_path / "out") if row["func_name"] == "open"]
@@ -69,7 +69,7 @@ def test_row_lacks_where_it_comes_from(tmp_path: Path) -> None:
     }
 
 
-def test_git_checkout_lacks_its_origin_or_an_ignored_folder_has_it(tmp_path: Path) -> None:
+def test_a_git_checkout_gives_its_revision_and_licence_but_not_to_an_ignored_folder(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     write(root / "LICENSE.md", "MIT")
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b.c"]
@@ -83,7 +83,7 @@ def test_git_checkout_lacks_its_origin_or_an_ignored_folder_has_it(tmp_path: Pat
     assert (below.revision, below.licence) == ("", "")
 
 
-def test_file_nobody_wrote_is_harvested(tmp_path: Path) -> None:
+def test_vendored_generated_test_minified_and_binary_files_are_skipped(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     for name in (
         *("vendor/a.go", "third_party/x/a.go", "node_modules/a.go", "dist/a.go", "testdata/a.go", "Tests/a.go"),
@@ -111,7 +111,7 @@ def test_file_nobody_wrote_is_harvested(tmp_path: Path) -> None:
         ({"a_test.go", "b/b_test.go", "c.min.go"}, r"skipped \(2 test, 1 minified\); give other roots"),
     ],
 )
-def test_roots_of_which_all_is_skipped_give_no_reason(files: set[str], message: str, tmp_path: Path) -> None:
+def test_roots_of_skipped_files_alone_are_refused_with_reasons(files: set[str], message: str, tmp_path: Path) -> None:
     for name in files:
         write(tmp_path / "src" / name, f"package a\n\n{go_function('extra')}")
     with pytest.raises(InputError, match=message) as error:
@@ -123,7 +123,7 @@ def test_roots_of_which_all_is_skipped_give_no_reason(files: set[str], message: 
         plan("go", [tmp_path / "src.zip"])
 
 
-def test_bad_file_costs_more_than_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_file_costs_only_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = go_tree(tmp_path / "src")
     write(root / "latin.go", f"package a\n\n{go_function('extra')}// \xe4\n".encode("latin-1"))
     write(root / "huge.go", f"package a\n\n{go_function('extra')}" + "// x\n" * 250_000)
@@ -137,7 +137,7 @@ def test_bad_file_costs_more_than_itself(tmp_path: Path, caplog: pytest.LogCaptu
     assert len(rows(tmp_path / "out")) == 21  # noise.go parses in part
 
 
-def test_same_code_is_kept_twice(tmp_path: Path) -> None:
+def test_the_same_code_is_kept_once(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     write(root / "zz" / "a.go", f"package a\n\n{go_function('open', 'other words')}")
     harvested(root, tmp_path / "out")
@@ -145,13 +145,13 @@ def test_same_code_is_kept_twice(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "out")) == 20
 
 
-def test_number_of_processes_changes_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_processes_does_not_change_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "FILES_PER_SHARD", 3)
     root = go_tree(tmp_path / "src")
     assert harvested(root, tmp_path / "one") == harvested(root, tmp_path / "two", processes=2)
 
 
-def test_file_that_kills_its_process_costs_more_than_itself(
+def test_a_file_that_kills_its_process_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = go_tree(tmp_path / "src")
@@ -170,7 +170,7 @@ def test_file_that_kills_its_process_costs_more_than_itself(
     assert len(rows(tmp_path / "out")) == 18
 
 
-def test_killed_harvest_leaves_half_a_corpus_or_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_harvest_leaves_no_corpus_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "FILES_PER_SHARD", 3)
     root = go_tree(tmp_path / "src")
     whole = harvested(root, tmp_path / "whole")
@@ -193,7 +193,7 @@ def test_killed_harvest_leaves_half_a_corpus_or_starts_over(tmp_path: Path, monk
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["go"]
 
 
-def test_rest_of_an_older_harvest_is_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_harvest_of_other_files_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = go_tree(tmp_path / "src")
     monkeypatch.setattr(pipeline, "_merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -207,7 +207,7 @@ def test_rest_of_an_older_harvest_is_mixed_in(tmp_path: Path, monkeypatch: pytes
     assert "open" not in names
 
 
-def test_changed_file_is_not_harvested_again(tmp_path: Path) -> None:
+def test_a_changed_file_is_harvested_again(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     before = harvested(root, tmp_path / "out")
     stamp = os.stat(root / "open" / "open.go")
@@ -217,7 +217,7 @@ def test_changed_file_is_not_harvested_again(tmp_path: Path) -> None:
     assert {"oben", "sort"} <= {row["func_name"] for row in rows(tmp_path / "out")}
 
 
-def test_archive_gives_other_rows_than_its_files(tmp_path: Path) -> None:
+def test_an_archive_gives_the_rows_of_its_files(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     with zipfile.ZipFile(tmp_path / "src.zip", "w") as archive:
         for path in sorted(root.rglob("*.go"), reverse=True):
@@ -228,14 +228,14 @@ def test_archive_gives_other_rows_than_its_files(tmp_path: Path) -> None:
     }
 
 
-def test_too_few_functions_leave_a_corpus_behind(tmp_path: Path) -> None:
+def test_too_few_functions_leave_no_corpus_behind(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src", files=1)
     with pytest.raises(InputError, match=r"1 documented functions in 1 files .* too few to split"):
         harvested(root, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
 
 
-def test_folder_of_something_else_is_overwritten(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_not_overwritten(tmp_path: Path) -> None:
     root = go_tree(tmp_path / "src")
     kept = write(tmp_path / "out" / "go" / "train.jsonl", "mine")
     with pytest.raises(InputError, match=r"earlier harvest in out=.*found .*go; choose another"):
@@ -245,7 +245,7 @@ def test_folder_of_something_else_is_overwritten(tmp_path: Path) -> None:
         harvested(root, kept)
 
 
-def test_two_trees_of_one_name_share_urls(tmp_path: Path) -> None:
+def test_two_trees_of_one_name_have_different_urls(tmp_path: Path) -> None:
     trees = [go_tree(tmp_path / "a" / "src"), go_tree(tmp_path / "b" / "src", files=2)]
     write(trees[1] / "open" / "open.go", f"package a\n\n{go_function('oben')}")
     harvest(plan("go", trees), tmp_path / "out", 0)
@@ -265,7 +265,7 @@ def test_two_trees_of_one_name_share_urls(tmp_path: Path) -> None:
         ("java", ["."], r"expected java sources \(\*.java\) in roots, found none in "),
     ],
 )
-def test_request_that_cannot_be_met(
+def test_a_request_that_cannot_be_met_is_refused(
     language: str, roots: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(go_tree(tmp_path))

@@ -9,7 +9,7 @@ from tests.corpora.harvester.cases import dropped, functions, names, only
 BODY = "\n  x = 1\n  x\nend\n"
 
 
-def test_comment_sign_inside_a_literal_is_cut() -> None:
+def test_a_comment_sign_inside_a_literal_is_kept() -> None:
     code = (
         'def f(a, sep: "#")\n  sql = run(<<~SQL, <<-\'RAW\', 1)\n    # no #{a + "#"}\n\n    no\n  SQL\n  #no\n  RAW\n'
         '  b = %w[a #b] + %i[# c] + [:"#", ?#]\n  c = %q(# no) =~ /#x/ ? `ls # no` : "#{b} # no"\n  c\nend'
@@ -24,7 +24,7 @@ def test_comment_sign_inside_a_literal_is_cut() -> None:
     assert (found.start_line, found.end_line) == (2, 18)
 
 
-def test_begin_block_is_no_doc_comment() -> None:
+def test_a_begin_block_is_a_doc_comment() -> None:
     found = only("ruby", f"class A\n=begin\nReturns it all at once.\n\nMore.\n=end\n  def f?{BODY}end\n")
     assert (found.name, found.query) == ("A.f?", "Returns it all at once.")
 
@@ -43,7 +43,7 @@ def test_begin_block_is_no_doc_comment() -> None:
         ("# == Open\n#\n#   open 1\n#\n# Opens the file.\n", "Opens the file."),
     ],
 )
-def test_tags_or_markup_stay_in_the_query(comment: str, query: str) -> None:
+def test_tags_and_markup_do_not_reach_the_query(comment: str, query: str) -> None:
     assert only("ruby", f"x = 1\n\n{comment}def open(path){BODY}").query == query
 
 
@@ -57,11 +57,11 @@ def test_tags_or_markup_stay_in_the_query(comment: str, query: str) -> None:
         "__END__\n# Is data and no code.\ndef f\n  1\nend\n",
     ],
 )
-def test_comment_of_something_else_documents_a_method(source: str) -> None:
+def test_a_comment_of_something_else_documents_no_method(source: str) -> None:
     assert functions("ruby", source) == []
 
 
-def test_way_to_write_a_method_is_missed() -> None:
+def test_every_way_to_write_a_method_is_found() -> None:
     doc = "# Does the right thing.\n"
     source = (
         f"module A::B\n  class C < D\n{doc}  def self.f{BODY}{doc}  private def g=(v){BODY}"
@@ -71,12 +71,12 @@ def test_way_to_write_a_method_is_missed() -> None:
     assert functions("ruby", source)[1].code.startswith("private def g=(v)\n")
 
 
-def test_standard_methods_are_kept() -> None:
+def test_standard_methods_are_left_out() -> None:
     source = f"class A\n# Makes a new one of it.\ndef initialize{BODY}# Returns text for people.\ndef to_s{BODY}end\n"
     assert dropped("ruby", source) == {"constructor, standard method or test": 2}
 
 
-def test_tokens_of_signs_and_names_fall_apart() -> None:
+def test_variables_numbers_and_most_operators_are_single_tokens() -> None:
     found = only("ruby", "# Changes all of it.\ndef f!\n  @a ||= @@b&.c <=> $d\n  A::B.new(1.5)\nend\n")
     assert found.tokens == [
         *[
@@ -104,7 +104,7 @@ def test_tokens_of_signs_and_names_fall_apart() -> None:
     ]
 
 
-def test_method_inside_is_a_method_of_its_own() -> None:
+def test_a_nested_method_stays_inside_its_method() -> None:
     code = (
         "def outer(\n  a, # why\n  b = {},\n  *rest,\n  key:\n)\n  # Is documented too.\n  def inner(c)\n    c\n  end\n"
         "  each { |d| d + 1 } # why\n  define_method(:g) do |e|\n    e\n  end\nend"
@@ -113,7 +113,7 @@ def test_method_inside_is_a_method_of_its_own() -> None:
     assert (found.name, found.code) == ("outer", code.replace(" # why", "").replace("  # Is documented too.\n", ""))
 
 
-def test_method_without_an_end_takes_the_next_one_along() -> None:
+def test_an_endless_method_does_not_include_the_next_one() -> None:
     first, second = "def add(a, b) =\n  a +\n  b", "def take(a, b)\n  a - b\nend"
     source = f"# Adds the two of them.\n{first}\n\n# Takes one from the other.\n{second}\n"
     assert [(found.name, found.code) for found in functions("ruby", source)] == [("add", first), ("take", second)]

@@ -35,7 +35,7 @@ with_onnx = needs("onnx", "onnxscript", "onnxruntime")
 @with_sentences
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [*TRANSFORMERS, "tiny", "two_towers"])
-def test_sentence_transformers_gives_other_embeddings(kind, make, tmp_path, monkeypatch):
+def test_sentence_transformers_gives_the_same_embeddings(kind, make, tmp_path, monkeypatch):
     from sentence_transformers import SentenceTransformer
 
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
@@ -58,7 +58,7 @@ def test_sentence_transformers_gives_other_embeddings(kind, make, tmp_path, monk
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", TRANSFORMERS)
-def test_the_cards_lines_give_other_embeddings_than_transformers_should(kind, make, tmp_path, monkeypatch):
+def test_the_lines_of_the_model_card_give_the_same_embeddings(kind, make, tmp_path, monkeypatch):
     module = make[kind]()
     assert write("hf", module, tmp_path / "out") <= 1e-5
     names = {}
@@ -74,7 +74,7 @@ def test_the_cards_lines_give_other_embeddings_than_transformers_should(kind, ma
 @with_onnx
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["bert", "lora", "gpt2", "tiny", "two_towers"])
-def test_onnxruntime_gives_other_embeddings(kind, make, tmp_path, monkeypatch):
+def test_onnxruntime_gives_the_same_embeddings_at_any_batch_size(kind, make, tmp_path, monkeypatch):
     module = make[kind]()
     assert write("onnx", module, tmp_path) <= 1e-5
     for texts in (["x"], ["a b", "c"] * 5):  # other numbers of texts and tokens than the graph was made with
@@ -91,7 +91,7 @@ def test_onnxruntime_gives_other_embeddings(kind, make, tmp_path, monkeypatch):
     assert settings["similarity"] == module.similarity
 
 
-def test_a_model_that_a_format_cannot_hold_is_half_written(make, tmp_path):
+def test_a_model_that_a_format_cannot_hold_is_refused_without_writing_weights(make, tmp_path):
     refused = {
         "graphcodebert": ("sentence_transformers", "hf", "onnx"),
         "tiny": ("hf",),
@@ -108,7 +108,7 @@ def test_a_model_that_a_format_cannot_hold_is_half_written(make, tmp_path):
             assert not (tmp_path / kind / "model.safetensors").exists()
 
 
-def test_an_export_that_differs_passes(make):
+def test_an_export_with_different_embeddings_is_refused(make):
     module = make["tiny"]()
 
     def shifted(texts, side):
@@ -127,7 +127,7 @@ def test_an_export_that_differs_passes(make):
 
 
 @with_sentences
-def test_a_folder_with_code_runs_it_without_being_asked(make, tmp_path):
+def test_exported_code_needs_trust_remote_code_and_imports_nothing_of_src(make, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     st_format.write(make["tiny"](), tmp_path / "out")

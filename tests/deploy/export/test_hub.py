@@ -10,7 +10,7 @@ import pytest
 
 from src.deploy.export.hub import check_name, push
 from src.utils.errors import InputError
-from tests.support.loopback import Silent, running
+from tests.support.local_servers import Silent, running
 
 
 class StandIn(Silent):
@@ -75,7 +75,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_arrives_is_not_the_folder(stand_in, folder):
+def test_a_push_uploads_exactly_the_folder_to_a_private_repository(stand_in, folder):
     url = push(folder, "me/model", private=True)
     assert url.endswith("/me/model")
     created = stand_in.created[0]
@@ -87,7 +87,7 @@ def test_what_arrives_is_not_the_folder(stand_in, folder):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_push_that_fails_loses_the_export_or_is_a_traceback(stand_in, folder, monkeypatch):
+def test_a_failed_push_keeps_the_export_and_names_the_upload_command(stand_in, folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=r"the export in .* is whole, but push=me/model failed") as told:
         push(folder, "me/model", private=True)
@@ -98,6 +98,6 @@ def test_a_push_that_fails_loses_the_export_or_is_a_traceback(stand_in, folder, 
 
 
 @pytest.mark.parametrize("name", ["model", "a/b/c", "me/mo del", "../x/y", ""])
-def test_a_name_that_the_hub_does_not_take_is_found_out_after_the_export(name):
+def test_a_name_that_the_hub_does_not_take_is_refused(name):
     with pytest.raises(InputError, match="push expects owner/name of the hub"):
         check_name(name)

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from src.backbones.tiny import TinyEncoder
-from src.cli import composed
+from src.config.compose import compose_config
 from src.deploy.encoder import Model
 from src.deploy.index.build import Options, Report, build
 from tests.corpora.harvester.trees import write
@@ -20,7 +20,7 @@ OPTIONS = Options(workers=0)
 
 def write_run(folder: Path, seed: int = 0, size: int = SIZE, status: str = "finished") -> Path:
     """A run directory with a tiny encoder of random weights, which is about a TF-IDF model."""
-    cfg = composed("train", [f"backbone.encoder.embedding_size={size}", f"backbone.encoder.buckets={BUCKETS}"])
+    cfg = compose_config("train", [f"backbone.encoder.embedding_size={size}", f"backbone.encoder.buckets={BUCKETS}"])
     OmegaConf.set_struct(cfg, False)
     cfg.choices = {"loss": "soft_infonce", "weights": "bm25", "backbone": "tiny"}
     torch.manual_seed(seed)

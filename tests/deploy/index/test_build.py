@@ -43,7 +43,7 @@ def names(folder) -> list[str]:
     return sorted(f"{path}:{name}" for path, name, *_ in contents(folder))
 
 
-def test_a_function_is_missing_or_wrong(tmp_path) -> None:
+def test_an_index_holds_every_function_with_its_vector(tmp_path) -> None:
     report = indexed(tmp_path)
     assert names(tmp_path) == [
         "files.py:close_file", "files.py:open_file", "main.go:SortRows", "net/copy.py:send_packet",
@@ -57,16 +57,16 @@ def test_a_function_is_missing_or_wrong(tmp_path) -> None:
     assert not (tmp_path / "index" / ".part").exists()
 
 
-def test_everything_is_embedded_again_or_what_left_stays(tmp_path) -> None:
+def test_only_changed_functions_are_embedded_and_removed_ones_are_erased(tmp_path) -> None:
     indexed(tmp_path)
     again = indexed(tmp_path)
-    assert (again.counts["embedded"], again.counts["stayed"], again.counts["files unchanged"]) == (0, 6, 5)
+    assert (again.counts["embedded"], again.counts["unchanged"], again.counts["files unchanged"]) == (0, 6, 5)
     tree = tmp_path / "tree"
     (tree / "files.py").unlink()
     (tree / "net" / "copy.py").write_text("def send_packets(sockets):\n    pass\n")
     write(tree / "new.rb", "def fetch\n  1\nend\n")
     changed = indexed(tmp_path)
-    assert (changed.counts["embedded"], changed.counts["stayed"], changed.counts["left"]) == (2, 4, 2)
+    assert (changed.counts["embedded"], changed.counts["unchanged"], changed.counts["removed"]) == (2, 4, 2)
     assert names(tmp_path) == [
         "main.go:SortRows", "net/copy.py:send_packets", "net/send.py:send_packet", "new.rb:fetch",
         "web/page.js:drawImage", "web/page.js:parseHeader",
@@ -80,17 +80,17 @@ def test_everything_is_embedded_again_or_what_left_stays(tmp_path) -> None:
     assert contents(fresh) == contents(tmp_path)
 
 
-def test_a_moved_function_is_embedded_again(tmp_path) -> None:
+def test_a_moved_function_is_not_embedded_again(tmp_path) -> None:
     indexed(tmp_path)
     (tmp_path / "tree" / "files.py").rename(tmp_path / "tree" / "moved.py")
     report = indexed(tmp_path)
-    assert (report.counts["embedded"], report.counts["left"]) == (0, 0)
+    assert (report.counts["embedded"], report.counts["removed"]) == (0, 0)
     assert "moved.py:open_file" in names(tmp_path)
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
 @pytest.mark.parametrize("full", [2, 3])
-def test_sizes_of_chunks_and_segments_change_the_index(tmp_path, monkeypatch, chunk, full) -> None:
+def test_the_sizes_of_chunks_and_segments_do_not_change_the_index(tmp_path, monkeypatch, chunk, full) -> None:
     monkeypatch.setattr(building, "CHUNK", chunk)
     monkeypatch.setattr(writing, "FULL", full)
     indexed(tmp_path)
@@ -108,7 +108,7 @@ def test_sizes_of_chunks_and_segments_change_the_index(tmp_path, monkeypatch, ch
 
 
 @pytest.mark.parametrize("broken", ["harvest", "embed", "table", "manifest"])
-def test_an_interruption_costs_the_old_index_or_what_was_embedded(tmp_path, monkeypatch, broken) -> None:
+def test_an_interruption_keeps_the_old_index_and_what_was_embedded(tmp_path, monkeypatch, broken) -> None:
     monkeypatch.setattr(building, "CHUNK", 2)
     indexed(tmp_path)
     before = contents(tmp_path)
@@ -142,7 +142,7 @@ def test_an_interruption_costs_the_old_index_or_what_was_embedded(tmp_path, monk
     assert len(list((tmp_path / "index" / "tables").iterdir())) == 1
 
 
-def test_an_unfinished_first_index_answers(tmp_path, monkeypatch) -> None:
+def test_an_unfinished_first_index_is_refused(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(building.Embedder, "__call__", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -151,7 +151,7 @@ def test_an_unfinished_first_index_answers(tmp_path, monkeypatch) -> None:
         Index.open(tmp_path / "index")
 
 
-def test_indexes_of_two_models_are_mixed(tmp_path) -> None:
+def test_an_index_of_another_model_is_refused_unless_it_is_rebuilt(tmp_path) -> None:
     indexed(tmp_path)
     other = write_run(tmp_path / "other", seed=1, size=17)
     with pytest.raises(InputError, match=r"made with another model .* dimension 32\), found .* rebuild=true"):
@@ -160,13 +160,13 @@ def test_indexes_of_two_models_are_mixed(tmp_path) -> None:
     assert (report.manifest["dimension"], report.counts["embedded"]) == (17, 6)
 
 
-def test_two_processes_write_one_index(tmp_path) -> None:
+def test_only_one_process_at_a_time_writes_an_index(tmp_path) -> None:
     indexed(tmp_path)
     with building.FileLock(tmp_path / "index" / ".lock"), pytest.raises(ResourceError, match="made by another process"):
         indexed(tmp_path)
 
 
-def test_roots_that_left_are_a_traceback_or_stay(tmp_path) -> None:
+def test_a_missing_root_is_named_and_dropped_once_the_others_are_given(tmp_path) -> None:
     other = write(tmp_path / "other" / "a.py", "def alone(): pass\n").parent
     indexed(tmp_path, [write_tree(tmp_path / "tree"), other])
     assert "a.py:alone" in names(tmp_path)
@@ -178,7 +178,7 @@ def test_roots_that_left_are_a_traceback_or_stay(tmp_path) -> None:
     assert "a.py:alone" not in names(tmp_path)
 
 
-def test_files_that_cannot_be_used_stop_the_others(tmp_path) -> None:
+def test_unusable_files_are_skipped_and_counted(tmp_path) -> None:
     tree = write_tree(tmp_path / "tree")
     write(tree / "binary.py", b"def f(): pass\n\0\1\2")
     write(tree / "latin.py", "def ä(): pass\n".encode("latin-1"))
@@ -194,14 +194,14 @@ def test_files_that_cannot_be_used_stop_the_others(tmp_path) -> None:
     assert everything.counts["embedded"] == 1
 
 
-def test_an_archive_is_no_tree(tmp_path) -> None:
+def test_a_zip_archive_is_indexed_like_a_tree(tmp_path) -> None:
     with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
         archive.writestr("a/b.py", "def inside(): pass\n")
     indexed(tmp_path, [tmp_path / "code.zip"])
     assert names(tmp_path) == ["a/b.py:inside"]
 
 
-def test_a_strange_folder_is_overwritten(tmp_path) -> None:
+def test_a_folder_or_file_that_is_no_index_is_refused(tmp_path) -> None:
     write(tmp_path / "index" / "thesis.tex", "years of work")
     with pytest.raises(InputError, match=r"expected a new folder or an earlier index .* found thesis\.tex there"):
         indexed(tmp_path)
@@ -210,7 +210,7 @@ def test_a_strange_folder_is_overwritten(tmp_path) -> None:
         building.build([str(tmp_path / "tree")], tmp_path / "file", Model.load(str(tmp_path / "run")), OPTIONS)
 
 
-def test_a_damaged_index_is_a_traceback(tmp_path) -> None:
+def test_a_damaged_or_missing_index_is_refused_with_the_reason(tmp_path) -> None:
     indexed(tmp_path)
     manifest = tmp_path / "index" / "manifest.json"
     held = json.loads(manifest.read_text())

@@ -22,7 +22,7 @@ def vectors(request):
 
 @pytest.mark.parametrize("k", [1, 5, 43, 100])
 @pytest.mark.parametrize("filtered", [False, True])
-def test_half_precision_or_segments_change_the_order(vectors, k, filtered) -> None:
+def test_half_precision_and_segments_do_not_change_the_order(vectors, k, filtered) -> None:
     whole_MD = np.concatenate(vectors).astype(np.float64)
     allowed_M = np.arange(len(whole_MD)) % 3 != 1 if filtered else None
     for seed in range(11):
@@ -36,13 +36,13 @@ def test_half_precision_or_segments_change_the_order(vectors, k, filtered) -> No
         np.testing.assert_allclose(scores, scores_M[order], rtol=1e-12)
 
 
-def test_an_empty_index_or_filter_fails(vectors) -> None:
+def test_an_empty_index_or_filter_gives_no_items(vectors) -> None:
     query_D = np.ones(7, np.float32)
     assert len(best(query_D, [], 3)[0]) == 0
     assert len(best(query_D, vectors, 3, np.zeros(sum(SIZES), bool))[0]) == 0
 
 
-def test_rescoring_mixes_up_segments(vectors) -> None:
+def test_rescoring_finds_every_item_in_its_segment(vectors) -> None:
     items, scores = rescored(vectors[1][0].astype(np.float32), vectors, np.array([42, 13, 0]), 2)
     assert items[0] == 13
     assert scores[0] == pytest.approx(float((vectors[1][0].astype(np.float64) ** 2).sum()))

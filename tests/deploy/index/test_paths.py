@@ -16,17 +16,17 @@ from src.deploy.index.store import Place
         ("*/net/?.py", False),
     ],
 )  # fmt: skip
-def test_a_pattern_means_something_else(pattern, matches) -> None:
+def test_a_pattern_matches_the_paths_that_it_describes(pattern, matches) -> None:
     path = "src/a.py" if "net" not in pattern else "src/net/up.py"
     assert matcher([pattern])("/home/lib", path) is matches
     assert matcher(["*.nothing", pattern])("/home/lib", path) is matches
 
 
-def test_no_pattern_matches_nothing() -> None:
+def test_without_a_pattern_every_path_matches() -> None:
     assert matcher([])("/home/lib", "a.py")
 
 
-def test_a_changed_file_looks_fresh(tmp_path, monkeypatch) -> None:
+def test_a_file_that_has_changed_or_is_gone_is_recognised(tmp_path, monkeypatch) -> None:
     file = tmp_path / "a" / "b.py"
     file.parent.mkdir()
     file.write_text("x")

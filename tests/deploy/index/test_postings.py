@@ -12,7 +12,7 @@ from tests.support.doubles import sentences
 
 
 @pytest.mark.parametrize("sizes", [(43,), (17, 0, 23, 3)])
-def test_segments_change_the_scores(tmp_path, sizes) -> None:
+def test_scores_over_segments_equal_those_of_bm25_in_memory(tmp_path, sizes) -> None:
     texts = [*(code for _, code in sentences(sum(sizes) - 1)), ""]
     documents = [terms_of("", text) for text in texts]
     folders, start = [], 0
@@ -27,5 +27,5 @@ def test_segments_change_the_scores(tmp_path, sizes) -> None:
         np.testing.assert_allclose(lexical.scores(query), expected_M, rtol=1e-5, atol=1e-6)
 
 
-def test_documentation_is_not_searched() -> None:
+def test_terms_come_from_documentation_and_code() -> None:
     assert terms_of("Reads it.", "def f(): # why") == ["reads", "it", "def", "f", "why"]

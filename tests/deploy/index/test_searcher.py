@@ -26,7 +26,7 @@ def found(searcher: Searcher, query: str, *args, **kwargs) -> list[str]:
 
 
 @pytest.mark.parametrize("fusion", ["none", "rrf"])
-def test_the_answer_is_not_first(folder, fusion) -> None:
+def test_the_right_function_is_first_with_its_copies_in_one_answer(folder, fusion) -> None:
     searcher = Searcher(folder / "index")
     for query, name in (("open file", "open_file"), ("sort rows", "SortRows"), ("draw the image", "drawImage")):
         assert found(searcher, query, fusion=fusion)[0] == name
@@ -37,7 +37,7 @@ def test_the_answer_is_not_first(folder, fusion) -> None:
     assert (hits[0].score == hits[0].similarity) == (fusion == "none")
 
 
-def test_a_filter_lets_others_through(folder) -> None:
+def test_filters_by_language_and_path_let_nothing_else_through(folder) -> None:
     searcher = Searcher(folder / "index")
     assert found(searcher, "file", languages=["go"]) == ["SortRows"]
     assert set(found(searcher, "file", languages=["go", "javascript"])) == {"SortRows", "drawImage", "parseHeader"}
@@ -48,7 +48,7 @@ def test_a_filter_lets_others_through(folder) -> None:
     assert len(found(searcher, "file", top=2)) == 2
 
 
-def test_documentation_finds_nothing_by_bm25(tmp_path) -> None:
+def test_documentation_is_found_by_bm25(tmp_path) -> None:
     others = "def g(y): pass\ndef h(z): pass\n"
     write(tmp_path / "tree" / "a.py", f'def f(x):\n    """Frobnicates."""\n    return x\n{others}')
     indexed(tmp_path)
@@ -56,7 +56,7 @@ def test_documentation_finds_nothing_by_bm25(tmp_path) -> None:
     assert (scores > 0).sum() == 1
 
 
-def test_functions_inside_one_another_are_several_answers(tmp_path) -> None:
+def test_nested_functions_are_one_answer(tmp_path) -> None:
     nested = "def retry(call):\n    def retry_call():\n        return call()\n    return retry_call\n"
     write(tmp_path / "tree" / "a.py", nested + "\n\ndef other(): pass\n")
     indexed(tmp_path)
@@ -71,12 +71,12 @@ def test_functions_inside_one_another_are_several_answers(tmp_path) -> None:
         ({"languages": ["pyhton"]}, "did you mean 'python'"), ({"fusion": "rff"}, "did you mean 'rrf'"),
     ],
 )  # fmt: skip
-def test_a_bad_request_is_a_traceback(folder, options, message) -> None:
+def test_a_bad_request_is_refused_with_what_was_expected(folder, options, message) -> None:
     with pytest.raises(InputError, match=message):
         Searcher(folder / "index").search(**{"query": "file", **options})
 
 
-def test_vectors_of_one_model_meet_queries_of_another(folder, tmp_path) -> None:
+def test_an_index_refuses_another_model_and_accepts_a_moved_copy_of_its_own(folder, tmp_path) -> None:
     other = write_run(tmp_path / "other", seed=1)
     with pytest.raises(InputError, match=r"made with another model .*give that model's run"):
         Searcher(folder / "index", str(other))
@@ -84,14 +84,14 @@ def test_vectors_of_one_model_meet_queries_of_another(folder, tmp_path) -> None:
     assert Searcher(folder / "index", str(tmp_path / "moved")).search("file")
 
 
-def test_a_model_that_is_gone_is_a_traceback(tmp_path) -> None:
+def test_a_model_that_is_gone_is_named_with_the_option_that_replaces_it(tmp_path) -> None:
     indexed(tmp_path)
     (tmp_path / "run").rename(tmp_path / "moved")
     with pytest.raises(InputError, match=r"the model of index .* is gone from .*: give run=DIR"):
         Searcher(tmp_path / "index")
 
 
-def test_a_running_search_never_sees_the_new_index(tmp_path) -> None:
+def test_a_running_search_sees_the_new_index_once_it_is_refreshed(tmp_path) -> None:
     indexed(tmp_path)
     searcher = Searcher(tmp_path / "index")
     assert "close_file" in found(searcher, "close file", languages=["python"], fusion="rrf")
@@ -105,7 +105,7 @@ def test_a_running_search_never_sees_the_new_index(tmp_path) -> None:
     assert "close_file" not in answers
 
 
-def test_an_index_without_functions_fails(tmp_path) -> None:
+def test_an_index_without_functions_gives_no_answers_until_it_is_filled(tmp_path) -> None:
     write(tmp_path / "tree" / "a.py", "x = 1\n")
     report = indexed(tmp_path)
     assert report.manifest["functions"] == 0
@@ -116,7 +116,7 @@ def test_an_index_without_functions_fails(tmp_path) -> None:
     assert found(Searcher(tmp_path / "index"), "anything") == ["anything"]
 
 
-def test_the_approximate_search_misses_what_is_there_or_shows_what_left(tmp_path) -> None:
+def test_approximate_search_equals_exact_search_and_omits_removed_functions(tmp_path) -> None:
     pytest.importorskip("usearch")
     verbs, nouns = ("open", "close", "read", "write", "sort"), ("File", "Row", "Image", "Packet", "Date")
     words = [f"{verb}{noun}" for verb in verbs for noun in nouns]
@@ -140,7 +140,7 @@ def test_the_approximate_search_misses_what_is_there_or_shows_what_left(tmp_path
     assert "readIcon" in answers
 
 
-def test_the_first_by_bm25_are_others() -> None:
+def test_the_first_by_bm25_have_the_highest_scores_above_zero() -> None:
     scores_M = np.array([0, 3, 1, 3, 2, 0], np.float32)
     assert first(scores_M, 3).tolist() == [1, 3, 4]
     assert first(scores_M, 9).tolist() == [1, 3, 4, 2]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.config.direct_cli import configured
+from src.config.direct_cli import read_keys
 from src.deploy.server.server import Server
-from src.serve import opened
+from src.serve import open_server
 from tests.corpora.harvester.trees import write
-from tests.support.loopback import running
+from tests.support.local_servers import running
 
 EVIL = "<script>hacked()</script><img src=x onerror=hacked()>"
 
@@ -27,7 +27,7 @@ def evil_tree(root: Path) -> Path:
 @contextmanager
 def serving(*overrides: str) -> Iterator[Server]:
     """`python -m src.serve <overrides>` on a port of its own."""
-    server = opened(configured("serve", ["port=0", *overrides]))
+    server = open_server(read_keys("serve", ["port=0", *overrides]))
     with running(server):
         yield server
 

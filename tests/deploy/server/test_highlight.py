@@ -18,13 +18,13 @@ CODES = [
 
 @pytest.mark.parametrize("language", NAMES)
 @pytest.mark.parametrize("code", CODES)
-def test_a_sign_is_lost(language: str, code: str) -> None:
+def test_pieces_and_lines_join_to_the_whole_code(language: str, code: str) -> None:
     assert "".join(text for _, text in pieces(code, language)).removesuffix("\n") == code.removesuffix("\n")
     shown = ["".join(text for _, text in line) for line in lines(code, language)]
     assert "\n".join(shown).rstrip("\n") == code.rstrip("\n")
 
 
-def test_every_kind_is_plain() -> None:
+def test_every_kind_of_token_is_marked() -> None:
     kinds = dict(map(reversed, pieces('@d\ndef f(x):\n    """Doc."""\n    return len("s") + 1  # c\n', "python")))
     expected = {
         "@d": "mark",

@@ -39,7 +39,7 @@ def page(browser, folders):
         yield browser, server
 
 
-def test_a_query_and_its_keys_do_nothing(page) -> None:
+def test_a_query_is_answered_and_the_keys_move_through_the_answers(page) -> None:
     browser, _ = page
     browser.value("document.activeElement.blur()")
     browser.key("/")
@@ -63,7 +63,7 @@ def test_a_query_and_its_keys_do_nothing(page) -> None:
     assert browser.problems == []
 
 
-def test_filters_and_history_are_forgotten(page) -> None:
+def test_the_address_and_the_history_restore_the_filters(page) -> None:
     browser, server = page
     browser.open(f"{server.url}?q=file&lang=go&top=5")
     browser.until(SETTLED)
@@ -75,7 +75,7 @@ def test_filters_and_history_are_forgotten(page) -> None:
     assert browser.value("[path.value, lang.value, document.querySelector('#top').value]") == ["", "go", "5"]
 
 
-def test_indexed_code_runs(page) -> None:
+def test_indexed_code_is_shown_as_text_and_never_runs(page) -> None:
     browser, server = page
     browser.value("window.hacked = () => { window.wasHacked = true }, 0")
     browser.value("query.value = 'strike', query.form.requestSubmit()")
@@ -92,7 +92,7 @@ def test_indexed_code_runs(page) -> None:
     assert browser.problems == []
 
 
-def test_errors_are_a_blank_page(page, folders) -> None:
+def test_errors_are_shown_in_the_status_line(page, folders) -> None:
     browser, server = page
     browser.open(f"{server.url}?q=%3F%3F")
     browser.until("document.querySelector('#status.wrong')?.textContent.startsWith('expected a query in words')")
@@ -102,7 +102,7 @@ def test_errors_are_a_blank_page(page, folders) -> None:
     browser.until("document.querySelector('#status.wrong')?.textContent.startsWith('The server does not answer')")
 
 
-def test_two_models_are_not_side_by_side(browser, folders) -> None:
+def test_two_models_are_shown_side_by_side(browser, folders) -> None:
     with serving(f"index={folders[0] / 'index'}", f"index2={folders[1] / 'index'}") as server:
         browser.screen(1200, 800)
         browser.open(f"{server.url}?q=send+packet")
@@ -117,7 +117,7 @@ def test_two_models_are_not_side_by_side(browser, folders) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_a_narrow_screen_scrolls_sideways(page, width) -> None:
+def test_the_page_fits_the_width_of_the_screen(page, width) -> None:
     browser, server = page
     browser.screen(width, 740)
     browser.open(f"{server.url}?q=send+packet")

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from src.config.direct_cli import configured
+from src.config.direct_cli import read_keys
 from src.deploy.server.server import FILES, HERE
-from src.serve import opened
+from src.serve import open_server
 from src.utils.errors import InputError, ResourceError
 from tests.deploy.index.runs import indexed, write_tree
 from tests.deploy.server.served import EVIL, ask, evil_tree, serving
@@ -30,7 +30,7 @@ def server(folder):
         yield server
 
 
-def test_the_page_loads_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_inserts_no_html() -> None:
     for name, _ in FILES.values():
         text = (HERE / name).read_text()
         assert not re.search(
@@ -38,7 +38,7 @@ def test_the_page_loads_from_elsewhere() -> None:
         ), name
 
 
-def test_answers_are_not_those_of_the_index(server) -> None:
+def test_answers_are_those_of_the_index(server) -> None:
     status, headers, body = ask(server, "/api/search?q=send+packet&top=2&lang=python&path=net/*")
     assert (status, headers["Content-Type"]) == (200, "application/json")
     [answer] = json.loads(body)["answers"]
@@ -53,14 +53,14 @@ def test_answers_are_not_those_of_the_index(server) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", ""])
-def test_another_name_for_this_machine_is_served(server, host) -> None:
+def test_only_requests_to_this_machines_own_address_are_served(server, host) -> None:
     for path in ("/", "/api/about", "/api/search?q=file"):
         status, _, body = ask(server, path, Host=host.format(port=server.server_port))
         assert (status, body) == (403, "this page is served to this machine alone")
     assert ask(server, "/", Host=f"localhost:{server.server_port}")[0] == 200
 
 
-def test_an_answer_lacks_the_headers_that_keep_scripts_out(server) -> None:
+def test_every_answer_has_the_headers_that_keep_scripts_out(server) -> None:
     for path in ("/", "/page.js", "/api/search?q=file", "/api/search?q=", "/file?index=0&row=0", "/nothing"):
         headers = ask(server, path)[1]
         policy = headers["Content-Security-Policy"]
@@ -79,13 +79,13 @@ def test_an_answer_lacks_the_headers_that_keep_scripts_out(server) -> None:
         ("q=file&top=99999999999", "a number in top"), ("q=file&fusion=both", "expected fusion="),
     ],
 )  # fmt: skip
-def test_a_bad_request_ends_the_server(server, path, message) -> None:
+def test_a_bad_request_is_answered_with_status_400_and_the_reason(server, path, message) -> None:
     status, _, body = ask(server, f"/api/search?{path}")
     assert status == 400
     assert message in json.loads(body)["error"]
 
 
-def test_a_file_shows_something_else_than_its_text(server, folder) -> None:
+def test_a_file_is_shown_as_escaped_text_and_a_wrong_row_is_not_found(server, folder) -> None:
     [answer] = json.loads(ask(server, f"/api/search?q={quote('strike')}&lang=python&top=1")[2])["answers"]
     status, _, page = ask(server, answer["hits"][0]["open"].partition("#")[0])
     assert status == 200
@@ -100,9 +100,9 @@ def test_a_file_shows_something_else_than_its_text(server, folder) -> None:
         assert 'role="alert"' in page
 
 
-def test_a_port_that_is_taken_is_a_traceback(server, folder) -> None:
+def test_a_taken_port_and_invalid_options_are_refused(server, folder) -> None:
     def started(*overrides: str) -> None:
-        opened(configured("serve", [f"index={folder / 'index'}", *overrides]))
+        open_server(read_keys("serve", [f"index={folder / 'index'}", *overrides]))
 
     with pytest.raises(ResourceError, match=rf"port {server.server_port} is taken: give another"):
         started(f"port={server.server_port}")

@@ -1,4 +1,4 @@
-"""How a cost is measured: in turns with its peers, as a ratio to ours."""
+"""How a cost is measured: in turns with the peers' costs, as a ratio to ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,20 @@ import numpy as np
 
 OURS = "ours"
 SECONDS, MEGABYTES = "s", "MB"
-
-
+MEMORY_SHARE = 0.8  # of the free memory that a way may take
 CLOCK = "SOFT_INFONCE_BENCH_CLOCK"  # =cpu counts the processor's seconds
 
 
 def now() -> float:
-    """Seconds of the clock, after the GPU has done what it was given; of the processor where the user says so."""
+    """Seconds of the clock once the GPU has finished its work; the processor's seconds where the user asks for them."""
     if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_available():
         cuda.synchronize()
     return time.process_time() if os.environ.get(CLOCK) == "cpu" else time.perf_counter()
 
 
 @dataclass
-class Contest:
-    """What one job costs when it is done in different ways.
+class Benchmark:
+    """What one job costs when it is done in several ways.
 
     Args:
         what: first part of the keys, such as `train_step`.
@@ -47,15 +46,15 @@ class Contest:
     costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost per round
 
     def add(self, size: int, costs: Mapping[str, list[float]]) -> None:
-        """Costs of some ways at a size, the same number of rounds for each."""
+        """Adds the costs of some ways at a size, with the same number of rounds for each."""
         self.costs.setdefault(size, {}).update(costs)
 
     def rounds(self, size: int, way: str) -> np.ndarray:
         """Ratio of the way's cost to ours, of each round."""
-        return np.array(self.costs[size][way]) / np.array(self.costs[size][OURS])
+        return np.divide(self.costs[size][way], self.costs[size][OURS])
 
     def ratios(self) -> dict[str, float]:
-        """`<what>/<way>` and `<what>/<way>@<size>` -> the median ratio of the rounds; nothing where ours is missing."""
+        """`<what>/<way>` and `<what>/<way>@<size>` -> the median ratio of the rounds; empty where ours is missing."""
         found = {}
         for size, costs in sorted(self.costs.items()):
             for way in [way for way in costs if way != OURS and OURS in costs]:
@@ -67,7 +66,7 @@ class Contest:
 
 
 def in_turns(ways: Mapping[str, Callable[[], float | None]], rounds: int, warm: bool = True) -> dict[str, list[float]]:
-    """way -> seconds of each round; every round another way begins. A way may return seconds of its own."""
+    """way -> seconds of each round. Each round starts with another way; a way may return seconds of its own."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for round_ in range(-1 if warm else 0, rounds):
@@ -81,7 +80,7 @@ def in_turns(ways: Mapping[str, Callable[[], float | None]], rounds: int, warm: 
 
 
 def has(module: str, notes: list[str]) -> bool:
-    """Whether a peer is installed; where it is not, one line says so."""
+    """Whether a peer is installed; where it is not, a note says so."""
     if importlib.util.find_spec(module):
         return True
     note = f"{module} is not installed and left out: pip install -e '.[bench]'"
@@ -91,18 +90,18 @@ def has(module: str, notes: list[str]) -> bool:
 
 
 class LeftOut(Exception):
-    """A way that could not be measured here, in one line."""
+    """A way that cannot be measured on this machine, with the reason in one line."""
 
 
 def alone(function: str, threads: int | None = None, environment: Mapping[str, str] | None = None, **given: Any) -> Any:
-    """What `module:name`(**given) returns in a fresh process, where nothing else has touched the memory.
+    """What `module:name`(**given) returns in a fresh process, whose memory nothing else has used.
 
     Raises LeftOut with the error's last line where it fails.
     """
     variables = {**os.environ, **(environment or {})}
     if threads:  # BLAS reads these when it is loaded
         variables |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
-    command = [sys.executable, "-m", "src.bench.measuring", function, json.dumps(given)]
+    command = [sys.executable, "-m", "src.bench.measurement", function, json.dumps(given)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
@@ -110,12 +109,46 @@ def alone(function: str, threads: int | None = None, environment: Mapping[str, s
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peak_megabytes(since_now: bool = False) -> float:
-    """The most memory that this process has had so far; `since_now` forgets what was before, where the system can."""
+def alone_in_turns(
+    function: str,
+    ways: Sequence[str],
+    megabytes: Mapping[str, float],
+    notes: list[str],
+    about: str,
+    threads: int | None = None,
+    **given: Any,
+) -> dict[str, list[dict[str, float]]]:
+    """way -> what its runs return, each in a fresh process; a note names the ways that fail or need too much memory.
+
+    Args:
+        ways: in order, a way as often as it is run.
+        megabytes: what a way needs, where that is known.
+        about: what is measured, in the words of a note.
+    """
+    found: dict[str, list[dict[str, float]]] = {}
+    for way in ways:
+        needed, free = megabytes.get(way, 0), free_megabytes()
+        try:
+            if needed > MEMORY_SHARE * free:
+                raise LeftOut(f"needs about {needed:,.0f} MB, {free:,.0f} MB are free")
+            found.setdefault(way, []).append(alone(function, threads, way=way, **given))
+        except LeftOut as error:
+            note = about.format(way=way) + f" is left out: {error}"
+            if note not in notes:
+                notes.append(note)
+    return found
+
+
+def peak_megabytes(device: str = "cpu", since_now: bool = False) -> float:
+    """The most memory that this process has had on a device; `since_now` resets a CPU's peak where possible."""
+    if device != "cpu":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
     try:
         if since_now:
             Path("/proc/self/clear_refs").write_text("5")
-        # Not getrusage, whose peak a process inherits from the one that started it.
+        # Not getrusage, whose peak a process inherits from its parent.
         return _kilobytes("/proc/self/status", "VmHWM") / 1024
     except OSError:
         import resource
@@ -124,7 +157,7 @@ def peak_megabytes(since_now: bool = False) -> float:
 
 
 def free_megabytes() -> float:
-    """Memory that the machine has left; no limit where it does not say."""
+    """Free memory of the machine; infinite where the system does not say."""
     try:
         return _kilobytes("/proc/meminfo", "MemAvailable") / 1024
     except OSError:

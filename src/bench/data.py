@@ -1,4 +1,4 @@
-"""What is measured on: real text, and an encoder of MiniLM's size for it."""
+"""What the benchmarks run on: the functions of CPython's library, and an encoder of MiniLM's size."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -22,32 +23,32 @@ QUERY_TOKENS, CODE_TOKENS = 128, 256
 
 
 @dataclass(frozen=True)
-class Material:
-    """The documented functions of CPython's own library, and a folder with an encoder."""
+class BenchData:
+    """The documented functions of CPython's standard library, and a folder with an encoder."""
 
     pairs: Sequence[Pair]
     model: Path
     about: str  # the model, in words
 
     def batch(self, size: int, round_: int = 0) -> list[Pair]:
-        """Another `size` pairs each round; they recur where there are no more."""
+        """The next `size` pairs in each round, from the start again after the last."""
         first = round_ * size
         return [self.pairs[i % len(self.pairs)] for i in range(first, first + size)]
 
 
-def material(model: str | None, folder: Path, shape: dict[str, int] | None = None) -> Material:
-    """The pairs and `model`, or where that is None a random one of MiniLM's size (or `shape`), written to `folder`."""
+def prepare_data(model: str | None, folder: Path, shape: dict[str, int] | None = None) -> BenchData:
+    """The pairs and the encoder `model`; None: a random one of MiniLM's size or `shape`, saved in `folder`."""
     pairs = list(StdlibCorpus().split("train").pairs)
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0)).tolist()
     pairs = [pairs[i] for i in order]
     if model:
-        return Material(pairs, Path(model), f"the encoder in {Path(model).name}")
+        return BenchData(pairs, Path(model), f"the encoder in {Path(model).name}")
     write_model(folder, pairs, shape or MINILM)
-    return Material(pairs, folder, "an encoder of MiniLM's size (6 layers of 384) with random weights")
+    return BenchData(pairs, folder, "an encoder of MiniLM's size (6 layers of 384) with random weights")
 
 
 def write_model(folder: Path, pairs: Sequence[Pair], shape: dict[str, int]) -> None:
-    """A BERT with random weights and word pieces learnt from the pairs."""
+    """Saves a BERT with random weights whose word pieces are learnt from the pairs."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -61,6 +62,6 @@ def write_model(folder: Path, pairs: Sequence[Pair], shape: dict[str, int]) -> N
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=512, **shape)
+    sizes: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 512, **shape}
     with quiet():
-        BertModel(config).save_pretrained(folder)
+        BertModel(BertConfig(**sizes)).save_pretrained(folder)

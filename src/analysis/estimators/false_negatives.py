@@ -1,4 +1,4 @@
-"""Known false negatives: training pairs that would answer each other's query, found from the texts alone.
+"""Known false negatives: training pairs that would answer each other's query, by their texts alone.
 
 S items (training pairs that are looked at), P pairs of items.
 """
@@ -13,51 +13,51 @@ from scipy.sparse import csr_array
 
 from src.corpora.base import Pair
 from src.utils.errors import InputError
-from src.utils.near_duplicates import alike_pairs
+from src.utils.near_duplicates import near_duplicate_pairs
 
 KINDS = {
     "same code": "another query of the same code",
-    "alike queries": "another code of almost the same query",
-    "alike codes": "almost the same code, under a query that is not alike",
+    "similar queries": "another code of almost the same query",
+    "similar codes": "almost the same code, under a query that is not similar",
 }
-# How each kind is found favours estimators that look at the same thing.
+# The definition of each kind favours estimators that read the same text.
 CAVEATS = {
-    "same code": "Easy where codes are read, as trained_model does: the column holds the row's own answer",
-    "alike queries": "Easy where words of queries are counted, as bm25 does: these are found by shared words",
-    "alike codes": "Easy where codes are read, as trained_model does: the column holds almost the row's own answer",
+    "same code": "Easy for estimators that read codes, as trained_model does: the column holds the row's own answer",
+    "similar queries": "Easy for estimators that count words of queries, as bm25 does: shared words define this kind",
+    "similar codes": "Easy for estimators that read codes, as trained_model does: the column is nearly the answer",
 }
 
 
 @dataclass(frozen=True)
-class Known:
+class FalseNegatives:
     """Symmetric bool matrices over items; the kinds share no entry."""
 
     kinds: Mapping[str, csr_array]  # of KINDS, each (S, S)
-    any_SS: csr_array  # of some kind, or a copy of the whole pair: no ordinary negatives
+    any_SS: csr_array  # of any kind, or a copy of the whole pair: no ordinary negatives
 
     def pairs(self, kind: str) -> int:
         """Unordered pairs of items."""
-        return self.kinds[kind].nnz // 2
+        return int(self.kinds[kind].nnz) // 2
 
     def anchors(self, kind: str) -> np.ndarray:
         """Items that have a known false negative of this kind."""
         return np.flatnonzero(np.diff(self.kinds[kind].indptr))
 
 
-def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> Known:
-    """What is known about these pairs; `threshold` is the least Jaccard index of alike sub-token sets, in (0, 1].
+def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> FalseNegatives:
+    """Those of these pairs; `threshold` is the least Jaccard index of sub-token sets that are similar, in (0, 1].
 
     Raises:
         InputError: there is no known false negative of any kind.
     """
     queries, codes = [pair.query for pair in pairs], [pair.code for pair in pairs]
     same_query, same_code = _equal(queries), _equal(codes)
-    like_query = _union(same_query, _symmetric(*alike_pairs(queries, threshold), len(pairs)))
-    like_code = _symmetric(*alike_pairs(codes, threshold), len(pairs))
+    similar_query = _union(same_query, _symmetric(*near_duplicate_pairs(queries, threshold), len(pairs)))
+    similar_code = _symmetric(*near_duplicate_pairs(codes, threshold), len(pairs))
     kinds = {
         "same code": _without(same_code, same_query),
-        "alike queries": _without(like_query, same_code),
-        "alike codes": _without(_without(like_code, same_code), like_query),
+        "similar queries": _without(similar_query, same_code),
+        "similar codes": _without(_without(similar_code, same_code), similar_query),
     }
     if not any(matrix.nnz for matrix in kinds.values()):
         raise InputError(
@@ -65,7 +65,8 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> Known:
             f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib "
             "removes (corpus.near_duplicate=1)"
         )
-    return Known(kinds, _union(_union(*list(kinds.values())[:2]), _union(kinds["alike codes"], same_code)))
+    same_or_similar = _union(_union(kinds["similar queries"], kinds["similar codes"]), same_code)
+    return FalseNegatives(kinds, same_or_similar)
 
 
 def _equal(texts: Sequence[str]) -> csr_array:
