@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embedding_modules, layer_stack
-from src.config.types import Count, Positive, Share, Whole, check_value
+from src.config.types import Count, Dropout, Effect, Positive, Share, Whole, check_value
 from src.utils.errors import InputError, nearest
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -38,7 +38,7 @@ class LoRA:
 
     rank: Count | None = None
     alpha: Positive | None = None
-    dropout: Share = 0.0
+    dropout: Dropout = 0.0
     targets: str | Sequence[str] = "auto"
 
     def __post_init__(self) -> None:
@@ -66,10 +66,10 @@ class Adaptation:
     """
 
     lora: Annotated[LoRA | Mapping[str, Any] | None, LoRA] = None
-    frozen_layers: Whole = 0
-    gradient_checkpointing: bool = False
-    attn_implementation: Attention | None = None
-    dtype: FrozenDtype = "float32"
+    frozen_layers: Annotated[Whole, Effect.TRAINING] = 0
+    gradient_checkpointing: Annotated[bool, Effect.TRAINING] = False
+    attn_implementation: Annotated[Attention | None, Effect.TRAINING] = None
+    dtype: Annotated[FrozenDtype, Effect.TRAINING] = "float32"
 
     def __post_init__(self) -> None:
         check_value("backbone.encoder.frozen_layers", self.frozen_layers, Whole)

@@ -8,6 +8,7 @@ is one annotation: from 0, irrelevant, to 3, an exact match; several of one quer
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Te
     sizes = [len(rows) for rows in annotations.rows]
     number_P = np.repeat(np.arange(len(annotations.queries)), sizes)
     row_P = np.concatenate(annotations.rows)
-    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P).numpy()
+    ranks_P = rank_queries(query_ND[number_P], code_MD, row_P.tolist()).numpy()
     scores_P = torch.linalg.vecdot(query_ND[number_P].double(), code_MD[row_P].double()).numpy()
     ends = np.cumsum(sizes)[:-1]
     return summarize(annotations, np.split(scores_P, ends), np.split(ranks_P, ends))
@@ -88,8 +89,12 @@ def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, flo
     return summarize(annotations, scores, ranks)
 
 
-def summarize(annotations: Annotations, scores: list, ranks: list) -> dict[str, float]:
+def summarize(
+    annotations: Annotations, scores: Sequence[np.ndarray], ranks: Sequence[Sequence[float] | np.ndarray]
+) -> dict[str, float]:
     """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
-    within = summarize_graded(list(map(ndcg, annotations.relevance, map(ranks_within, scores))))
-    among_all = summarize_graded(list(map(ndcg, annotations.relevance, ranks)))
-    return prefixed("within", within) | prefixed("all", among_all)
+    numbers = {}
+    for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
+        values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
+        numbers |= prefixed(way, summarize_graded(values))
+    return numbers

@@ -78,18 +78,18 @@ def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -
     """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
     path = annotations.find(task.root / task.language)
-    known = annotations.read(path, test.codebase) if path else None
-    code_MD = embed_texts(module, test.codebase.codes, "code", cfg, task.name)
+    known = annotations.read(path, test.candidates) if path else None
+    code_MD = embed_texts(module, test.candidates.codes, "code", cfg, task.name)
     query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)
     result = Result(
         task,
         summarize(rank_queries(query_ND, code_MD, list(test.positives))),
         summarize(lexical_baseline(test)),
-        {"candidates": len(test.codebase), "pool_fingerprint": test.codebase.fingerprint, "text": text},
+        {"candidates": len(test.candidates), "pool_fingerprint": test.candidates.fingerprint, "text": text},
     )
     if known:
         asked_ND = embed_texts(module, known.queries, "query", cfg, task.name)
         result.graded["model"] = annotations.evaluate(known, asked_ND, code_MD)
-        result.graded["bm25"] = annotations.evaluate_bm25(known, test.codebase)
+        result.graded["bm25"] = annotations.evaluate_bm25(known, test.candidates)
         result.facts["annotations"] = len(known)
     return result

@@ -120,7 +120,7 @@ def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, result: S
     for name in ("valid", "test"):
         split = splits[name]
         answers = [(pair.code, pair.code_id) for pair in split.pairs]
-        candidates = list(zip(split.codebase.codes, split.codebase.ids))
+        candidates = list(zip(split.candidates.codes, split.candidates.ids))
         seen: dict[str, dict[int, int]] = {}
         for kind, held_out, known, keys in (
             ("answers", [(code, (id, code_tokens(code))) for code, id in answers], codes, code_keys),
@@ -137,9 +137,9 @@ def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, result: S
         both = seen["answers"].keys() & seen["queries"].keys()
         result.numbers[f"leaks/answer and query/{name}/near"] = len(both) / len(split)
     for against in AGAINST:
-        held_out = held_out_codes([splits["valid"], splits["test"]], against)
+        held_out_pool = held_out_codes([splits["valid"], splits["test"]], against)
         for way, threshold in (("exact", None), ("near", near)):
-            result.numbers[f"dedup/{way}/{against}"] = len(keep(train, held_out, threshold)[0])
+            result.numbers[f"dedup/{way}/{against}"] = len(keep(train, held_out_pool, threshold)[0])
 
 
 def measure_language(
@@ -165,7 +165,7 @@ def choose_examples(test: Split, seed: int, result: Survey) -> None:
     by_rank = order[np.argsort(result.ranks[order], kind="stable")]
     kinds = {"random": order[:SHOWN], "easiest for BM25": by_rank[:SHOWN], "hardest for BM25": by_rank[::-1][:SHOWN]}
     result.examples |= {
-        kind: [Example(test.pairs[i], f"BM25 ranks it {result.ranks[i]:g} of {len(test.codebase):,}") for i in chosen]
+        kind: [Example(test.pairs[i], f"BM25 ranks it {result.ranks[i]:g} of {len(test.candidates):,}") for i in chosen]
         for kind, chosen in kinds.items()
     }
 

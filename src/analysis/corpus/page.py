@@ -20,7 +20,8 @@ BINS = 32
 def page(surveys: Mapping[str, Survey], near: float, title: str, facts: Mapping[str, str]) -> str:
     """HTML; of several languages an overview and then each."""
     shown = [] if "" in surveys else overview(surveys)
-    pictures, examples = {}, {}
+    pictures: dict[str, str] = {}
+    examples: dict[str, list[pages.Example]] = {}
     for language, survey in surveys.items():
         shown += [replace(table, title=_named(language, table.title)) for table in tables(survey)]
         pictures |= {_named(language, caption): svg for caption, svg in plots(survey).items()}

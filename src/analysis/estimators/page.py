@@ -21,7 +21,7 @@ BINS = 40
 
 def page(inspection: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> str:
     """HTML. `pairs` are the items that were looked at; `facts` what it was measured on."""
-    examples = {}
+    examples: dict[str, list[pages.Example]] = {}
     for name, ordinary in inspection.ordinary.items():
         ends = {"lowest weights": ordinary.lowest, "highest weights, least similar": ordinary.highest}
         for end, some in ends.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from itertools import takewhile
 from textwrap import dedent
 
@@ -37,6 +36,7 @@ _UNDERLINE = re.compile(r"\s*[=~-]{3,}\s*")
 _MARKUP = re.compile(r"[{<&\[`*]")
 _PLAIN_MARKUP = re.compile(r"[\[`*]")
 _INLINE_TAG = re.compile(r"\{@(\w+)\s*((?:[^{}]|\{[^{}]*\})*)\}")  # {@code x}, {@link Type#member label}
+_LINK_TARGET = re.compile(r"[^|]*(?=\|)|[^\s(]+(?:\([^()]*\))?")  # of {@link}: before a bar or the label
 _ELEMENT = re.compile(
     r"</?(?:a|abbr|b|big|br|center|cite|code|del|dfn|em|font|i|ins|kbd|q|s|samp|small|span|strong|sub|sup|tt|u|var)"
     r"(?:\s[^<>]*)?/?>",
@@ -58,7 +58,11 @@ def first_paragraph(text: str) -> str:
     Skipped: verbatim blocks (all lines indented), signatures, headings, rulers, grammars. A section title, a doctest
     and the like end the prose, even within a paragraph.
     """
-    for paragraph in _paragraphs(text):
+    text = text.expandtabs().lstrip("\n")
+    if text.startswith(" "):  # otherwise there is no common indentation
+        text = dedent(text)
+    last = text.find("\n", len(text.rstrip(" \n")))
+    for paragraph in _BLANK_LINES.split((text if last < 0 else text[:last]).lstrip("\n")):
         lines = paragraph.split("\n")
         prose = list(takewhile(lambda line: not _END.match(line), lines))
         while prose and (_SIGNATURE.match(prose[0]) or _NOT_PROSE.match(prose[0])):
@@ -71,20 +75,6 @@ def first_paragraph(text: str) -> str:
         if len(prose) < len(lines) and not underlined and any(map(_END.match, lines)):
             return ""
     return ""
-
-
-def _paragraphs(text: str) -> Iterator[str]:
-    """Paragraphs between blank lines, without their common indentation; lazy, since the first one is often enough."""
-    text = text.expandtabs().lstrip("\n")
-    if text.startswith(" "):  # otherwise there is no common indentation
-        text = dedent(text)
-    last = text.find("\n", len(text.rstrip(" \n")))
-    text = (text if last < 0 else text[:last]).lstrip("\n")
-    start = 0
-    for blank in _BLANK_LINES.finditer(text):
-        yield text[start : blank.start()]
-        start = blank.end()
-    yield text[start:]
 
 
 def is_licence(paragraph: str) -> bool:
@@ -117,15 +107,10 @@ def _inline_tag(match: re.Match[str]) -> str:
     if tag.lower() in ("inheritdoc", "docroot"):
         return ""
     if tag.startswith("link") or tag == "see":
-        target, _, label = text.partition("|") if "|" in text else _after_target(text)
-        text = label.strip() or target.lstrip("#").replace("#", ".")
+        match = _LINK_TARGET.match(text)
+        target, label = (match[0], text[match.end() :].removeprefix("|").strip()) if match else (text, "")
+        text = label or target.lstrip("#").replace("#", ".")
     return text
-
-
-def _after_target(text: str) -> tuple[str, str, str]:
-    """A link's target, which may have spaces in parentheses, and its label."""
-    match = re.match(r"[^\s(]+(?:\([^()]*\))?", text)
-    return (match[0], "", text[match.end() :]) if match else (text, "", "")
 
 
 def _first_group(match: re.Match[str]) -> str:

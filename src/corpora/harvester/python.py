@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from inspect import cleandoc
 
-import tree_sitter_python
 from tree_sitter import Node
 
 from src.corpora.harvester.base import Doc, Language
@@ -32,10 +31,7 @@ class Python(Language):
     may_document = re.compile(rb"[\"']")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 
-    def grammar(self) -> object:
-        return tree_sitter_python.language()
-
-    def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
+    def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:
         body = node.child_by_field_name("body")
         statements = () if body is None else map(body.named_child, range(8))  # comments may stand before the docstring
         first = next((statement for statement in statements if statement is None or statement.type != "comment"), None)

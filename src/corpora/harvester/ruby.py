@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import tree_sitter_ruby
-
 from src.corpora.harvester.base import Language
 
 _MAGIC = re.compile(r"#\s*(?:-\*-|!|(?:frozen_string_literal|encoding|coding|warn_indent|typed|rubocop)\s*:)")
@@ -34,13 +32,10 @@ class Ruby(Language):
     name = "ruby"
     suffixes = (".rb",)
     query = """
-        (method) @function
-        (singleton_method) @function
-        (class) @scope
-        (module) @scope
+        [(method) (singleton_method)] @function [(class) (module)] @scope
         (comment) @comment
-        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
-        (character) @string
+        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)
+          (character)] @string
     """
     may_document = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
     standard_methods = frozenset(
@@ -49,11 +44,8 @@ class Ruby(Language):
     )
     test_files = r"test_.*\.rb|.*_(?:test|spec)\.rb"
     test_folders = frozenset(("spec", "specs", "features"))
-    lead_in = r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?"
+    lead_in = re.compile(r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?")
     line_comments = True
-
-    def grammar(self) -> object:
-        return tree_sitter_ruby.language()
 
     def text(self, comment: str) -> str:
         if comment.startswith("=begin"):
