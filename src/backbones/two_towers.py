@@ -30,9 +30,6 @@ class TwoTowers(Encoder):
         InputError: on first use, embeddings of different sizes.
     """
 
-    query: Encoder
-    code: Encoder
-
     def __init__(self, query: Encoder, code: Encoder, dropout: Dropout | None = None) -> None:
         super().__init__()
         if dropout is not None:
@@ -77,21 +74,18 @@ class TwoTowers(Encoder):
 
     @property
     def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the towers
-        sizes = {side: self._tower(side).embedding_size for side in SIDES}
-        if sizes["query"] != sizes["code"]:
+        query, code = self.query.embedding_size, self.code.embedding_size
+        if query != code:
             raise InputError(
-                f"backbone=two_towers needs embeddings of one size, found {sizes['query']} for backbone.query and "
-                f"{sizes['code']} for backbone.code; choose other towers, or set encoder.dimensions of the larger one"
+                f"backbone=two_towers needs embeddings of one size, found {query} for backbone.query and {code} for "
+                "backbone.code; choose other towers, or set encoder.dimensions of the larger one"
             )
-        return sizes["query"]
+        return query
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
         side = next(iter(features)).partition("/")[0]
-        embeddings_BD: torch.Tensor = self._tower(side)(
-            {name.partition("/")[2]: tensor for name, tensor in features.items()}
-        )
-        return embeddings_BD
+        return self._tower(side)({name.partition("/")[2]: tensor for name, tensor in features.items()})
 
     def _tower(self, side: str) -> Encoder:
         return {"query": self.query, "code": self.code}[side]

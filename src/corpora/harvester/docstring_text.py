@@ -107,8 +107,8 @@ def _inline_tag(match: re.Match[str]) -> str:
     if tag.lower() in ("inheritdoc", "docroot"):
         return ""
     if tag.startswith("link") or tag == "see":
-        match = _LINK_TARGET.match(text)
-        target, label = (match[0], text[match.end() :].removeprefix("|").strip()) if match else (text, "")
+        found = _LINK_TARGET.match(text)
+        target, label = (found[0], text[found.end() :].removeprefix("|").strip()) if found else (text, "")
         text = label or target.lstrip("#").replace("#", ".")
     return text
 
