@@ -65,8 +65,7 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> FalseNegat
             f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib "
             "removes (corpus.near_duplicate=1)"
         )
-    same_or_similar = _union(_union(kinds["similar queries"], kinds["similar codes"]), same_code)
-    return FalseNegatives(kinds, same_or_similar)
+    return FalseNegatives(kinds, _union(_union(kinds["similar queries"], kinds["similar codes"]), same_code))
 
 
 def _equal(texts: Sequence[str]) -> csr_array:

@@ -173,14 +173,13 @@ def detection(
     }
 
 
-def base_rates(batches: Iterable[Rows], known: FalseNegatives) -> dict[str, float]:
+def base_rates(batches: Sequence[Rows], known: FalseNegatives) -> dict[str, float]:
     """`known_per_row`, in total and by kind: mean number of known false negatives of a row in these batches;
     `rows_with_known`: share of the rows that have any."""
-    per_row: dict[str, list[np.ndarray]] = {kind: [] for kind in known.kinds}
-    for batch in batches:
-        for kind, matrix_SS in known.kinds.items():
-            per_row[kind].append(batch.among(matrix_SS).sum(axis=1))
-    by_kind = {kind: np.concatenate(counts) for kind, counts in per_row.items()}
+    by_kind = {
+        kind: np.concatenate([batch.among(matrix_SS).sum(axis=1) for batch in batches])
+        for kind, matrix_SS in known.kinds.items()
+    }
     all_R = np.sum(list(by_kind.values()), axis=0)
     return {
         "known_per_row": float(all_R.mean()),
