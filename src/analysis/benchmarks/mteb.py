@@ -67,11 +67,7 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
         check(module, st_format.reading(model_folder, trust), "format=sentence_transformers")
         model = SentenceTransformer(str(model_folder), trust_remote_code=trust)
         results = mteb.evaluate(
-            model,
-            tasks,
-            encode_kwargs={"batch_size": batch_size},
-            cache=ResultCache(folder),
-            show_progress_bar=False,
+            model, tasks, encode_kwargs={"batch_size": batch_size}, cache=ResultCache(folder), show_progress_bar=False
         )
     found = {}
     for result in results.task_results:

@@ -51,10 +51,10 @@ Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def weigh_with(loss: Loss) -> Weigh:
     """(similarity_BC, own_BC) -> weights_BC that the loss gives, 1 on the row's own column."""
 
+    @torch.no_grad()
     def weigh(similarity_BC: np.ndarray, own_BC: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            positive_B = torch.from_numpy(own_BC.argmax(axis=1))
-            weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
+        positive_B = torch.from_numpy(own_BC.argmax(axis=1))
+        weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
         assert weights_BC is not None  # the losses that are inspected weigh negatives
         return weights_BC.numpy()
 
