@@ -119,7 +119,7 @@ def test_an_export_with_different_embeddings_is_refused(make):
     assert check(module, lambda texts, side: embeddings(module, texts, side), "format=x") == 0
     with pytest.raises(InputError, match=r"largest difference 3\.0e-05, expected at most 1e-05"):
         check(module, shifted, "format=x")
-    with pytest.raises(InputError, match="gives other embeddings"):
+    with pytest.raises(InputError, match="gives different embeddings"):
         check(module, lambda texts, side: embeddings(module, texts, side) * torch.nan, "format=x")
     with pytest.raises(InputError, match="of shape"):
         check(module, lambda texts, side: embeddings(module, texts, side)[:, :-1], "format=x")
