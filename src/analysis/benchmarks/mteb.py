@@ -20,6 +20,7 @@ from src.module import CodeSearchModule
 from src.utils.errors import InputError, first_line, nearest
 
 WAIT = 10.0  # seconds for the hub's first answer
+KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")  # of a subset's scores
 INSTEAD = "corpus.root=DIR evaluates on local corpora"
 
 
@@ -66,20 +67,13 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
         check(module, st_format.reading(model_folder, trust), "format=sentence_transformers")
         model = SentenceTransformer(str(model_folder), trust_remote_code=trust)
         results = mteb.evaluate(
-            model,
-            tasks,
-            encode_kwargs={"batch_size": batch_size},
-            cache=ResultCache(folder),
-            show_progress_bar=False,
+            model, tasks, encode_kwargs={"batch_size": batch_size}, cache=ResultCache(folder), show_progress_bar=False
         )
     found = {}
     for result in results.task_results:
-        parts = [(split, part) for split, parts in result.scores.items() for part in parts]
-        found[result.task_name] = {
-            "main_score": float(result.get_score()),
-            **{f"{s}/{part['hf_subset']}": {key: part[key] for key in KEPT if key in part} for s, part in parts},
-        }
+        scores = {"main_score": float(result.get_score())}
+        for split, parts in result.scores.items():
+            for part in parts:
+                scores[f"{split}/{part['hf_subset']}"] = {key: part[key] for key in KEPT if key in part}
+        found[result.task_name] = scores
     return found
-
-
-KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")

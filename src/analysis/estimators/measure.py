@@ -51,10 +51,10 @@ Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def weigh_with(loss: Loss) -> Weigh:
     """(similarity_BC, own_BC) -> weights_BC that the loss gives, 1 on the row's own column."""
 
+    @torch.no_grad()
     def weigh(similarity_BC: np.ndarray, own_BC: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            positive_B = torch.from_numpy(own_BC.argmax(axis=1))
-            weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
+        positive_B = torch.from_numpy(own_BC.argmax(axis=1))
+        weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
         assert weights_BC is not None  # the losses that are inspected weigh negatives
         return weights_BC.numpy()
 
@@ -173,14 +173,13 @@ def detection(
     }
 
 
-def base_rates(batches: Iterable[Rows], known: FalseNegatives) -> dict[str, float]:
+def base_rates(batches: Sequence[Rows], known: FalseNegatives) -> dict[str, float]:
     """`known_per_row`, in total and by kind: mean number of known false negatives of a row in these batches;
     `rows_with_known`: share of the rows that have any."""
-    per_row: dict[str, list[np.ndarray]] = {kind: [] for kind in known.kinds}
-    for batch in batches:
-        for kind, matrix_SS in known.kinds.items():
-            per_row[kind].append(batch.among(matrix_SS).sum(axis=1))
-    by_kind = {kind: np.concatenate(counts) for kind, counts in per_row.items()}
+    by_kind = {
+        kind: np.concatenate([batch.among(matrix_SS).sum(axis=1) for batch in batches])
+        for kind, matrix_SS in known.kinds.items()
+    }
     all_R = np.sum(list(by_kind.values()), axis=0)
     return {
         "known_per_row": float(all_R.mean()),

@@ -26,15 +26,9 @@ def page(inspection: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]
         ends = {"lowest weights": ordinary.lowest, "highest weights, least similar": ordinary.highest}
         for end, some in ends.items():
             examples[f"{name}: {end}"] = [described(example, inspection, pairs) for example in some]
-    return pages.results_page(
-        "How good are the estimators?",
-        headline(inspection),
-        facts,
-        tables(inspection),
-        plots(inspection),
-        "Negatives as examples, from random batches",
-        examples,
-    )
+    title, examples_title = "How good are the estimators?", "Negatives as examples, from random batches"
+    shown, pictures = tables(inspection), plots(inspection)
+    return pages.results_page(title, headline(inspection), facts, shown, pictures, examples_title, examples)
 
 
 def described(example: Example, inspection: Inspection, pairs: Sequence[Pair]) -> pages.Example:
@@ -62,9 +56,8 @@ def plots(inspection: Inspection) -> dict[str, str]:
     made["Weights of all negatives in random batches (share of negatives, logarithmic)."] = histograms(weights, limits)
     made["Similarities of the same negatives, in each estimator's own unit."] = histograms(similarities, None)
     if len(inspection.estimators) > 1:
-        made[f"Agreement: below, Spearman correlation; above, share of the {TOP} most similar in common."] = (
-            agreement_plot(inspection)
-        )
+        caption = f"Agreement: below, Spearman correlation; above, share of the {TOP} most similar in common."
+        made[caption] = agreement_plot(inspection)
     return made
 
 
@@ -111,14 +104,11 @@ def agreement_plot(inspection: Inspection) -> str:
     figure, axis = empty_figure(0.8 + 0.55 * len(names))
     for i, a in enumerate(names):
         for j, b in enumerate(names):
-            first, second = (a, b) if i < j else (b, a)
-            key = f"top{TOP}_overlap" if i < j else "spearman"
-            value = inspection.numbers.get(f"{key}/{first}/{second}")
-            if i == j or value is None:
+            value = inspection.numbers.get(f"top{TOP}_overlap/{a}/{b}" if i < j else f"spearman/{b}/{a}")
+            if value is None:
                 continue
-            axis.add_patch(
-                mpl.patches.Rectangle((j, i), 1, 1, color=COLORS[0], alpha=min(1.0, abs(value)), linewidth=0)
-            )
+            shade = min(1.0, abs(value))
+            axis.add_patch(mpl.patches.Rectangle((j, i), 1, 1, color=COLORS[0], alpha=shade, linewidth=0))
             text = f"{value:.2f}" if i > j else f"{100 * value:.0f}%"
             axis.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=INK)
     centres = np.arange(len(names)) + 0.5

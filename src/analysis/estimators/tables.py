@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 
 from src.analysis.estimators.false_negatives import CAVEATS, KINDS
@@ -62,31 +61,22 @@ def base_rate_table(inspection: Inspection) -> Table:
 
 
 def kind_table(inspection: Inspection, kind: str) -> Table:
-    rows: list[Sequence[str]] = []
+    columns = ["", "AUC", "95% interval", "top 1", "weight", "weight of\nordinary"]
+    columns += ["recall at\nw < 0.5", "false\nalarms\na row"]  # these lines keep the table within 80 characters
+    rows = []
     for name in inspection.estimators:
         n = inspection.about(f"{kind}/{name}")
         if not n:
-            rows.append([name, *["–"] * (len(COLUMNS) - 1)])
+            rows.append([name, *["–"] * (len(columns) - 1)])
             continue
         ranked = [f"{n['auc']:.3f}", f"{n['auc_low']:.3f}–{n['auc_high']:.3f}", f"{n['precision@1']:.3f}"]
         weighed = [f"{n['weight_known']:.2f}", f"{n['weight_ordinary']:.2f}"]
         rows.append([name, *ranked, *weighed, percent(n["recall"]), f"{n['false_alarms']:.2f}"])
     title = f"Detecting planted false negatives: {kind}, {inspection.numbers[f'rows/{kind}']:,} rows"
     note = f"{CAVEATS[kind]}." + (f" {LEGEND}" if kind == inspection.kinds[0] else "")
-    return Table(title, COLUMNS, rows, note)
+    return Table(title, columns, rows, note)
 
 
-# Their lines keep the table within 80 characters.
-COLUMNS = (
-    "",
-    "AUC",
-    "95% interval",
-    "top 1",
-    "weight",
-    "weight of\nordinary",
-    "recall at\nw < 0.5",
-    "false\nalarms\na row",
-)
 LEGEND = (
     "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, and of ordinary "
     "negatives; recall: share of the known ones with a weight w below 0.5; false alarms: ordinary negatives of a row "

@@ -42,11 +42,21 @@ def refuse_data_flow(encoder: Encoder, format: str) -> None:
 
 
 def write_model(encoder: TransformerEncoder, folder: Path) -> None:
-    """Writes model, configuration and tokenizer below `folder`; LoRA is merged.
+    """Writes model, configuration and tokenizer below `folder`; LoRA is merged, and of T5 only its encoder is written.
 
     Raises InputError where transformers has no class for the encoder alone of this encoder-decoder.
     """
-    model = standalone_model(encoder)
+    model: PreTrainedModel = encoder.merge()
+    if not is_whole(encoder):
+        encoder_class = getattr(transformers, reader_class(encoder), None)
+        if encoder_class is None:
+            raise InputError(
+                f"transformers has no class for the encoder alone of {encoder.config.model_type}, which this run "
+                "trained; set format=onnx"
+            )
+        weights = model.state_dict()
+        model = encoder_class(encoder.config)
+        model.encoder.load_state_dict(weights)
     with quiet():
         model.save_pretrained(folder)
     tokenizer = rebuild_tokenizer(
@@ -55,22 +65,6 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
         padding_side="right",  # as in training: absolute positions count from the left
     )
     tokenizer.save_pretrained(folder)
-
-
-def standalone_model(encoder: TransformerEncoder) -> PreTrainedModel:
-    """The merged model in a class that `from_pretrained` can load: for T5, that of its encoder."""
-    model: PreTrainedModel = encoder.merge().eval()
-    if is_whole(encoder):
-        return model
-    encoder_class = getattr(transformers, reader_class(encoder), None)
-    if encoder_class is None:
-        raise InputError(
-            f"transformers has no class for the encoder alone of {encoder.config.model_type}, which this run trained; "
-            "set format=onnx"
-        )
-    standalone: PreTrainedModel = encoder_class(encoder.config)
-    standalone.encoder.load_state_dict(model.state_dict())
-    return standalone.eval()
 
 
 def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:

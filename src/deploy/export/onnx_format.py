@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -107,37 +108,32 @@ def write_tokenizer(encoder: Encoder, path: Path) -> dict[str, Any]:
 
 
 def reading(module: CodeSearchModule, folder: Path) -> Embed:
-    """Embeds with onnxruntime; a transformer's texts go through the exported tokenizer."""
+    """Embeds with onnxruntime; a transformer's texts go through the exported tokenizer, as in the model card."""
     import onnxruntime
-
-    def session(name: str) -> Any:
-        return onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
-
-    alone = (folder / "model.onnx").is_file()
-    sessions = {side: session("model.onnx" if alone else f"{side}.onnx") for side in SIDES}
-    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-
-    def embed(texts: Sequence[str], side: str) -> torch.Tensor:
-        names = [value.name for value in sessions[side].get_inputs()]
-        if settings[side]:
-            inputs = tokenised(texts, folder, settings[side], names)
-        else:
-            inputs = {name: value.numpy() for name, value in features(module, texts, side).items()}
-        return torch.from_numpy(sessions[side].run(None, {name: inputs[name] for name in names})[0])
-
-    return embed
-
-
-def tokenised(texts: Sequence[str], folder: Path, settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The graph's inputs, made with the tokenizers package alone as in the model card."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / settings["tokenizer"]))
-    tokenizer.enable_truncation(settings["max_tokens"])
-    tokenizer.enable_padding(pad_id=settings["pad_id"])
-    encoded = tokenizer.encode_batch([settings["prefix"] + text for text in texts])
+    def session(side: str) -> Any:
+        path = folder / "model.onnx" if (folder / "model.onnx").is_file() else folder / f"{side}.onnx"
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    sessions = {side: session(side) for side in SIDES}
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    return {name: torch.tensor([getattr(text, columns[name]) for text in encoded]).numpy() for name in names}
+
+    def embed(texts: Sequence[str], side: str) -> torch.Tensor:
+        own, names = settings[side], [value.name for value in sessions[side].get_inputs()]
+        if own:
+            tokenizer = Tokenizer.from_file(str(folder / own["tokenizer"]))
+            tokenizer.enable_truncation(own["max_tokens"])
+            tokenizer.enable_padding(pad_id=own["pad_id"])
+            encoded = tokenizer.encode_batch([own["prefix"] + text for text in texts])
+            inputs = {name: np.array([getattr(text, columns[name]) for text in encoded]) for name in names}
+        else:
+            made = features(module, texts, side)
+            inputs = {name: made[name].numpy() for name in names}
+        return torch.from_numpy(sessions[side].run(None, inputs)[0])
+
+    return embed
 
 
 @contextmanager

@@ -32,8 +32,11 @@ PROBES = {
 Embed = Callable[[Sequence[str], str], torch.Tensor]  # texts and their side -> embeddings_BD
 
 
-def difference(module: CodeSearchModule, embed: Embed) -> float:
-    """The largest difference of an entry between our embeddings of all probes and those of `embed`."""
+def check(module: CodeSearchModule, embed: Embed, what: str) -> float:
+    """The largest difference of an entry between our embeddings of all probes and those of `embed`.
+
+    Raises InputError where it is above `TOLERANCE`.
+    """
     gaps = []
     for side in SIDES:
         ours_BD = embeddings(module, PROBES[side], side)
@@ -44,7 +47,13 @@ def difference(module: CodeSearchModule, embed: Embed) -> float:
                 f"{tuple(ours_BD.shape)}: nothing was written; this is an error of the exporter"
             )
         gaps.append(float((ours_BD - theirs_BD).abs().max()) / max(1.0, float(ours_BD.norm(dim=1).max())))
-    return float(np.max(gaps))  # NaN where one is
+    most = float(np.max(gaps))  # NaN where one is
+    if not most <= TOLERANCE:
+        raise InputError(
+            f"{what} gives different embeddings from the model's (largest difference {most:.1e}, expected at most "
+            f"{TOLERANCE:g}): nothing was written; choose another format"
+        )
+    return most
 
 
 def embeddings(module: CodeSearchModule, texts: Sequence[str], side: str) -> torch.Tensor:
@@ -56,14 +65,3 @@ def embeddings(module: CodeSearchModule, texts: Sequence[str], side: str) -> tor
 def features(module: CodeSearchModule, texts: Sequence[str], side: str) -> Features:
     """The features that the encoder makes of the texts."""
     return module.encoder.queries(texts) if side == "query" else module.encoder.codes(texts)
-
-
-def check(module: CodeSearchModule, embed: Embed, what: str) -> float:
-    """The difference; raises InputError where it is above `TOLERANCE`."""
-    most = difference(module, embed)
-    if not most <= TOLERANCE:
-        raise InputError(
-            f"{what} gives different embeddings from the model's (largest difference {most:.1e}, expected at most "
-            f"{TOLERANCE:g}): nothing was written; choose another format"
-        )
-    return most

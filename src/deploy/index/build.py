@@ -164,7 +164,7 @@ class _Build:
             shards += cut(folder / language, language, changed.trees, files, all_functions=True)
         done = sum(len(shard.files) for shard in shards if shard.about.exists())
         workers = usable_cpus() if self.options.workers is None else self.options.workers
-        with bars.of("harvesting", changed.number, "files", done) as advance:
+        with bars.of("harvesting", sum(map(len, changed.files.values())), "files", done) as advance:
             harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
         for shard in shards:
             report = shard.report()

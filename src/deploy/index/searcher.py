@@ -94,7 +94,7 @@ class Searcher:
     def graph(self) -> Graph | None:
         """The approximate search of a large index; None where it is searched exactly."""
         index = self.index
-        return Graph(index.table / NAME, all_digests(index.segments)) if index.manifest["graph"] else None
+        return Graph(index.table / NAME, all_digests(index.segments)) if index.manifest.get("graph") else None
 
     def search(
         self,

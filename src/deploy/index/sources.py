@@ -24,10 +24,6 @@ class Sources:
     skipped: Counter[str] = field(default_factory=Counter)  # reason -> number of files
     unreadable: list[str] = field(default_factory=list)  # folders
 
-    @property
-    def number(self) -> int:
-        return sum(map(len, self.files.values()))
-
 
 def find(roots: Sequence[str], skip: Collection[str]) -> Sources:
     """Walks every root once; raises InputError for one that is missing, unreadable or without any source."""

@@ -97,11 +97,13 @@ class Index:
         self.folder, self.manifest = folder, manifest
         self.model: dict[str, Any] = manifest["model"]
         self.roots: list[str] = manifest["roots"]
+        self.dimension: int = manifest["dimension"]
         self.segments = [Segment(folder / "segments" / name) for name in manifest["segments"]]
         self.table = folder / "tables" / manifest["table"]
         self.rows = np.load(self.table / "rows.npy", mmap_mode="r")
         self.row_of_item = np.load(self.table / "by_item.npy", mmap_mode="r")  # rows, those of one item together
         self.starts = np.concatenate([[0], np.cumsum([len(segment) for segment in self.segments])]).astype(np.int64)
+        self.items = int(self.starts[-1])  # M, distinct functions
         if (len(self.rows), self.items) != (manifest["functions"], manifest["items"]):
             raise ValueError("its table and its manifest differ in size")
 
@@ -120,15 +122,6 @@ class Index:
             raise InputError(
                 f"index {folder} is damaged ({error}): make it again, in another folder or with rebuild=true"
             ) from error
-
-    @property
-    def items(self) -> int:
-        """M, distinct functions."""
-        return int(self.starts[-1])
-
-    @property
-    def dimension(self) -> int:
-        return int(self.manifest["dimension"])
 
     @cached_property
     def names(self) -> Texts:

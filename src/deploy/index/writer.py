@@ -57,13 +57,6 @@ class Rows:
         self.names.append(name)
         self.files[-1].rows += 1
 
-    def table(self) -> np.ndarray:
-        """The rows without their items' numbers, which `commit` fills in."""
-        rows = np.zeros(len(self.digests), ROW)
-        rows["digest"] = self.digests
-        rows["file"], rows["start"], rows["end"] = np.array(self.places, np.int32).reshape(-1, 3).T
-        return rows
-
 
 def compact_segments(folder: Path, held: Sequence[Segment], made: Sequence[Segment], live: np.ndarray) -> list[Segment]:
     """Segments that hold exactly the live functions, each once.
@@ -112,7 +105,9 @@ def commit(
     name = uuid4().hex[:12]
     table = out / "tables" / name
     table.mkdir(parents=True)
-    held = rows.table()
+    held = np.zeros(len(rows.digests), ROW)
+    held["digest"] = rows.digests
+    held["file"], held["start"], held["end"] = np.array(rows.places, np.int32).reshape(-1, 3).T
     digests = all_digests(segments)
     order = np.argsort(digests)
     if len(held):
