@@ -131,6 +131,7 @@ def exiting_when_preempted() -> Iterator[None]:
     """Inside, a scheduler's signal ends the process in time, also while the main thread waits in C code."""
 
     def exit_preempted() -> None:
+        assert SIGNALS.received is not None  # it is why this is called
         os._exit(status_of_preemption(Preempted(SIGNALS.received, SAVED_BEFORE)))
 
     with SIGNALS.installed(), SIGNALS.call_on_forced_exit(exit_preempted):
@@ -168,7 +169,8 @@ def plain_values(cfg: DictConfig) -> dict[str, Any]:
         try:
             value = cfg[key]
         except OmegaConfBaseException:
-            value = OmegaConf.to_container(cfg, resolve=False)[key]
+            unresolved: Any = OmegaConf.to_container(cfg, resolve=False)
+            value = unresolved[key]
         plain[key] = plain_values(value) if isinstance(value, DictConfig) else value
         if OmegaConf.is_list(value):
             plain[key] = OmegaConf.to_container(value, resolve=True)

@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
         run.write_config(cfg)
         corpus: Corpus = instantiate(cfg.corpus)
         written = with_source_text(cfg, corpus)
-        if cfg.lang.name == "all":
+        if isinstance(corpus, MultiLanguageCorpus) and isinstance(written, MultiLanguageCorpus):
             surveys = {
                 language: survey(own, written.corpora[language], cfg.near, cfg.sample, cfg.seed)
                 for language, own in corpus.corpora.items()

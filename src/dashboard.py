@@ -117,7 +117,7 @@ def entity_of(cfg: DictConfig) -> str:
     if why := ServerProbe(cfg.timeout).unavailable_reason():
         raise InputError(f"the dashboard lives on W&B's server: {why}")
     try:
-        return cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity
+        return str(cfg.entity or wandb.Api(timeout=cfg.timeout).default_entity)
     except Exception as error:
         raise InputError("W&B does not accept the key: wandb login --relogin") from error
 

@@ -34,8 +34,7 @@ def main(cfg: DictConfig) -> None:
     out = Path(cfg.out)
     fetcher = Fetcher(out / "downloads", cfg.attempts, cfg.pause, cfg.timeout, log_and_print)
     lists = url_lists(cfg, fetcher)
-    wanted = OmegaConf.to_container(cfg.source.files, resolve=True)
-    files = {name: fetcher.fetch(Remote(**file)) for name, file in wanted.items()}
+    files = {str(name): fetcher.fetch(remote(file)) for name, file in cfg.source.files.items()}
 
     counts: Counter[str] = Counter()
     written = write(source.rows(files, cfg.lang.name, lists, counts), out / cfg.lang.name)
@@ -53,8 +52,12 @@ def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
         return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     if "url_lists" not in cfg.source:
         raise InputError("corpus.url_lists is for corpus=codesearchnet: the other corpora have splits of their own")
-    published = Remote(**OmegaConf.to_container(cfg.source.url_lists, resolve=True))
-    return read_url_lists(fetcher.fetch(published), cfg.lang.name)
+    return read_url_lists(fetcher.fetch(remote(cfg.source.url_lists)), cfg.lang.name)
+
+
+def remote(node: DictConfig) -> Remote:
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return Remote(**plain)
 
 
 def write(rows: Any, folder: Path) -> Counter[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -41,11 +42,11 @@ def main(cfg: DictConfig) -> float:
         rows = {name: summarize(ranks, test.sizes), "BM25": summarize(lexical, test.sizes)}
         metrics = {
             **prefixed("test", rows[name]),
-            "test/candidates": len(test.codebase),
+            "test/candidates": len(test.candidates),
             **prefixed("bm25", rows["BM25"]),
         }
         out.write_metrics(metrics)
-        about = {"checkpoint": str(path), "test_pool_fingerprint": test.codebase.fingerprint}
+        about = {"checkpoint": str(path), "test_pool_fingerprint": test.candidates.fingerprint}
         out.write_json("environment.json", environment(merged.seed, **about))
         facts = {
             **language_lines(rows, test),
@@ -57,7 +58,7 @@ def main(cfg: DictConfig) -> float:
     return metrics["test/mrr"]
 
 
-def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: RunDirectory) -> np.ndarray:
+def rank(cfg: DictConfig, checkpoint: dict[str, Any], path: Path, corpus: Corpus, out: RunDirectory) -> np.ndarray:
     """ranks_N of the test queries under the checkpoint's weights."""
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     module = restore_module(cfg, checkpoint, path)
@@ -70,6 +71,7 @@ def rank(cfg: DictConfig, checkpoint: dict, path: Path, corpus: Corpus, out: Run
         enable_progress_bar=sys.stdout.isatty(),
     )
     trainer.test(module, datamodule=build_data(cfg, corpus, module.encoder, None), verbose=False)
+    assert module.test_ranks is not None  # the test has just run
     return module.test_ranks.cpu().numpy()
 
 

@@ -107,7 +107,7 @@ def weighted_loss(cfg: DictConfig) -> tuple[Loss, str]:
 
 def nearest_neighbour_batches(cfg: DictConfig) -> DictConfig:
     """The batching of nearest neighbours, with the keys of the command line where batching=similar."""
-    if HydraConfig.get().runtime.choices.batching == "similar":
+    if HydraConfig.get().runtime.choices["batching"] == "similar":
         return cfg.batching
     return compose_config("train", ["batching=similar"]).batching
 

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
-    from src.config.indexes import Search
+    from src.config.direct_commands import Search
     from src.deploy.index.searcher import Hit, Searcher
 
 
 def main(cfg: Search) -> None:
     """Answers the query, or asks for queries where none is given."""
-    check(cfg)
+    index = index_of(cfg)
     from src.deploy.index.searcher import Searcher
 
-    searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
+    searcher = Searcher(index, cfg.run, cfg.checkpoint)
     if cfg.query is not None:
         answer(searcher, cfg, cfg.query)
     else:
         ask_for_queries(searcher, cfg)
 
 
-def check(cfg: Search) -> None:
-    """Raises InputError for what cannot work, before anything is loaded."""
+def index_of(cfg: Search) -> str:
+    """The index's folder. Raises InputError for what cannot work, before anything is loaded."""
     from src.deploy.index.query_options import checked_query
 
     if cfg.index is None:
@@ -35,6 +35,7 @@ def check(cfg: Search) -> None:
         checked_query(cfg.query)
     elif cfg.json:
         raise InputError("expected a query with json=true, found none")
+    return cfg.index
 
 
 def answer(searcher: Searcher, cfg: Search, query: str) -> None:

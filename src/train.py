@@ -80,7 +80,7 @@ def main(cfg: DictConfig) -> float:
         trained = fit_and_test(cfg, module, data, run, loggers, attempt.checkpoint)
         lexical = lexical_baseline(corpus.split("test")) if launch.is_rank_zero() else None
         plain = train_infonce(cfg, corpus, estimator, run, attempt) if cfg.compare_infonce else None
-        if not launch.is_rank_zero():
+        if lexical is None:
             return trained.metrics["val/mrr"]
 
         metrics = report(cfg, run, corpus.split("test"), trained, lexical, plain)
@@ -122,6 +122,7 @@ def fit_and_test(
     run_test(fitted.trainer, module, data)
     for logger in shown:
         logger.tables["examples"] = examples.columns, examples.rows
+    assert module.test_ranks is not None  # the test has just run
     ranks = module.test_ranks.cpu().numpy()
     run.write_ranks([pair.id for pair in data.corpus.split("test").pairs], ranks)
     metrics = {
@@ -146,7 +147,7 @@ def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
             f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
-            f"{len(test):,} test queries, {len(test.codebase):,} candidates",
+            f"{len(test):,} test queries, {len(test.candidates):,} candidates",
             **({"left out": f"{named(dropped)} (corpus.dedup)"} if any(dropped.values()) else {}),
         }
     )
@@ -175,11 +176,11 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
             "train_pairs": len(train),
             "valid_queries": len(valid),
             "test_queries": len(test),
-            "test_candidates": len(test.codebase),
+            "test_candidates": len(test.candidates),
             "train_fingerprint": train.fingerprint,
             "valid_fingerprint": valid.fingerprint,
             "test_fingerprint": test.fingerprint,
-            "test_pool_fingerprint": test.codebase.fingerprint,
+            "test_pool_fingerprint": test.candidates.fingerprint,
         }
     }
 
@@ -200,7 +201,7 @@ def report(
     summaries = {row: summarize(ranks, test.sizes) for row, ranks in rows.items()}
     metrics = {
         **trained.metrics,
-        "test/candidates": len(test.codebase),
+        "test/candidates": len(test.candidates),
         **{key: value for other in others for key, value in prefixed(other.lower(), summaries[other]).items()},
         **{f"minus_{other.lower()}/{key}": d[key] for other, d in differences.items() for key in d},
     }

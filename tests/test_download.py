@@ -13,7 +13,7 @@ import pytest
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.corpora.harvester.filters import parses, query_problem
 from tests.support.commands import run_command
-from tests.support.mirror import mirror_on_loopback
+from tests.support.file_server import mirror_on_loopback
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import QUICK, run_command
 from tests.support.doubles import sentences, write_corpus
-from tests.support.transactions import finished
+from tests.support.wandb_transaction_log import finished
 
 EVIL = "<script>alert('query')</script>"
 

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embedding_modules, layer_stack
-from src.config.types import Count, Positive, Share, Whole
+from src.config.types import Count, Dropout, Effect, Positive, Whole
 from src.utils.errors import InputError, nearest
 
 
@@ -34,7 +34,7 @@ class LoRA:
 
     rank: Count | None = None
     alpha: Positive | None = None
-    dropout: Share = 0.0
+    dropout: Dropout = 0.0
     targets: str | Sequence[str] = "auto"
 
     def __post_init__(self) -> None:
@@ -59,10 +59,10 @@ class Adaptation:
     """
 
     lora: Annotated[Mapping[str, Any] | None, LoRA] = None
-    frozen_layers: Whole = 0
-    gradient_checkpointing: bool = False
-    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] | None = None
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    frozen_layers: Annotated[Whole, Effect.TRAINING] = 0
+    gradient_checkpointing: Annotated[bool, Effect.TRAINING] = False
+    attn_implementation: Annotated[Literal[sdpa, eager, flash_attention_2] | None, Effect.TRAINING] = None
+    dtype: Annotated[Literal[float32, bfloat16], Effect.TRAINING] = "float32"
 
     def __post_init__(self) -> None:
         uses_lora = self._lora.rank is not None

@@ -20,7 +20,7 @@ from src.backbones.architecture import position_table
 from src.backbones.base import Features
 from src.backbones.tokens import encode, replace_surrogates
 from src.backbones.transformer import TransformerEncoder
-from src.config.types import Count, Share, Whole
+from src.config.types import Count, Dropout, Whole
 from src.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
 from src.utils.errors import InputError, nearest
 from src.utils.ragged import Ragged, counted, within
@@ -66,7 +66,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         max_query_tokens: Count = 128,
         max_code_tokens: Count = 256,
         max_nodes: Whole = 64,
-        dropout: Share | None = None,
+        dropout: Dropout | None = None,
         dimensions: Count | None = None,
         **adaptation: Annotated[Any, Adaptation],
     ) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from src.backbones.base import Encoder, Features
-from src.config.types import Count, Share
+from src.config.types import Count, Dropout
 from src.corpora.base import Pair
 from src.utils.ragged import Ragged
 from src.utils.subtokens import subtokens
@@ -58,7 +58,7 @@ class TinyEncoder(Encoder):
         buckets: Count = 8192,
         max_query_tokens: Count = 64,
         max_code_tokens: Count = 256,
-        dropout: Share = 0.0,
+        dropout: Dropout = 0.0,
     ) -> None:
         super().__init__()
         self.embedding_size = embedding_size

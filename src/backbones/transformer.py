@@ -33,7 +33,7 @@ from src.backbones.tokens import (
     tokenizer_identity,
 )
 from src.config.choices import Pooling
-from src.config.types import Count, Share
+from src.config.types import Count, Dropout
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
 from src.utils.errors import InputError, UserError, first_line
@@ -85,7 +85,7 @@ class TransformerEncoder(Encoder):
         max_code_tokens: Count = 256,
         query_prefix: str = "",
         code_prefix: str = "",
-        dropout: Share | None = None,
+        dropout: Dropout | None = None,
         dimensions: Count | None = None,
         end_token: str | None = None,
         **adaptation: Annotated[Any, Adaptation],

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from src.backbones.base import Encoder, Features
-from src.config.types import Share
+from src.config.types import Dropout
 from src.corpora.base import Pair, fingerprint
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged
@@ -28,7 +28,7 @@ class TwoTowers(Encoder):
         InputError: on first use, embeddings of different sizes.
     """
 
-    def __init__(self, query: Encoder, code: Encoder, dropout: Share | None = None) -> None:
+    def __init__(self, query: Encoder, code: Encoder, dropout: Dropout | None = None) -> None:
         super().__init__()
         if dropout is not None:
             query.dropout = code.dropout = dropout  # not read before the configuration, or before each step

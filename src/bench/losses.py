@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, alone_in_turns, now, peak_megabytes
+from src.config.schema import LossBlock
 from src.losses.base import Loss
 from src.losses.blocks import AUTO, mean_loss
 from src.losses.soft_infonce import SoftInfoNCE
@@ -29,7 +30,7 @@ ONCE = 4096  # from this size on, one round
 
 
 def in_blocks(
-    loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor, block: int | str | None
+    loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor, block: LossBlock
 ) -> torch.Tensor:
     N = len(queries_ND)
     similarity = matrix(lambda rows: features_ND[rows] @ features_ND.T, (N, N))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 ENTRY = re.compile(r"^ {4}([\w*]+(?: ?, ?[\w*]+)*)(?: ?\([^)]*\))?: (.*)")
 SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)[.](?=\s|$)")
@@ -47,6 +48,31 @@ def arguments(of: Callable[..., Any]) -> Mapping[str, Argument]:
     return found
 
 
+@cache
+def marked(of: Callable[..., Any], *effects: Any) -> frozenset[str]:
+    """Names of the arguments, and of the keys below them, that are marked with one of the effects (`types.Effect`)."""
+    found: set[str] = set()
+    seen: set[Callable[..., Any]] = set()
+    left = [of]
+    while left:
+        if (one := left.pop()) in seen:
+            continue
+        seen.add(one)
+        for name, item in arguments(one).items():
+            metadata = list(_metadata(item.annotation))
+            left += [other for other in metadata if callable(other)]
+            if any(effect in metadata for effect in effects):
+                found.add(name)
+    return frozenset(found)
+
+
+def _metadata(kind: Any) -> Iterator[Any]:
+    """What `Annotated` adds to a type, or to one of the types of a union."""
+    yield from getattr(kind, "__metadata__", ())
+    for member in get_args(kind) if get_origin(kind) in (Annotated, Union, UnionType) else ():
+        yield from _metadata(member)
+
+
 def kwargs_key(of: Callable[..., Any]) -> str | None:
     """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
     function = _constructor(of)
@@ -74,7 +100,7 @@ def argument_sentences(of: Callable[..., Any]) -> dict[str, str]:
 
 
 def _constructor(of: Callable[..., Any]) -> Callable[..., Any]:
-    return inspect.unwrap(of.__init__ if isinstance(of, type) else of)
+    return inspect.unwrap(getattr(of, "__init__") if isinstance(of, type) else of)  # noqa: B009 - unsound to mypy
 
 
 def _first_sentences(docstring: str) -> dict[str, str]:

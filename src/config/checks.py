@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from src.config.arguments import Argument, arguments, kwargs_key
 from src.config.commands import COMMANDS
@@ -88,6 +88,8 @@ def _check(key: str, value: Any, annotation: Any) -> None:
 
 def _type_of_values(annotation: Any) -> Any:
     """The type of each value of a mapping; Any for what is no mapping."""
+    if get_origin(annotation) is Annotated:
+        return _type_of_values(get_args(annotation)[0])
     return get_args(annotation)[1] if get_origin(annotation) is Mapping and get_args(annotation) else Any
 
 

@@ -88,9 +88,9 @@ def _explain(
         return f"{absent[0]} is no key of src.{config_name}{nearest(absent[0], keys)}" if absent else ""
     if OmegaConf.is_dict(node) and not override.is_delete():
         found = override.get_value_string()
-        group = next((key for key in cfg.hydra.runtime.choices if key.endswith(f"@{name}")), None)
+        package = next((key for key in cfg.hydra.runtime.choices if key.endswith(f"@{name}")), None)
         example = next(iter(node), "KEY")
-        instead = f"type {group}={found}" if group else f"set one of them, as in {name}.{example}=VALUE"
+        instead = f"type {package}={found}" if package else f"set one of them, as in {name}.{example}=VALUE"
         return f"{word}: expected keys below {name}, found {found}; {instead}"
     return ""
 
@@ -153,13 +153,13 @@ def _is_constructor_argument(cfg: DictConfig, key: str) -> bool:
     """Whether a key that conf/ does not set is an argument of what is built, such as one of lightning.Trainer's."""
     above, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, above) if above and not key.startswith("hydra.") else None
-    target = node.get("_target_") if OmegaConf.is_dict(node) else None
+    target = node.get("_target_") if isinstance(node, DictConfig) else None
     return target is not None and name in arguments(locate_target(target))
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in cfg:
-        if str(key).startswith("_") or OmegaConf.is_missing(cfg, key):
+    for key in map(str, cfg):
+        if key.startswith("_") or OmegaConf.is_missing(cfg, key):
             continue
         yield f"{prefix}{key}"
         if not OmegaConf.is_interpolation(cfg, key) and OmegaConf.is_dict(cfg[key]):

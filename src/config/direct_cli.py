@@ -33,7 +33,7 @@ from src.config.types import describe_type
 from src.utils.errors import InputError, UserError, message_of
 
 
-def run(task: Callable[[Any], None], command: str) -> None:
+def run(task: Callable[[Any], object], command: str) -> None:
     """Runs `task` with the command's keys; one line for whatever is wrong with them, exit status 2."""
     try:
         keys = read_keys(command, sys.argv[1:])
@@ -98,7 +98,7 @@ def _is_plain_text(argument: Argument, text: str) -> bool:
 
 def _old_flags(accepted: Mapping[str, Argument]) -> dict[str, int]:
     """--key, --no-key and --key VALUE, which were the spelling of some commands."""
-    flags = {}
+    flags: dict[str, int] = {}
     for key, argument in accepted.items():
         is_switch = argument.annotation is bool
         flags |= dict.fromkeys(_spellings(key)[: 2 if is_switch else 1], NO_VALUE if is_switch else VALUE)

@@ -140,7 +140,7 @@ def _check_override(word: str, groups: dict[str, list[str]], multirun: bool) -> 
     override = read_override(word, multirun, is_group=name in groups)
     if name in groups and not override.is_sweep_override() and not override.is_delete():
         value = override.value()
-        chosen = value if isinstance(value, list) else [value]
+        chosen: list[Any] = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str) for item in chosen):
             found = "null, so leave the word out for none" if value is None else text
             raise InputError(f"{word}: expected an option of {name} ({', '.join(groups[name])}), found {found}")

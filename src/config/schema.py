@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from src.config.choices import Pooling
-from src.config.types import Count, Node, NotNegative, Positive, Whole
+from src.config.types import Count, Effect, Node, NotNegative, Positive, Whole
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]  # numpy's range
 Batch = Annotated[int, Ge(2)]
@@ -46,7 +46,7 @@ class Recipe:
     warmup: Annotated[float, Ge(0), Le(1)]
     batch_size: Batch
     epochs: Count
-    compare_infonce: bool
+    compare_infonce: Annotated[bool, Effect.NONE]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Model:
 
     similarity: Similarity
     score_scale: Positive
-    loss_block: LossBlock
+    loss_block: Annotated[LossBlock, Effect.ROUNDING]
 
 
 @dataclass
@@ -132,10 +132,10 @@ class Data:
     """
 
     batch_size: Batch
-    eval_batch_size: Count
-    token_budget: TokenBudget
+    eval_batch_size: Annotated[Count, Effect.ROUNDING]
+    token_budget: Annotated[TokenBudget, Effect.ROUNDING]
     positives: Positives
-    num_workers: Workers
+    num_workers: Annotated[Workers, Effect.NONE]
 
 
 @dataclass
@@ -151,6 +151,37 @@ class Negatives:
     mask_duplicates: bool
     mined: str | None
     mined_per_query: Count
+
+
+@dataclass
+class Trainer:
+    """What an option of conf/trainer has beside the keys of lightning.Trainer, and those of them that suit the machine.
+
+    Args:
+        accelerator: what it trains on, such as cpu or gpu.
+        devices: how many, auto for all, or which.
+        num_nodes: machines.
+        strategy: how several devices train one model.
+        log_every_n_steps: how often metrics are logged.
+        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
+        auto_batch: true repeats a step that runs out of memory with half that many texts, down to 1; one device.
+        compile: true compiles the encoder with torch.compile, a name says with which backend.
+        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
+        save_every_n_steps: the same, in steps.
+        on_nonfinite: whether a NaN or inf loss or gradient ends the run, or that step is skipped.
+    """
+
+    accelerator: Annotated[str, Effect.ROUNDING] = "auto"
+    devices: Annotated[list[int] | str | int, Effect.ROUNDING] = "auto"
+    num_nodes: Annotated[int, Effect.ROUNDING] = 1
+    strategy: Annotated[str, Effect.ROUNDING] = "auto"
+    log_every_n_steps: Annotated[int | None, Effect.ROUNDING] = None
+    grad_cache_chunk: Annotated[Count | None, Effect.ROUNDING] = None
+    auto_batch: Annotated[bool, Effect.NONE] = False
+    compile: Annotated[bool | str, Effect.ROUNDING] = False
+    save_every_n_minutes: Annotated[Positive | None, Effect.NONE] = None
+    save_every_n_steps: Annotated[Count | None, Effect.NONE] = None
+    on_nonfinite: Literal["stop", "skip"] = "stop"
 
 
 @dataclass
@@ -194,10 +225,10 @@ class Train:
     """
 
     seed: Seed
-    cache: str | None
-    resume: Literal["auto", "never"] | str
+    cache: Annotated[str | None, Effect.NONE]
+    resume: Annotated[Literal["auto", "never"] | str, Effect.NONE]
     checkpoint: str | None
-    compare_infonce: bool
+    compare_infonce: Annotated[bool, Effect.NONE]
     keep: Literal["best", "last"]
     loss: Node
     weights: Node
@@ -205,9 +236,9 @@ class Train:
     backbone: Annotated[Node, Backbone]
     corpus: Node
     batching: Node
-    trainer: Node
-    logger: Mapping[str, Node]
-    sweep: Annotated[Node, Sweep]
+    trainer: Annotated[Node, Trainer]
+    logger: Annotated[Mapping[str, Node], Effect.NONE]
+    sweep: Annotated[Node, Sweep, Effect.NONE]
     model: Annotated[Node, Model]
     optimizer: Annotated[Node, Optimizer]
     data: Annotated[Node, Data]

@@ -34,7 +34,6 @@ MOVED = {
     "src.corpora.harvest": "src.corpora.source_trees",
     "src.metrics_csv": "src.runs.metrics_csv",
     "src.loggers.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
-    "src.loggers.wandb.ForgivingWandbLogger": "src.loggers.wandb.FaultTolerantWandbLogger",
 }
 TARGET_LINE = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 

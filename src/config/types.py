@@ -6,6 +6,7 @@ import importlib
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,11 +16,21 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 
 from src.utils.errors import InputError, nearest
 
+
+class Effect(Enum):
+    """How little a key changes: `Annotated[int, Effect.NONE]` marks it where it is declared, `marked` finds it."""
+
+    NONE = "no result: a run with another value is the same run"
+    ROUNDING = "no more than how numbers are rounded, and what a run costs: it suits the machine"
+    TRAINING = "no weight's shape or meaning: a trained model may be used with another value"
+
+
 Whole = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 NotNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
-Share = Annotated[float, Ge(0), Lt(1)]  # such as a dropout
+Share = Annotated[float, Ge(0), Lt(1)]
+Dropout = Annotated[Share, Effect.TRAINING]
 Jaccard = Annotated[float, Gt(0), Le(1)]
 # keys below a key: arguments of its `_target_`, or of the class that Annotated[Node, ...] names
 Node = Mapping[str, Any]

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from src.config.types import Whole
+from src.config.types import Effect, Whole
 from src.corpora.base import Corpus, MissingLanguage, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus, Text
 from src.corpora.harvester.languages import language_of
@@ -41,8 +41,8 @@ class HarvestCorpus(Corpus):
         roots: Sequence[str | Path] | str | None = None,
         language: str = "python",
         text: Text = "source",
-        cache: str | Path | None = DEFAULT_ROOT,
-        workers: Whole | None = None,
+        cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT,
+        workers: Annotated[Whole | None, Effect.NONE] = None,
     ) -> None:
         self.roots = roots
         self.language = language

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from src.config.types import Jaccard, check_value
+from src.config.types import Effect, Jaccard, check_value
 from src.corpora.base import Corpus, MissingLanguage, Pair, Split
 from src.corpora.harvester.filters import query_problem
 from src.corpora.harvester.languages import language_of
@@ -70,7 +71,7 @@ class StdlibCorpus(Corpus):
         language: str = "python",
         root: str | Path | None = None,
         near_duplicate: Jaccard = 0.8,
-        cache: str | Path | None = DEFAULT_ROOT,
+        cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT,
     ) -> None:
         self.language = language
         self.root = root

@@ -10,18 +10,21 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from src.config.arguments import marked
+from src.config.schema import Train
 from src.config.targets import CONF
-from src.runs.identity import decisive
+from src.config.types import Effect
+from src.runs.identity import result_config
 from src.runs.labels import is_infonce, reads_similarity
 
 TAG = 64  # characters that W&B takes
 # Keys that distinguish no run from another.
 HYDRA_KEYS = {"_target_", "_partial_"}
 DATA_KEYS = {"recipe", "of", "root", "roots", "url_lists", "language"}
-DEVICE_KEYS = {"accelerator", "num_nodes", "strategy", "deterministic"}
-MEMORY_KEYS = {"eval_batch_size", "token_budget", "loss_block"}
-SCHEDULE_KEYS = {"log_every_n_steps", "num_sanity_val_steps", "check_val_every_n_epoch", "max_steps"}
-NOISE = HYDRA_KEYS | DATA_KEYS | DEVICE_KEYS | MEMORY_KEYS | SCHEDULE_KEYS
+SCHEDULE_KEYS = {"num_sanity_val_steps", "check_val_every_n_epoch", "max_steps", "deterministic"}
+COMPARED_KEYS = {"devices", "grad_cache_chunk", "compile"}  # a dashboard shows what they cost
+MACHINE_KEYS = marked(Train, Effect.ROUNDING) - COMPARED_KEYS
+NOISE = HYDRA_KEYS | DATA_KEYS | SCHEDULE_KEYS | MACHINE_KEYS
 
 
 def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def job_type(cfg: DictConfig, experiment: str | None) -> str:
 
 def config(cfg: DictConfig, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What determines the result, flat: `loss`, `lang`, ... are the options chosen, `loss/alpha` a key of theirs."""
-    plain = decisive(cfg)
+    plain = result_config(cfg)
     found = _choices(cfg)
     plain.pop("choices", None)
     plain.pop("lang", None)  # the chosen option has all of it

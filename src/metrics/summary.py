@@ -26,7 +26,7 @@ def lexical_baseline(split: Split) -> np.ndarray:
     """ranks_N of BM25 on the queries and candidates of the split, language by language where there are several."""
     if split.parts:
         return np.concatenate([lexical_baseline(part) for part in split.parts])
-    return np.asarray(bm25_ranks([pair.query for pair in split.pairs], split.codebase.codes, split.positives))
+    return np.asarray(bm25_ranks([pair.query for pair in split.pairs], split.candidates.codes, split.positives))
 
 
 def bm25_ranks(queries: Sequence[str], codes: Sequence[str], positives: Sequence[int]) -> Tensor:
@@ -71,7 +71,7 @@ def language_lines(rows: Mapping[str, Mapping[str, float]], split: Split) -> dic
     """Language -> a line with the MRR of every model, where there are several languages."""
     return {
         language: ", ".join(f"{name} {row[f'{language}/mrr']:.3f}" for name, row in rows.items())
-        + f" MRR, {len(part):,} queries, {len(part.codebase):,} candidates"
+        + f" MRR, {len(part):,} queries, {len(part.candidates):,} candidates"
         for language, part in zip(split.sizes, split.parts)
     }
 
@@ -83,7 +83,7 @@ def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 def pool_facts(split: Split) -> dict[str, str]:
     """The queries and candidates on which the numbers were measured."""
-    codebase = split.codebase
+    codebase = split.candidates
     return {"pool": f"{len(split):,} queries, {len(codebase):,} candidates, fingerprint {codebase.fingerprint}"}
 
 

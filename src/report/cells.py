@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from src.config.arguments import marked
+from src.config.schema import Train
+from src.config.types import Effect
 from src.report.runs import Run, Setting
-from src.runs.identity import IDLE_KEYS
+from src.runs.identity import non_result_keys
 from src.utils.errors import InputError
 
-# Keys of a configuration that may differ between the seeds of a cell.
-INCIDENTAL = ("seed", "sweep", "cache", "logger", "compare_infonce", "choices", "lang", "checkpoint")
+# In addition to the keys that change no result, or its rounding alone: what may differ between the seeds of a cell.
+INCIDENTAL = {"seed", "choices", "lang", "checkpoint"}
 INCIDENTAL_OF = {
-    "trainer": ("accelerator", "devices", "strategy", "num_nodes", "log_every_n_steps"),
-    "data": ("num_workers", "eval_batch_size"),
     "corpus": ("root", "roots"),  # fingerprints show whether the pairs are the same
     "negatives": ("mined",),  # each seed may mine with its own model
 }
@@ -179,13 +180,13 @@ def hyperparameters(run: Run) -> dict[str, Any]:
         kept[group] = {key: value for key, value in (kept.get(group) or {}).items() if key not in incidental}
     if not run.estimator:
         kept.pop("weights", None)  # not used
-    return dict(_flat(kept))
+    return dict(_flat(kept, non_result_keys() | marked(Train, Effect.ROUNDING)))
 
 
-def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flat(node: Any, ignored: frozenset[str], prefix: str = "") -> Iterable[tuple[str, Any]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key not in IDLE_KEYS:
-                yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+            if key not in ignored:
+                yield from _flat(value, ignored, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, node

@@ -50,13 +50,13 @@ def read_texts(comparison: Comparison) -> Texts | str:
     try:
         corpus = instantiate(from_outside(run.config, run.path).corpus)  # a run directory can come from anyone
         test = corpus.split("test")
-        if test.codebase.fingerprint != run.pool:
-            return f"the corpus has changed: its pool is {test.codebase.fingerprint} now, and was {run.pool}"
+        if test.candidates.fingerprint != run.pool:
+            return f"the corpus has changed: its pool is {test.candidates.fingerprint} now, and was {run.pool}"
         pairs = {pair.id: pair for pair in test.pairs}
         missing = [query for query in comparison.queries if query not in pairs]
         if missing:
             return f"the corpus has changed: it no longer has query {missing[0]}"
-        too_many = run.environment["corpus"].get("train_pairs", 0) + len(test.codebase) > MOST_CODES
+        too_many = run.environment["corpus"].get("train_pairs", 0) + len(test.candidates) > MOST_CODES
         train = None if too_many else corpus.split("train")
     except Exception as error:  # of any kind, such as for a missing folder: the report shows ids instead
         cause: BaseException = error
@@ -91,9 +91,9 @@ def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Gro
     codes = [pair.code for pair in ordered]
     seen_N, copied_N = np.zeros(len(codes), bool), np.zeros(len(codes), bool)
     seen_N[near_duplicate_pairs(codes, NEAR, [pair.code for pair in train.pairs])[0]] = True
-    query_P, candidate_P = near_duplicate_pairs(codes, NEAR, test.codebase.codes)
+    query_P, candidate_P = near_duplicate_pairs(codes, NEAR, test.candidates.codes)
     own = np.array([pair.code_id for pair in ordered])
-    others_P = own[query_P] != np.array(test.codebase.ids)[candidate_P]
+    others_P = own[query_P] != np.array(test.candidates.ids)[candidate_P]
     copied_N[query_P[others_P]] = True
     named = {
         "code (nearly) in training": seen_N,
@@ -119,7 +119,7 @@ def rank_changes(comparison: Comparison, row: Row, texts: Texts | None) -> dict[
     difference = row.difference
     if difference is None:
         return {}
-    paired_N = difference.paired_N
+    paired_N, seeds = difference.paired_N, list(difference.per_seed)
     baseline = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
     before, after = ({run.seed: run for run in cell.runs} for cell in (baseline, row.cell))
     order = np.argsort(paired_N, kind="stable")
@@ -127,8 +127,8 @@ def rank_changes(comparison: Comparison, row: Row, texts: Texts | None) -> dict[
     signs = {"better": 1, "worse": -1}
 
     def change(query: str) -> RankChange:
-        ranks = [[runs[seed].ranks[query] for seed in difference.per_seed] for runs in (before, after)]
-        return RankChange(query, *ranks, texts.pairs[query] if texts else None)
+        old, new = ([runs[seed].ranks[query] for seed in seeds] for runs in (before, after))
+        return RankChange(query, old, new, texts.pairs[query] if texts else None)
 
     return {
         end: [change(comparison.queries[i]) for i in places if signs[end] * paired_N[i] > 0]

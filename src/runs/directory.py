@@ -19,7 +19,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -103,7 +103,7 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text)
 
-    def write_ranks(self, query_ids: Sequence[str], ranks: Sequence[float]) -> None:
+    def write_ranks(self, query_ids: Sequence[str], ranks: Iterable[float]) -> None:
         """test_ranks.csv; whole ranks without a decimal point, ties as x.5."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

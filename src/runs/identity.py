@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.arguments import marked
+from src.config.schema import Train
 from src.config.targets import first_name, with_names
+from src.config.types import Effect
 from src.runs.labels import reads_similarity
 
-IDLE_GROUPS = ("hydra", "sweep", "logger", "resume")
-# At any depth: paths of caches, processes that read, how often is saved, what is done where memory ends, and the
-# comparison that a sweep never makes.
-IDLE_KEYS = ("cache", "workers", "num_workers", "save_every_n_minutes", "save_every_n_steps", "auto_batch")
-IDLE_KEYS += ("compare_infonce",)
 SET_ASIDE = "replaced"  # the folder of a sweep's attempts that another has taken the place of, and their status
 
 
@@ -29,20 +28,27 @@ def recorded(path: Path) -> dict[str, Any]:
         return {}
 
 
-def decisive(cfg: DictConfig) -> dict[str, Any]:
+@cache
+def non_result_keys() -> frozenset[str]:
+    """Names of the keys that change no result, at whatever depth they are."""
+    from src.corpora.source_trees import HarvestCorpus  # here, since few readers of a run directory need the harvester
+
+    return marked(Train, Effect.NONE) | marked(HarvestCorpus, Effect.NONE) | {"hydra"}
+
+
+def result_config(cfg: DictConfig) -> dict[str, Any]:
     """What decides a run's result, as plain values: the resolved configuration less paths of caches, loggers and so on.
 
     Without `weights` where neither the loss nor the batching reads a similarity.
     """
-    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in ("hydra", "sweep")])
-    plain = OmegaConf.to_container(kept, resolve=True)
-    idle = IDLE_GROUPS if reads_similarity(cfg) else (*IDLE_GROUPS, "weights")
-    return _without({key: value for key, value in plain.items() if key not in idle})
+    left_out = {"hydra", "sweep"} if reads_similarity(cfg) else {"hydra", "sweep", "weights"}
+    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in left_out])
+    return without(OmegaConf.to_container(kept, resolve=True), non_result_keys())
 
 
 def identity(cfg: DictConfig, length: int = 16) -> str:
     """Equal for configurations that give the same result, also where a class has been renamed between the two."""
-    return fingerprint(with_names(decisive(cfg), first_name), length)
+    return fingerprint(with_names(result_config(cfg), first_name), length)
 
 
 def fingerprint(value: Any, length: int = 10) -> str:
@@ -50,7 +56,8 @@ def fingerprint(value: Any, length: int = 10) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def _without(value: Any) -> Any:
+def without(value: Any, ignored: frozenset[str]) -> Any:
+    """The value less the keys of these names, at whatever depth they are."""
     if isinstance(value, Mapping):
-        return {key: _without(inner) for key, inner in value.items() if key not in IDLE_KEYS}
+        return {key: without(inner, ignored) for key, inner in value.items() if key not in ignored}
     return value

@@ -8,20 +8,19 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.backbones.base import Encoder
+from src.config.arguments import marked
 from src.config.checks import check_part
-from src.config.targets import with_names
+from src.config.targets import locate_target, with_names
+from src.config.types import Effect
 from src.runs.checkpoint_file import DamagedError, check
 from src.utils.errors import InputError, first_line
-
-# Of an encoder's configuration: what a model may go on with otherwise than it was trained.
-TRAINING_ONLY = {"dropout", "frozen_layers", "gradient_checkpointing", "attn_implementation", "dtype"}
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -70,8 +69,8 @@ def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfi
 
     Raises InputError where the checkpoint holds another backbone than the configuration.
     """
-    held = _decisive(checkpoint["run_config"]["backbone"]["encoder"])
-    asked = _decisive(OmegaConf.to_container(cfg.backbone.encoder, resolve=True))
+    held = _weights_config(checkpoint["run_config"]["backbone"]["encoder"])
+    asked = _weights_config(cast(dict[str, Any], OmegaConf.to_container(cfg.backbone.encoder, resolve=True)))
     differing = sorted(key for key in {*held, *asked} if held.get(key) != asked.get(key))
     if differing:
         raise InputError(
@@ -82,15 +81,17 @@ def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfi
     encoder.load_assets(checkpoint["encoder_assets"])
 
 
-def _decisive(encoder: dict[str, Any]) -> dict[str, Any]:
+def _weights_config(encoder: dict[str, Any], ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
     """What of an encoder's configuration decides its tensors and embeddings.
 
     A key that is null might as well not be there: checkpoints stay readable when an encoder learns a new option.
     """
+    if "_target_" in encoder:
+        ignored = marked(locate_target(encoder["_target_"]), Effect.TRAINING)
     kept = {
-        key: _decisive(value) if isinstance(value, dict) else value
+        key: _weights_config(value, ignored) if isinstance(value, dict) else value
         for key, value in encoder.items()
-        if key not in TRAINING_ONLY and value is not None
+        if key not in ignored and value is not None
     }
     if "rank" not in kept.get("lora", {}):
         kept.pop("lora", None)

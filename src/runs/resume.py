@@ -7,7 +7,7 @@
     DIR     this run directory, or nothing
     FILE    this checkpoint of a run directory, such as checkpoints/last.previous.ckpt
 
-Two configurations are the same where all that decides a result is; see `src.runs.identity.decisive`.
+Two configurations are the same where all that decides a result is; see `src.runs.identity.result_config`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from src.runs.identity import IDLE_GROUPS, IDLE_KEYS, SET_ASIDE, recorded
+from src.runs.identity import SET_ASIDE, non_result_keys, recorded
 from src.runs.lock import claimed, is_claimed
 from src.utils.errors import ResourceError
 from src.utils.files import write_atomically
@@ -81,10 +81,9 @@ def words(overrides: Iterable[Override], groups: Iterable[str]) -> list[str]:
     return [word for word in found if word]
 
 
-def is_idle(override: Override) -> bool:
-    """Whether an override of the command line decides no result."""
-    first, last = (override.key_or_group.split(".")[i] for i in (0, -1))
-    return first in IDLE_GROUPS or last in IDLE_KEYS
+def changes_result(override: Override) -> bool:
+    """Whether another value of the override's key could give another result."""
+    return non_result_keys().isdisjoint(override.key_or_group.split("."))
 
 
 def joined(parts: Sequence[str], length: int = 120) -> str:

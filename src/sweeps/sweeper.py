@@ -143,7 +143,9 @@ class Grid(Sweeper):
         """Named by those of the job's overrides that decide something, and the hash of all that does."""
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         self._check(cfg, job)
-        told = [o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and not cells.is_idle(o)]
+        told = [
+            o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and cells.changes_result(o)
+        ]
         if not reads_similarity(cfg):
             told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
         said = cells.joined(cells.words(told, self._groups())) or "cell"
@@ -172,7 +174,7 @@ class Grid(Sweeper):
             return Path(given[-1].strip("'\""))
         swept = [o for o in chosen if o.is_sweep_override()]
         axes = axes | {o.get_key_element() for o in swept} | set(self.axes)
-        fixed = [o for o in chosen if o.get_key_element() not in axes and not cells.is_idle(o)]
+        fixed = [o for o in chosen if o.get_key_element() not in axes and cells.changes_result(o)]
         fixed.sort(key=lambda override: override.input_line)  # typed in another order, it is the same sweep
         name = self.config.hydra.runtime.choices.get("sweep")
         keys = [o.key_or_group.rsplit(".", 1)[-1] for o in swept if o.key_or_group not in AXES]

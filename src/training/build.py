@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import lightning as L
 import torch
@@ -11,8 +11,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.backbones.base import Encoder
+from src.config import schema
+from src.config.arguments import arguments
 from src.config.targets import from_outside
-from src.config.types import Count, Positive
 from src.corpora.base import Corpus
 from src.data.samplers import Batching
 from src.datamodule import CodeSearchData
@@ -66,27 +67,10 @@ def build_module(cfg: DictConfig, encoder: Encoder, loss: Loss) -> CodeSearchMod
     return CodeSearchModule(encoder, loss, **cfg.model, **cfg.optimizer, gradient_caching=gradient_caching)
 
 
-def trainer(
-    grad_cache_chunk: Count | None = None,
-    auto_batch: bool = False,
-    compile: bool | str = False,
-    save_every_n_minutes: Positive | None = None,
-    save_every_n_steps: Count | None = None,
-    on_nonfinite: Literal["stop", "skip"] = "stop",
-    **options: Annotated[Any, L.Trainer],
-) -> L.Trainer:
-    """lightning.Trainer, without the keys of conf/trainer that other code reads.
-
-    Args:
-        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
-        auto_batch: true repeats a step that runs out of memory with half that many texts, down to 1; one device.
-        compile: true compiles the encoder with torch.compile, a name says with which backend.
-        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
-        save_every_n_steps: the same, in steps.
-        on_nonfinite: whether a NaN or inf loss or gradient ends the run, or that step is skipped.
-        options: as `lightning.Trainer`.
-    """
-    return L.Trainer(**options)
+def trainer(**options: Annotated[Any, schema.Trainer, L.Trainer]) -> L.Trainer:
+    """lightning.Trainer, less the keys of conf/trainer that it does not have: others read them."""
+    taken = arguments(L.Trainer)
+    return L.Trainer(**{key: value for key, value in options.items() if key in taken})
 
 
 def compile_encoder(encoder: Encoder, asked: bool | str) -> None:

@@ -25,13 +25,17 @@ from torch.nn import functional as F
 
 from src.backbones.hub import checkpoint_folder, sentence_pooling
 from src.backbones.transformer import TransformerEncoder
+from src.config.arguments import marked
 from src.config.compose import compose_config
+from src.config.schema import Train
 from src.config.targets import CONF, first_name, with_names
+from src.config.types import Effect
 from src.corpora.base import fingerprint
 from src.data.length_buckets import BatchSide
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
 from src.runs.directory import relative
+from src.runs.identity import without
 from src.runs.restore import best_checkpoint
 from src.runtime.distributed import loader_workers
 from src.runtime.launch import as_single_process
@@ -52,8 +56,8 @@ MODELS_VERSION = 1
 EMBEDDINGS_VERSION = 1
 MODEL, EMBEDDINGS = "model.ckpt", "embeddings.npy"
 SENTENCE_ENCODER_SCALE = 20.0  # of a folder's or a hub's model; sentence-transformers' MultipleNegativesRankingLoss
-# Keys of a training's configuration that its result depends on.
-DECISIVE = ("backbone", "model", "optimizer", "data", "trainer", "loss", "batching", "negatives", "keep", "checkpoint")
+# Parts of a training's configuration that its result depends on.
+RECIPE = ("backbone", "model", "optimizer", "data", "trainer", "loss", "batching", "negatives", "keep", "checkpoint")
 TRAINING = {
     "batch_size": "data.batch_size",
     "max_epochs": "trainer.max_epochs",
@@ -62,9 +66,6 @@ TRAINING = {
 }
 # Keys that suit the machine, not the model.
 MACHINE = ("trainer.accelerator", "trainer.precision", "data.num_workers", "data.eval_batch_size", "data.token_budget")
-INCIDENTAL = {"accelerator", "devices", "num_nodes", "strategy", "log_every_n_steps", "compare_infonce", "loss_block"}
-INCIDENTAL |= {"num_workers", "eval_batch_size", "token_budget", "grad_cache_chunk", "compile"}
-INCIDENTAL |= {"save_every_n_minutes", "save_every_n_steps", "auto_batch"}
 
 
 def attach_guide_models(estimator: Estimator | None, cfg: DictConfig) -> None:
@@ -195,7 +196,7 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
     """Everything that the result of a training depends on: the key of its model in the cache."""
     encoder = instantiate(cfg.backbone.encoder)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    recipe = _decisive({name: resolved[name] for name in DECISIVE})
+    recipe = without({name: resolved[name] for name in RECIPE}, marked(Train, Effect.NONE, Effect.ROUNDING))
     return {
         "corpus": [
             *(corpus.split(name).fingerprint for name in ("train", "valid")),
@@ -206,12 +207,6 @@ def training_identity(cfg: DictConfig, corpus: Any) -> dict[str, Any]:
         "seed": cfg.seed,
         "version": MODELS_VERSION,
     }
-
-
-def _decisive(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _decisive(item) for key, item in value.items() if key not in INCIDENTAL}
-    return value
 
 
 def train(cfg: DictConfig, corpus: Any, folder: Path) -> Mapping[str, Any]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from tests.faults.row_10_wandb_outages import failing, logged
-from tests.support.transactions import finished, history
 from tests.support.wandb_server import wandb_on_loopback
+from tests.support.wandb_transaction_log import finished, history
 
 OUTAGES = ("none", "refused", "unknown host", "hang", "401", "500", "drop in mid-run", "hang in mid-run")
 COMMAND = (sys.executable, "-m", "src.train", "loss=soft_infonce", "weights=bm25", "lang=python", "logger=wandb")

@@ -14,7 +14,7 @@ import pytest
 from src.corpora.fetch import Fetcher, Remote, address
 from src.utils.errors import InputError
 from tests.conftest import PROJECT
-from tests.support.mirror import mirror_on_loopback
+from tests.support.file_server import mirror_on_loopback
 
 DATA = bytes(range(256)) * 211  # 54,016 bytes
 SUM = hashlib.sha256(DATA).hexdigest()

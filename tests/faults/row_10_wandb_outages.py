@@ -19,8 +19,8 @@ from tests.faults.harness import Fault, scratch
 from tests.support.commands import QUICK, run_command
 from tests.support.doubles import write_corpus
 from tests.support.processes import free_port
-from tests.support.transactions import finished, history
 from tests.support.wandb_server import KEY, Server, wandb_on_loopback
+from tests.support.wandb_transaction_log import finished, history
 
 TITLE = "6 W&B outages: refused, hang, DNS, 401, 500, drop in mid-run"
 PROMISE = "training finishes, local logs are complete, what is left syncs as one run; its cost: docs/wandb.md"

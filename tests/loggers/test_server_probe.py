@@ -13,7 +13,7 @@ import wandb
 from src.loggers import FaultTolerantWandbLogger
 from src.loggers.server_probe import ServerProbe
 from tests.support.processes import free_port
-from tests.support.transactions import finished, history
+from tests.support.wandb_transaction_log import finished, history
 
 PATIENCE = 4.0
 SLACK = 15.0  # of a busy machine; the server hangs for minutes

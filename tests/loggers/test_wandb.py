@@ -15,7 +15,7 @@ from src.config.compose import compose_config
 from src.loggers import FaultTolerantWandbLogger, start_server_probe
 from src.loggers.wandb import ID
 from src.utils.errors import InputError
-from tests.support.transactions import finished, history, plain
+from tests.support.wandb_transaction_log import finished, history, plain
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Runs commands as a user types them, inside the test's own process: seconds of imports are paid once."""
+"""Runs commands as a user types them, but inside the test's process, so that imports happen only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = ("logger=csv", "trainer.accelerator=cpu", "data.num_workers=0", "compare
 
 @dataclass(frozen=True)
 class Result:
-    """What a shell would see of a command, and where its run directory is."""
+    """Exit status and output of a command, and its run directory."""
 
     status: int
     output: str

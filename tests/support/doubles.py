@@ -1,4 +1,4 @@
-"""Small stand-ins and data that tests share: a toy encoder, a corpus in memory, a corpus on disk."""
+"""Small test doubles and data: a toy encoder, a corpus in memory, a corpus on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that train together, forked from the test's own: seconds of imports are paid once."""
+"""Several processes that train together, forked from the test's process, so that imports happen only once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-import src.train  # noqa: F401 - before the processes fork, each of which would take its seconds for it
+import src.train  # noqa: F401 - before the processes fork: otherwise each one would import it
 from src.runtime.quiet import quiet_libraries
 
-PATIENCE = 240  # seconds for all processes, of the 300 that a test has; a busy machine is no failure
+PATIENCE = 240  # seconds for all processes, of the 300 that a test has, so that a busy machine causes no failure
 LOOPBACK = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 
 

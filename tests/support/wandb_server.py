@@ -1,4 +1,4 @@
-"""A W&B server on loopback, as far as a run, an artifact and a view need one; it refuses, hangs and breaks off."""
+"""A local W&B server with what a run, an artifact and a view need; it can refuse, hang and drop connections."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.loopback import Silent, running
+from tests.support.local_servers import Silent, running
 
 KEY = "k" * 40
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """What was uploaded is in `runs`: of each id, how often it began, its history by line, summary, config, files."""
+    """`runs` has the uploads by id: number of starts, history by line, summary, config, files."""
 
     daemon_threads = True
 

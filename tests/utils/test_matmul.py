@@ -89,6 +89,7 @@ class Checkpointed(nn.Module):
     """A layer that runs again in the backward pass, as those of transformers do and say."""
 
     gradient_checkpointing = True
+    compiled = False
 
     def __init__(self):
         super().__init__()

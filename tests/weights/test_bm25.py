@@ -20,6 +20,8 @@ from src.utils.subtokens import subtokens
 from src.weights.bm25 import BETWEEN, BM25Estimator, Normalize, Statistics
 from src.weights.none import NoEstimator
 
+STATISTICS, NORMALIZE = get_args(Statistics), get_args(Normalize)
+
 TEXTS = [  # 7 pairs
     ("read a text file", "def readFile(path): return open(path).read()"),
     ("read a csv file", "def read_csv(path): return rows(path)"),
@@ -150,8 +152,8 @@ def test_a_fitted_estimator_holds_no_matrix_of_all_pairs():
     [
         ({"between": "query_queri"}, "weights.between: .*'query_queri'; did you mean 'query_query'"),
         ({"statistics": "batches"}, "weights.statistics: .*'batches'; did you mean 'batch'"),
-        ({"normalize": "own"}, "weights.normalize: expected one of none, self, found 'own'"),
-        ({"normalize": None}, "weights.normalize: expected one of none, self, found None"),
+        ({"normalize": "own"}, "weights.normalize: expected none or self, found 'own'"),
+        ({"normalize": None}, "weights.normalize: expected none or self, found None"),
     ],
 )
 def test_an_unknown_option_is_refused_and_the_known_ones_are_named(options, message):

@@ -23,8 +23,8 @@ WAIT = 10.0  # seconds for the hub's first answer
 INSTEAD = "corpus.root=DIR evaluates on local corpora"
 
 
-def reachable() -> str:
-    """The hub's address; raises InputError where it does not answer."""
+def reachable() -> None:
+    """Raises InputError where the hub does not answer."""
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"mteb's tasks come from the hub, and HF_HUB_OFFLINE is set; {INSTEAD}")
@@ -34,15 +34,13 @@ def reachable() -> str:
         raise InputError(
             f"mteb's tasks come from the hub, and {endpoint} does not answer ({first_line(error)}); {INSTEAD}"
         ) from error
-    return endpoint
 
 
 def chosen(names: Sequence[str]) -> list[Any]:
     """mteb's tasks by name; raises InputError where mteb is not installed or lacks a task."""
     if importlib.util.find_spec("mteb") is None:
         raise InputError(f"mteb's tasks need mteb, an optional extra: pip install -e '.[benchmark]'; {INSTEAD}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         import mteb
 
         known = {task.metadata.name for task in mteb.get_tasks(task_types=["Retrieval"])}
@@ -57,8 +55,7 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
 
     The model is exported and loaded again, as others would load it. mteb's files are kept in `folder`.
     """
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as exported, quiet():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as exported, quiet():
         import mteb
         from mteb.cache import ResultCache
         from sentence_transformers import SentenceTransformer

@@ -22,17 +22,22 @@ from src.utils.errors import InputError
 
 def transformer_of(encoder: Encoder, format: str) -> TransformerEncoder:
     """The encoder as a single model of transformers for plain texts; raises InputError where it is anything else."""
-    if isinstance(encoder, GraphCodeBERTEncoder):
-        raise InputError(
-            f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
-            "a run of minilm, codebert, unixcoder or any other backbone of plain text"
-        )
+    refuse_data_flow(encoder, format)
     if not isinstance(encoder, TransformerEncoder):
         raise InputError(
             f"format={format} holds a model of transformers, which {type(encoder).__name__} is not; set "
             "format=sentence_transformers or format=onnx, or export a run of minilm, codebert, unixcoder or hf"
         )
     return encoder
+
+
+def refuse_data_flow(encoder: Encoder, format: str) -> None:
+    """Raises InputError for an encoder that reads more than the text's tokens."""
+    if isinstance(encoder, GraphCodeBERTEncoder):
+        raise InputError(
+            f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
+            "a run of minilm, codebert, unixcoder or any other backbone of plain text"
+        )
 
 
 def write_model(encoder: TransformerEncoder, folder: Path) -> None:
@@ -128,26 +133,24 @@ POOLED = {
 def snippet(encoder: TransformerEncoder, cosine: bool, name: str) -> str:
     """Python for the model card that loads and uses the model."""
     model = reader_class(encoder)
-    lines = [
-        "import torch",
-        f"from transformers import AutoTokenizer, {model}",
-        "",
-        f"tokenizer, model = AutoTokenizer.from_pretrained({name!r}), {model}.from_pretrained({name!r}).eval()",
-        "",
-        "",
-        "@torch.inference_mode()",
-        "def embed(texts, prefix, max_tokens):",
-        "    texts = [prefix + text for text in texts]",
-        "    batch = tokenizer(texts, max_length=max_tokens, truncation=True, padding=True, return_tensors='pt')",
-        "    output = model(**batch)",
-        f"    {POOLED[encoder.pooling]}",
-    ]
-    if encoder.dimensions:
-        lines.append(f"    embeddings = embeddings[:, : {encoder.dimensions}]")
+    cut = f"\n    embeddings = embeddings[:, : {encoder.dimensions}]" if encoder.dimensions else ""
     result = "torch.nn.functional.normalize(embeddings, dim=1)" if cosine else "embeddings"
-    lines += [f"    return {result}", "", ""]
-    for side, texts, text in (("query", "queries", "read all lines of a file"), ("code", "codes", "def f(): ...")):
-        settings = sides(encoder)[side]
-        lines.append(f"{texts} = embed([{text!r}], {settings['prefix']!r}, {settings['max_tokens']})")
-    lines.append("scores = queries @ codes.T")
-    return "\n".join(lines)
+    return f"""\
+import torch
+from transformers import AutoTokenizer, {model}
+
+tokenizer, model = AutoTokenizer.from_pretrained({name!r}), {model}.from_pretrained({name!r}).eval()
+
+
+@torch.inference_mode()
+def embed(texts, prefix, max_tokens):
+    texts = [prefix + text for text in texts]
+    batch = tokenizer(texts, max_length=max_tokens, truncation=True, padding=True, return_tensors='pt')
+    output = model(**batch)
+    {POOLED[encoder.pooling]}{cut}
+    return {result}
+
+
+queries = embed(['read all lines of a file'], {encoder.query_prefix!r}, {encoder.max_query_tokens})
+codes = embed(['def f(): ...'], {encoder.code_prefix!r}, {encoder.max_code_tokens})
+scores = queries @ codes.T"""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from src.backbones.base import Features
@@ -34,7 +34,7 @@ Embed = Callable[[Sequence[str], str], torch.Tensor]  # texts and their side -> 
 
 def difference(module: CodeSearchModule, embed: Embed) -> float:
     """The largest difference of an entry between our embeddings of all probes and those of `embed`."""
-    most = 0.0
+    gaps = []
     for side in SIDES:
         ours_BD = embeddings(module, PROBES[side], side)
         theirs_BD = embed(PROBES[side], side).float().cpu()
@@ -43,10 +43,8 @@ def difference(module: CodeSearchModule, embed: Embed) -> float:
                 f"the export gives embeddings of shape {tuple(theirs_BD.shape)} for {side} texts, and the model "
                 f"{tuple(ours_BD.shape)}: nothing was written; this is an error of the exporter"
             )
-        length = max(1.0, float(ours_BD.norm(dim=1).max()))
-        gap = float((ours_BD - theirs_BD).abs().max()) / length
-        most = max(most, gap) if math.isfinite(gap) else math.inf  # max() would pass over NaN
-    return most
+        gaps.append(float((ours_BD - theirs_BD).abs().max()) / max(1.0, float(ours_BD.norm(dim=1).max())))
+    return float(np.max(gaps))  # NaN where one is
 
 
 def embeddings(module: CodeSearchModule, texts: Sequence[str], side: str) -> torch.Tensor:

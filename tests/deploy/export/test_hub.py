@@ -10,7 +10,7 @@ import pytest
 
 from src.deploy.export.hub import check_name, push
 from src.utils.errors import InputError
-from tests.support.loopback import Silent, running
+from tests.support.local_servers import Silent, running
 
 
 class StandIn(Silent):

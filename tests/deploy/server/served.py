@@ -11,7 +11,7 @@ from src.config.direct_cli import read_keys
 from src.deploy.server.server import Server
 from src.serve import open_server
 from tests.corpora.harvester.trees import write
-from tests.support.loopback import running
+from tests.support.local_servers import running
 
 EVIL = "<script>hacked()</script><img src=x onerror=hacked()>"
 

@@ -1,4 +1,4 @@
-"""Servers on loopback that stand in for those of the world, for the length of a block."""
+"""Local servers that replace remote ones inside a `with` block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class Silent(http.server.BaseHTTPRequestHandler):
-    """Writes no log, which would be among what a test captures."""
+    """Writes no log, which a test would capture."""
 
     def log_message(self, *args: object) -> None:
         pass

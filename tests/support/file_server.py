@@ -1,4 +1,4 @@
-"""A file server on loopback that breaks off, hangs, refuses and counts, for tests of downloads."""
+"""A local file server that interrupts, delays and refuses downloads, and records requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.loopback import Silent, running
+from tests.support.local_servers import Silent, running
 
 
 class Mirror(http.server.ThreadingHTTPServer):
-    """Serves `files` by path; `breaks[path]` are the numbers of bytes after which the next answers break off."""
+    """Serves `files` by path; `breaks[path]` has the numbers of bytes after which responses are interrupted."""
 
     daemon_threads = True
 

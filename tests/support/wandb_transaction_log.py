@@ -1,4 +1,4 @@
-"""Reads back what a W&B run has left on disk: its transaction log, protocol buffers in LevelDB's log format."""
+"""Reads the transaction log of a W&B run: protocol buffers in LevelDB's log format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FULL, LAST = 1, 4  # of a record: in one piece, or its last piece
 
 
 def records(path: Path) -> Iterator[Record]:
-    """The records of a .wandb file; one that is still being written ends early."""
+    """The records of a .wandb file; a file that is still being written ends early."""
     data = path.read_bytes()
     assert data[:4] == b":W&B"
     at, found = HEADER, b""
