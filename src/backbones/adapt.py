@@ -61,8 +61,8 @@ class Adaptation:
     lora: Annotated[Mapping[str, Any] | None, LoRA] = None
     frozen_layers: Annotated[Whole, Effect.TRAINING] = 0
     gradient_checkpointing: Annotated[bool, Effect.TRAINING] = False
-    attn_implementation: Annotated[Literal[sdpa, eager, flash_attention_2] | None, Effect.TRAINING] = None
-    dtype: Annotated[Literal[float32, bfloat16], Effect.TRAINING] = "float32"
+    attn_implementation: Annotated[Literal["sdpa", "eager", "flash_attention_2"] | None, Effect.TRAINING] = None
+    dtype: Annotated[Literal["float32", "bfloat16"], Effect.TRAINING] = "float32"
 
     def __post_init__(self) -> None:
         uses_lora = self._lora.rank is not None
