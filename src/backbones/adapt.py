@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,14 +151,3 @@ def add_lora(model: PreTrainedModel, lora: LoRA, name: str) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-
-
-def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
-    model = copy.deepcopy(model)
-    nn.Module.float(model)
-    for name, module in list(model.named_modules()):
-        if hasattr(module, "get_base_layer") and hasattr(module, "merge"):  # a layer of peft, which is not imported
-            module.merge()
-            model.set_submodule(name, module.get_base_layer())
-    return model.requires_grad_(True)

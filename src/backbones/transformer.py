@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,11 +20,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from src.backbones.adapt import Adaptation, merge_lora
+from src.backbones.adapt import Adaptation
 from src.backbones.architecture import DROPOUTS, encoder_of, max_positions, pooling_layer_argument
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder, Features, pool
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
-from src.backbones.pooling import pool
 from src.backbones.tokens import (
     encode,
     prepare_tokenizer,
@@ -168,7 +169,7 @@ class TransformerEncoder(Encoder):
         return self._with_dropout(config)
 
     def _with_dropout(self, config: PretrainedConfig) -> PretrainedConfig:
-        """The configuration with this encoder's dropout. Raises InputError for more than the model has."""
+        """The configuration with this encoder's dropout. Raises InputError where it has less than asked for."""
         first, layers = self.adaptation.frozen_layers, getattr(config, "num_hidden_layers", None)
         if layers is not None and first > layers:
             raise InputError(f"backbone.encoder.frozen_layers={first}, but {self.name!r} has {layers} layers")
@@ -269,7 +270,13 @@ class TransformerEncoder(Encoder):
         """A copy of the model in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
         if self.model is None:
             raise RuntimeError(NO_WEIGHTS)
-        return merge_lora(self.model)
+        model = copy.deepcopy(self.model)
+        nn.Module.float(model)
+        for name, module in list(model.named_modules()):
+            if hasattr(module, "get_base_layer") and hasattr(module, "merge"):  # a layer of peft, which is not imported
+                module.merge()
+                model.set_submodule(name, module.get_base_layer())
+        return model.requires_grad_(True)
 
     # Checkpoints of this project
 

@@ -11,10 +11,9 @@ import transformers
 from torch.nn import functional as F
 from transformers import MODEL_MAPPING, AutoTokenizer, PreTrainedModel
 
-from src.backbones.base import Encoder
+from src.backbones.base import Encoder, pool
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.hub import quiet
-from src.backbones.pooling import pool
 from src.backbones.tokens import rebuild_tokenizer, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.deploy.export.parity import Embed
