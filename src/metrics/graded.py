@@ -33,7 +33,7 @@ def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:
     return float((gains_N / np.log2(1 + ranks_N)).sum() / best) if best > 0 else None
 
 
-def ranks_within(scores: Sequence[float]) -> np.ndarray:
+def ranks_within(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """The rank of each score among all of them: 1 + the number of higher scores + half of the other equal ones."""
     return np.asarray(rankdata(-np.asarray(scores, float)))
 

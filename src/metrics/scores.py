@@ -160,7 +160,8 @@ def _extended(query_ND: Tensor, offset_N: Tensor, dtype: torch.dtype) -> tuple[T
 def _norms(embeddings: Tensor) -> Tensor:
     """float64 (rows,). On the CPU without a copy in float64, which would need the most memory of all."""
     if embeddings.device.type != "cpu":
-        return torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
+        norms: Tensor = torch.linalg.vector_norm(embeddings, dim=1, dtype=torch.float64)
+        return norms
     values = embeddings.numpy()
     return torch.from_numpy(np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)))
 

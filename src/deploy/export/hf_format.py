@@ -55,7 +55,7 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
             )
         weights = model.state_dict()
         model = encoder_class(encoder.config)
-        model.encoder.load_state_dict(weights)
+        model.get_submodule("encoder").load_state_dict(weights)
     with quiet():
         model.save_pretrained(folder)
     tokenizer = rebuild_tokenizer(
