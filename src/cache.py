@@ -15,12 +15,12 @@ from src.utils.disk_cache import Cache, damage, part_of, read_about
 from src.utils.errors import InputError, ResourceError, nearest
 
 if TYPE_CHECKING:
-    from src.config import commands
+    from src.config import direct_commands
 
 ACTIONS = ("list", "clear")
 
 
-def main(cfg: commands.Cache) -> None:
+def main(cfg: direct_commands.Cache) -> None:
     """Shows the entries, or removes those that are named."""
     cache = Cache(cfg.root)
     action, *names = as_list(cfg.action) or ["list"]

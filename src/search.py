@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
-    from src.config.indexes import Search
+    from src.config.direct_commands import Search
     from src.deploy.index.searcher import Hit, Searcher
 
 

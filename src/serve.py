@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from src.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from src.config.indexes import Serve
+    from src.config.direct_commands import Serve
     from src.deploy.server.server import Server
 
 

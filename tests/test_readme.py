@@ -62,7 +62,7 @@ def test_a_command_of_the_readme_works(command, root, finished, tmp_path, monkey
         return
     if name in ("index", "search", "serve"):
         pytest.skip(
-            "asks for a run and its index: tests/test_index.py, tests/test_search.py and tests/serving make them"
+            "asks for a run and its index: tests/test_index.py, tests/test_search.py and tests/deploy/server make them"
         )
     if name in ("export", "benchmark", "mine"):
         given = [f"run={finished}" if word.startswith("run=") else word for word in given]
@@ -118,5 +118,13 @@ def test_every_link_of_the_readme_leads_to_a_file():
         assert (PROJECT / target).exists(), target
 
 
-def test_the_readme_has_at_most_240_lines():
-    assert len(README.splitlines()) <= 240
+def test_the_readme_has_at_most_1500_words():
+    assert len(README.split()) <= 1500
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_page_of_the_documentation_is_in_its_index_and_links_to_files(page):
+    index = (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert page.name == "README.md" or f"]({page.name})" in index
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

@@ -30,7 +30,7 @@ from src.utils.errors import InputError
 from src.utils.tables import print_tables
 
 if TYPE_CHECKING:
-    from src.config.commands import Bench
+    from src.config.direct_commands import Bench
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 

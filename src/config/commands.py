@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from src.config.arguments import arguments
-from src.config.choices import ExportFormat, Measure
-from src.config.indexes import Index, Search, Serve
+from src.config.choices import ExportFormat
+from src.config.direct_commands import Bench, Cache, Index, Report, Search, Serve
 from src.config.schema import Lang, Seed, Train
 from src.config.types import Count, FreeWords, Jaccard, Node, NotNegative, Positive, Whole
 
@@ -207,67 +207,6 @@ class Export:
     out: str | None
     push: str | None
     private: bool
-
-
-@dataclass
-class Report:
-    """Compare finished runs: tables, paired tests and a page.
-
-    Args:
-        runs: run directories, or folders that hold some.
-        to: folder that the files are written to; null is report in the first of runs.
-        baseline: name of the row that the others are compared with.
-        mix_pools: whether runs on several candidate pools get tables of their own, instead of an error.
-        choose: whether a row shows the hyper-parameters that are best on valid, or each combination has its own row.
-        texts: whether the corpora are read again, to show the texts of queries and not their ids alone.
-        markdown: whether the tables are printed in Markdown.
-        plot: image file (.png, .svg or .pdf) that the differences are drawn to.
-    """
-
-    runs: Annotated[str | Sequence[str], FreeWords()]
-    to: str | None
-    baseline: str
-    mix_pools: bool
-    choose: Literal["valid", "each"]
-    texts: bool
-    markdown: bool
-    plot: str | None
-
-
-@dataclass
-class Bench:
-    """Measure speed and memory next to other libraries.
-
-    Args:
-        quick: whether sizes are small, for about a minute.
-        only: what is measured; null is all of it.
-        model: folder of a pretrained encoder; null takes one of MiniLM's size with random weights.
-        threads: number of CPU threads; null takes torch's default.
-        clock: whether seconds are those of the wall clock or of the processor, for a machine that others also use.
-        out: run directory; null is outputs/bench/ and the time.
-        docs: document that the tables are written to, between its two marks.
-    """
-
-    quick: bool
-    only: Measure | Sequence[Measure] | None
-    model: str | None
-    threads: Count | None
-    clock: Literal["wall", "cpu"]
-    out: str | None
-    docs: str | None
-
-
-@dataclass
-class Cache:
-    """List the cache's entries, or remove some.
-
-    Args:
-        action: list, or clear and the keys or kinds of the entries that are removed; clear alone removes all.
-        root: folder of the cache.
-    """
-
-    action: Annotated[str | Sequence[str], FreeWords()]
-    root: str
 
 
 # Commands as `python -m src` lists them.

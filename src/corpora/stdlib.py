@@ -21,9 +21,9 @@ from typing import Annotated
 
 from src.config.types import Effect, Jaccard, check_value
 from src.corpora.base import Corpus, MissingLanguage, Pair, Split
-from src.corpora.harvester.filters import is_good_query
-from src.corpora.harvester.group_split import split_groups
+from src.corpora.harvester.filters import query_problem
 from src.corpora.harvester.languages import language_of
+from src.corpora.harvester.splits import split_groups
 from src.corpora.harvester.toolchains import PACKAGES, installed, library_roots
 from src.corpora.python_source import documented_functions
 from src.corpora.source_trees import HarvestCorpus
@@ -168,7 +168,7 @@ def _pairs_of_file(file: str, source: str, counts: Counter[str]) -> Iterator[Pai
         name = function.node.name
         if name.startswith("test") or (name.startswith("__") and name.endswith("__")):
             counts["dropped: test or dunder"] += 1
-        elif not is_good_query(query := function.query):
+        elif query_problem(query := function.query):
             counts["dropped: query"] += 1
         elif (code := function.code).count("\n") < 2:
             counts["dropped: under 3 lines"] += 1

@@ -14,7 +14,7 @@ from collections import Counter
 
 from src.dataflow.flow import Edge, Flow
 from src.dataflow.grammars import LANGUAGES
-from src.dataflow.syntax import UnparsedError, parse
+from src.dataflow.syntax import parse
 
 __all__ = ["LANGUAGES", "Edge", "extract_dataflow", "unparsed"]
 
@@ -39,12 +39,13 @@ def extract_dataflow(code: str, language: str) -> tuple[list[str], list[Edge]]:
     Raises:
         InputError: another language, or code with a lone surrogate.
     """
-    try:
-        lowered = parse(code, language)
-    except UnparsedError as error:
-        unparsed[language] += 1
-        # a warning after 1, 10, 100, ... failures; every failure at debug level
-        level = logging.WARNING if str(unparsed[language]).strip("0") == "1" else logging.DEBUG
-        log.log(level, "%s; no data flow, as for %d so far", error, unparsed[language])
-        return error.tokens, []
-    return lowered.tokens, Flow(lowered.tokens).run(lowered.program)
+    lowered, error_line = parse(code, language)
+    if error_line is None:
+        return lowered.tokens, Flow(lowered.tokens).run(lowered.program)
+    unparsed[language] += 1
+    # a warning after 1, 10, 100, ... failures; every failure at debug level
+    level = logging.WARNING if str(unparsed[language]).strip("0") == "1" else logging.DEBUG
+    message = "expected a function in %s, found a syntax error at its line %d; no data flow, as for %d so far"
+    log.log(level, message, language, error_line, unparsed[language])
+    # A node that the parser inserted has no text.
+    return [token for token in lowered.tokens if token], []

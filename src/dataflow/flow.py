@@ -15,8 +15,7 @@ COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 
 Edge = list[Any]  # [variable, token index, comesFrom | computedFrom, [parent names], [parent token indices]]
 Step = int | tuple[Callable[["Flow", Any], Any], Any]
-NO_TOKENS: list[int] = []  # shared; like every list of a state, it is never changed
-State = dict[str, list[int]]  # variable -> tokens of its last definitions, ascending
+State = dict[str, list[int]]  # variable -> tokens of its last definitions, ascending; the lists are never changed
 Definition = tuple[str, list[int], list[int]]  # relation, targets, sources
 
 
@@ -43,21 +42,16 @@ class Flow:
             for step in frames[-1]:
                 if isinstance(step, tuple):
                     operation, argument = step
-                    body = operation(self, argument)
-                    if body is not None:
+                    if (body := operation(self, argument)) is not None:
                         frames.append(body)
                         break
                     continue
                 token = step if step >= 0 else ~step
                 name = tokens[token]
-                parents = self.state.get(name, NO_TOKENS)
-                if parents is NO_TOKENS and step >= 0:
+                parents = self.state.get(name, [])
+                if not parents and step >= 0:
                     self.state[name] = [token]
-                known = uses.get(token)
-                if known is None:
-                    uses[token] = parents
-                elif known is not parents and known != parents:
-                    uses[token] = sorted({*known, *parents})
+                uses[token] = _united(uses.get(token, parents), parents)
             else:
                 frames.pop()
         return self.edges()
@@ -95,11 +89,7 @@ class Flow:
         before, after = self.branches.pop()
         for state in after if exhaustive else [*after, before]:
             for name, tokens in state.items():
-                known = self.state.get(name)
-                if known is None:
-                    self.state[name] = tokens
-                elif known is not tokens and known != tokens:
-                    self.state[name] = sorted({*known, *tokens})
+                self.state[name] = _united(self.state.get(name, tokens), tokens)
 
     def loop(self, passes: tuple[list[Step], list[Step]]) -> Iterator[Step] | None:
         """Runs the first and the second pass of a loop.
@@ -145,5 +135,8 @@ class Flow:
         for (relation, token), united in self.loop_definitions.items():
             if united or token in linked:
                 edges.append([tokens[token], token, relation, sorted({tokens[s] for s in united}), sorted(united)])
-        edges.sort()
-        return edges
+        return sorted(edges)
+
+
+def _united(known: list[int], more: list[int]) -> list[int]:
+    return known if known == more else sorted({*known, *more})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,7 +14,7 @@ from src.dataflow.lowering import KEYWORD, NAME, OTHER, WHOLE, Leaf, Rule
 from src.dataflow.rules import (
     assignment,
     branch,
-    clauses_first,
+    comprehension,
     for_each,
     for_each_as,
     for_loop,
@@ -35,16 +35,15 @@ RUBY_BRANCH = branch(arms={"elsif", "else"})
 
 TABLES: dict[str, dict[str, Rule]] = {
     "python": {
-        "comment": ignore,
         "expression_statement": unless_docstring,
         "default_parameter": DEFINITION,
         "assignment": matched_assignment,
         "augmented_assignment": matched_assignment,
         "for_in_clause": matched_assignment,
-        "list_comprehension": clauses_first("for_in_clause"),
-        "set_comprehension": clauses_first("for_in_clause"),
-        "dictionary_comprehension": clauses_first("for_in_clause"),
-        "generator_expression": clauses_first("for_in_clause"),
+        "list_comprehension": comprehension,
+        "set_comprehension": comprehension,
+        "dictionary_comprehension": comprehension,
+        "generator_expression": comprehension,
         "if_statement": branch(arms={"elif_clause", "else_clause"}, exhaustive="else_clause"),
         "for_statement": matched_for_each("left", "right"),
         "while_statement": while_loop,
@@ -57,11 +56,10 @@ TABLES: dict[str, dict[str, Rule]] = {
         "update_expression": update,
         "if_statement": ELSE,
         "for_statement": for_loop("local_variable_declaration"),
-        "enhanced_for_statement": for_each("name", "value"),
+        "enhanced_for_statement": for_each,
         "while_statement": while_loop,
     },
     "javascript": {  # the published extractor has no rule for a plain assignment and for-of
-        "comment": ignore,
         "html_comment": ignore,
         "hash_bang_line": ignore,
         "variable_declarator": DEFINITION,
@@ -73,7 +71,6 @@ TABLES: dict[str, dict[str, Rule]] = {
         "while_statement": while_loop,
     },
     "php": {
-        "comment": ignore,
         "simple_parameter": assignment("name", "default_value", COMES_FROM),
         "assignment_expression": ASSIGNMENT,
         "augmented_assignment_expression": ASSIGNMENT,
@@ -85,7 +82,6 @@ TABLES: dict[str, dict[str, Rule]] = {
         "while_statement": while_loop,
     },
     "ruby": {  # the published extractor has no rule for `while`
-        "comment": ignore,
         "keyword_parameter": DEFINITION,
         "assignment": matched_assignment,
         "operator_assignment": matched_assignment,
@@ -99,12 +95,11 @@ TABLES: dict[str, dict[str, Rule]] = {
         "while_modifier": while_loop,
     },
     "go": {  # no rules for `:=`, which only defines new names, and for `range`, which runs once
-        "comment": ignore,
         "var_spec": DEFINITION,
         "assignment_statement": ASSIGNMENT,
         "inc_statement": update,  # but none for `i--`
         "if_statement": ELSE,
-        "for_statement": for_loop_with_clause("for_clause", "update"),
+        "for_statement": for_loop_with_clause,
     },
 }
 
@@ -123,13 +118,11 @@ class Grammar:
     Attributes:
         parser: of the language.
         meanings: rule or leaf of each kind of node, by the kind's number.
-        broken: the same for code that does not parse, which only needs tokens; other kinds are `OTHER`.
         file, contexts: (before, after) the code to make it a file, and in the file.
     """
 
     parser: Parser
     meanings: Sequence[Rule | Leaf]
-    broken: Mapping[int, Rule | Leaf]
     file: tuple[bytes, bytes]
     contexts: list[tuple[bytes, bytes]]
 
@@ -152,13 +145,10 @@ def grammar(language: str) -> Grammar:
         )
     package = importlib.import_module(f"tree_sitter_{language}")
     known = Language(package.language_php() if language == "php" else package.language())
-    table: dict[str, Rule | Leaf] = {"identifier": NAME, "string": WHOLE, **TABLES[language]}
+    table: dict[str, Rule | Leaf] = {"identifier": NAME, "string": WHOLE, "comment": ignore, **TABLES[language]}
     meanings: list[Rule | Leaf] = []
     for kind in range(known.node_kind_count):
         name = known.node_kind_for_id(kind) or ""
-        if known.node_kind_is_named(kind):
-            meanings.append(table.get(name, OTHER))
-        else:
-            meanings.append(OTHER if " " in name else KEYWORD)  # `not in` has two children
-    broken = {kind: meaning for kind, meaning in enumerate(meanings) if meaning in (ignore, unless_docstring, WHOLE)}
-    return Grammar(Parser(known), meanings, broken, FILES.get(language, (b"", b"")), CONTEXTS.get(language, []))
+        keyword = OTHER if " " in name else KEYWORD  # `not in` has two children
+        meanings.append(table.get(name, OTHER) if known.node_kind_is_named(kind) else keyword)
+    return Grammar(Parser(known), meanings, FILES.get(language, (b"", b"")), CONTEXTS.get(language, []))

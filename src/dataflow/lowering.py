@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -124,24 +124,17 @@ def no_sources(lowering: Lowering) -> None:
 def define(operation: Callable[[Flow, Definition], None], relation: str, count: int = 1) -> Action:
     """The action that defines each of the last `count` targets by its own of the last `count` sources."""
 
-    def define_one(lowering: Lowering) -> None:
-        lowering.program.append((operation, (relation, lowering.targets.pop(), lowering.sources.pop())))
-
-    def define_all(lowering: Lowering) -> None:
+    def action(lowering: Lowering) -> None:
         for targets, sources in zip(lowering.targets[-count:], lowering.sources[-count:], strict=True):
             lowering.program.append((operation, (relation, targets, sources)))
         del lowering.targets[-count:], lowering.sources[-count:]
 
-    return define_one if count == 1 else define_all
+    return action
 
 
 def emit(operation: Callable[[Flow, Any], None], argument: Any = None) -> Action:
     """The action that appends a step."""
-    return partial(_append, step=(operation, argument))
-
-
-def _append(lowering: Lowering, step: Step) -> None:
-    lowering.program.append(step)
+    return lambda lowering: lowering.program.append((operation, argument))
 
 
 def end_loop(lowering: Lowering) -> None:

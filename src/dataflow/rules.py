@@ -1,4 +1,4 @@
-"""Rules of the data flow, independent of the language; `grammars` assigns them to the nodes of each language.
+"""Rules of the data flow; `grammars` assigns them to the nodes of each language.
 
 They follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its published extractor computes it, inferred from
 examples. Docstrings mention where the published one differs from what a reader would expect.
@@ -52,10 +52,6 @@ def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
     define_target, declare = define(Flow.define_pairwise, relation), define(Flow.define_jointly, COMES_FROM)
 
     def rule(node: Node) -> Sequence[Item]:
-        children = node.children
-        if len(children) == 3 and children[1].type.endswith("="):  # the common case, twice as fast
-            left, equals, right = children
-            return [mark, left, end_targets, equals, mark, right, end_sources, define_target]
         left = _child(node, target)
         value = node.child_by_field_name(source)
         if value is None:
@@ -73,29 +69,19 @@ def matched_assignment(node: Node) -> Sequence[Item]:
     The parts are all children except commas, so that `a.b = c.d` defines a by c and b by d, and `a, b = f(c)` defines a
     by f. An annotation without a value (`x: int`) defines nothing.
     """
-    children = node.children
-    if len(children) == 3 and children[1].type.endswith("=") and not children[0].child_count:
-        left, equals, right = children
-        define_left = define(Flow.define_jointly, COMPUTED_FROM)
-        return [mark, left, end_targets, equals, mark, right, end_sources, define_left]
     value = node.child_by_field_name("right")
     return _others_ignored(node, {} if value is None else _matched(_child(node, "left"), value))
 
 
-def for_each(target: str, source: str) -> Rule:
-    """A loop over values: read the source, define the target, run the body; all of it twice."""
-    define_target = define(Flow.define_pairwise, COMPUTED_FROM)
-
-    def rule(node: Node) -> Sequence[Item]:
-        left, right, body = _child(node, target), _child(node, source), _child(node, "body")
-        items_of: dict[Node, Sequence[Item]] = {
-            left: [mark, left, end_targets],
-            right: [mark, right, end_sources, define_target],
-            body: [body],
-        }
-        return _repeated(_others_ignored(node, items_of), 0)
-
-    return rule
+def for_each(node: Node) -> Sequence[Item]:
+    """A loop over values (java): read the value, define the name, run the body; all of it twice."""
+    name, value, body = _child(node, "name"), _child(node, "value"), _child(node, "body")
+    items_of: dict[Node, Sequence[Item]] = {
+        name: [mark, name, end_targets],
+        value: [mark, value, end_sources, define(Flow.define_pairwise, COMPUTED_FROM)],
+        body: [body],
+    }
+    return _repeated(_others_ignored(node, items_of), 0)
 
 
 def for_each_as(node: Node) -> Sequence[Item]:
@@ -136,19 +122,15 @@ def for_loop(start: str) -> Rule:
     return rule
 
 
-def for_loop_with_clause(clause: str, update: str) -> Rule:
-    """The same, for a language whose loop heads are clauses: the clause's update and the body are repeated."""
-
-    def rule(node: Node) -> Sequence[Item]:
-        children = node.children
-        head = next((child for child in children if child.type == clause), None)
-        if head is None:
-            return _repeated(children, len(children))
-        at, step = children.index(head), head.child_by_field_name(update)
-        again = [*head.children, *children[at + 1 :]]
-        return _repeated([*children[:at], *again], at + (head.child_count if step is None else again.index(step)))
-
-    return rule
+def for_loop_with_clause(node: Node) -> Sequence[Item]:
+    """The same where the loop's head is a clause (go): the clause's update and the body are repeated."""
+    children = node.children
+    head = next((child for child in children if child.type == "for_clause"), None)
+    if head is None:
+        return _repeated(children, len(children))
+    at, step = children.index(head), head.child_by_field_name("update")
+    again = [*head.children, *children[at + 1 :]]
+    return _repeated([*children[:at], *again], at + (head.child_count if step is None else again.index(step)))
 
 
 def branch(arms: Collection[str], exhaustive: str | None = None) -> Rule:
@@ -158,32 +140,21 @@ def branch(arms: Collection[str], exhaustive: str | None = None) -> Rule:
     A branch with a child of the kind `exhaustive` always takes one of its arms.
     """
     fork, next_arm = emit(Flow.fork), emit(Flow.next_arm)
-    join_exhaustive, join = emit(Flow.join, True), emit(Flow.join, False)
 
     def rule(node: Node) -> Sequence[Item]:
-        items: list[Item] = [fork]
-        entered = always = False
-        for child in node.children:
-            kind = child.type
-            entered = entered or kind in arms
-            always = always or kind == exhaustive
-            items += [next_arm, child] if entered else [child]
-        items.append(join_exhaustive if always else join)
-        return items
+        kinds = [child.type for child in node.children]
+        first_arm = next((at for at, kind in enumerate(kinds) if kind in arms), len(kinds))
+        later = [item for child in node.children[first_arm:] for item in (next_arm, child)]
+        return [fork, *node.children[:first_arm], *later, emit(Flow.join, exhaustive in kinds)]
 
     return rule
 
 
-def clauses_first(clause: str) -> Rule:
-    """A comprehension: its clauses of the kind `clause` come before the expressions in front of them."""
-
-    def rule(node: Node) -> Sequence[Item]:
-        children = node.children
-        order = sorted(range(len(children)), key=lambda i: children[i].type != clause)
-        items = [item for child in children for item in (mark, child)]
-        return [*items, reorder(order)]
-
-    return rule
+def comprehension(node: Node) -> Sequence[Item]:
+    """A comprehension (python): its `for` clauses come before the expressions in front of them."""
+    children = node.children
+    order = sorted(range(len(children)), key=lambda i: children[i].type != "for_in_clause")
+    return [*(item for child in children for item in (mark, child)), reorder(order)]
 
 
 def _child(node: Node, field: str) -> Node:

@@ -7,24 +7,15 @@ from collections import defaultdict
 from tree_sitter import Node
 
 from src.dataflow.grammars import grammar
-from src.dataflow.lowering import OTHER, Lowering, Meanings
+from src.dataflow.lowering import OTHER, WHOLE, Leaf, Lowering, Meanings, Rule
+from src.dataflow.rules import ignore, unless_docstring
 from src.utils.errors import InputError
 
 
-class UnparsedError(ValueError):
-    """The code does not parse, neither alone nor in any context. `tokens` are its leaves."""
+def parse(code: str, language: str) -> tuple[Lowering, int | None]:
+    """Tokens and program of a function, and None; for code that does not parse its leaves and the line of the error.
 
-    def __init__(self, language: str, line: int, tokens: list[str]) -> None:
-        super().__init__(f"expected a function in {language}, found a syntax error at its line {line}")
-        self.tokens = tokens
-
-
-def parse(code: str, language: str) -> Lowering:
-    """Tokens and program of a function.
-
-    Raises:
-        UnparsedError: the code does not parse in any context.
-        InputError: the language is unknown, or the code has a lone surrogate.
+    Raises InputError where the language is unknown, or the code has a lone surrogate.
     """
     known = grammar(language)
     try:
@@ -35,15 +26,15 @@ def parse(code: str, language: str) -> Lowering:
     alone = opening + source + closing
     root = known.parser.parse(alone).root_node
     if not root.has_error:
-        return _lower(alone, [root], known.meanings)
+        return _lower(alone, [root], known.meanings), None
     for before, after in contexts:
         wrapped = before + source + after
         tree = known.parser.parse(wrapped).root_node
         if not tree.has_error:
-            return _lower(wrapped, _unwrapped(tree, len(before), len(before) + len(source)), known.meanings)
-    tokens = _lower(alone, [root], defaultdict(lambda: OTHER, known.broken)).tokens  # an error's kind is in no table
-    # A node that the parser inserted has no text.
-    raise UnparsedError(language, _error_line(root), [token for token in tokens if token])
+            return _lower(wrapped, _unwrapped(tree, len(before), len(before) + len(source)), known.meanings), None
+    leaves = defaultdict[int, Rule | Leaf](lambda: OTHER)  # an error's kind is in no table
+    leaves |= {kind: rule for kind, rule in enumerate(known.meanings) if rule in (ignore, unless_docstring, WHOLE)}
+    return _lower(alone, [root], leaves), _error_line(root)
 
 
 def _lower(source: bytes, roots: list[Node], meanings: Meanings) -> Lowering:

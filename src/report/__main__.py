@@ -28,7 +28,7 @@ from src.utils.errors import InputError, nearest
 from src.utils.tables import print_tables
 
 if TYPE_CHECKING:
-    from src.config.commands import Report
+    from src.config.direct_commands import Report
 
 WIDTH = 160  # of a table in a file or a pipe
 

@@ -13,8 +13,8 @@ import pytest
 
 from src.corpora import stdlib
 from src.corpora.base import Split
-from src.corpora.harvester.filters import is_good_query
-from src.corpora.harvester.group_split import split_groups
+from src.corpora.harvester.filters import query_problem
+from src.corpora.harvester.splits import split_groups
 from src.corpora.stdlib import BEGINS, StdlibCorpus
 from src.utils.errors import InputError
 
@@ -53,12 +53,12 @@ def all_ids(corpus: StdlibCorpus) -> set[str]:
     ],
 )
 def test_a_query_that_codesearchnet_would_leave_out_is_left_out(query: str) -> None:
-    assert not is_good_query(query)
+    assert query_problem(query)
 
 
 @pytest.mark.parametrize("query", ["Three whole words", "word " * 256, "Return f(x), or None."])
 def test_a_query_that_codesearchnet_would_keep_is_kept(query: str) -> None:
-    assert is_good_query(query)
+    assert not query_problem(query)
 
 
 def test_dunders_tests_and_short_functions_are_left_out(tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def test_two_processes_find_the_same_ranks_as_one_and_write_everything_once(root
     for name in here:
         if not name.startswith("train/"):  # seconds
             assert there[name] == pytest.approx(here[name], rel=1e-5), name
-    assert first.output.count("epoch 2/2") + second.output.count("epoch 2/2") in (2, 3)  # who trained the teacher
+    trainings = first.output.count("epoch 2/2") + second.output.count("epoch 2/2")
+    assert trainings in (2, 3)  # one of the processes or both trained the guide model
     assert "devices   2, 8 pairs each" in first.output
     states = [
         torch.load(run.run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for run in (one, first)

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.analysis.benchmarks import annotations
-from src.corpora.codesearchnet import CODE, CodeSearchNetCorpus
+from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
 from src.metrics.summary import lexical_baseline
@@ -30,10 +30,6 @@ class Task:
     @property
     def name(self) -> str:
         return f"{self.root.name}/{self.language}"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.language
 
 
 @dataclass
@@ -60,15 +56,10 @@ def tasks(roots: Any, languages: Any) -> list[Task]:
 
 
 def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
-    path = Path(root).expanduser()
+    path = Path(root).expanduser().resolve()
     if not path.is_dir():
         raise InputError(f"corpus.root={root} is not a folder; expected DIR/<language>/test.jsonl and codebase.jsonl")
-    path = path.resolve()
-    found = sorted(
-        folder.name
-        for folder in path.iterdir()
-        if any((folder / f"test{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
-    )
+    found = sorted({file.parent.name for ending in ("jsonl", "jsonl.gz") for file in path.glob(f"*/test.{ending}")})
     if not found:
         raise InputError(f"corpus.root={root} has no language with a test split: expected DIR/<language>/test.jsonl")
     for language in languages:
@@ -80,15 +71,13 @@ def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
 
 def text_of(given: str | None, trained: DictConfig) -> str:
     """Which fields are read: as given, else as the run's own corpus, else tokens."""
-    if given is not None and given not in CODE:
-        raise InputError(f"corpus.text is one of {', '.join(CODE)}, found {given!r}{nearest(given, CODE)}")
     return given or trained.corpus.get("text") or "tokens"
 
 
 def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -> Result:
     """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
-    path = annotations.find(task.folder)
+    path = annotations.find(task.root / task.language)
     known = annotations.read(path, test.candidates) if path else None
     code_MD = embed_texts(module, test.candidates.codes, "code", cfg, task.name)
     query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)

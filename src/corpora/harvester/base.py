@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Query
 
-start_of = attrgetter("start_byte")
+from src.dataflow.grammars import grammar
+
+start_of, end_of = attrgetter("start_byte"), attrgetter("end_byte")
 LONGEST_LEAD_IN = 300  # bytes between a doc comment and its function, for code such as `export const name = `
 
 
@@ -27,7 +27,7 @@ class Doc:
     name: str = ""  # of the function, if only the lead-in has it
 
 
-class Language(ABC):
+class Language:
     """One language, in a file of this package. Instances have no state except the compiled grammar."""
 
     name: ClassVar[str]
@@ -42,12 +42,8 @@ class Language(ABC):
     standard_methods: ClassVar[frozenset[str]] = frozenset()  # also constructors; CodeSearchNet drops them
     test_files: ClassVar[str] = r"(?!)"  # pattern of file names
     test_folders: ClassVar[frozenset[str]] = frozenset()  # in addition to those of all languages
-    lead_in: ClassVar[str] = ""  # code between a doc comment and the function's node; group `name` is its name
+    lead_in: ClassVar[re.Pattern[str]] = re.compile("")  # between a doc comment and its function, whose `name` it gives
     line_comments: ClassVar[bool] = False  # the documentation is adjacent lines of comments, which a blank line ends
-
-    @abstractmethod
-    def grammar(self) -> object:
-        """The language object of the grammar's package."""
 
     def text(self, comment: str) -> str:
         """A doc comment without its markers; empty for any other comment. Lines keep their own indentation."""
@@ -65,47 +61,38 @@ class Language(ABC):
         """The type that a function belongs to, if its own node names it (a receiver)."""
         return ""
 
-    @cached_property
+    @property
     def parser(self) -> Parser:
-        return Parser(self._grammar)
+        return grammar(self.name).parser
 
     @cached_property
     def compiled_query(self) -> Query:
-        return Query(self._grammar, self.query)
+        assert self.parser.language is not None
+        return Query(self.parser.language, self.query)
 
-    @cached_property
-    def _grammar(self) -> Grammar:
-        return Grammar(self.grammar())
-
-    @cached_property
-    def _lead_in(self) -> re.Pattern[str]:
-        return re.compile(self.lead_in)
-
-    def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
-        """The doc comment before a function; `ends` are the sorted ends of the comments."""
+    def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:
+        """The doc comment before a function; `comments` are those of the file, in order."""
         start = node.start_byte
-        last = bisect_right(ends, start) - 1
-        if last < 0 or start - ends[last] > LONGEST_LEAD_IN:
+        last = bisect_right(comments, start, key=end_of) - 1
+        if last < 0 or start - (end := comments[last].end_byte) > LONGEST_LEAD_IN:
             return None
-        gap = source[ends[last] : start].decode("utf-8", "replace")
+        gap = source[end:start].decode("utf-8", "replace")
         blank = gap[: len(gap) - len(gap.lstrip())]
-        lead = self._lead_in.fullmatch(gap, len(blank))
+        lead = self.lead_in.fullmatch(gap, len(blank))
         if lead is None:
             return None
         if self.line_comments:
             text = self._line_doc(comments, last, blank, source)
         else:
             text = self._block_doc(comments, last, source)
-        if not text.strip():
-            return None
-        return Doc(text, ends[last] + len(blank.encode()), lead.groupdict().get("name") or "")
+        return Doc(text, end + len(blank.encode()), lead.groupdict().get("name") or "") if text.strip() else None
 
     def lead(self, start: int, source: bytes) -> tuple[int, str]:
         """The start of code such as `export const name = ` on the line of a function at `start`, and that name."""
         line = source.rfind(b"\n", 0, start) + 1
         before = source[line:start].decode("utf-8", "replace")
         blank = len(before) - len(before.lstrip())
-        match = self._lead_in.fullmatch(before, blank)
+        match = self.lead_in.fullmatch(before, blank)
         return (line + len(before[:blank].encode()), match.groupdict().get("name") or "") if match else (start, "")
 
     def _block_doc(self, comments: Sequence[Node], last: int, source: bytes) -> str:

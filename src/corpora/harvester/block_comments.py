@@ -27,19 +27,13 @@ class BlockCommentLanguage(Language):
         return first.strip() + "\n" + _STARS.sub("", rest)
 
     def strip_tags(self, text: str) -> str:
-        return _before_tags(text)
-
-
-def _before_tags(text: str) -> str:
-    """The text before the first block tag, or that of @description; block elements of HTML become paragraphs."""
-    before, tag, rest = text, "", ""
-    if match := _TAG.search(text):
-        before, tag, rest = text[: match.start()], match[1].lower(), match[2] + text[match.end() :]
-    while not before.strip() and tag:
-        match = _TAG.search(rest)
-        if tag in _DESCRIPTION:
-            before = rest[: match.start()] if match else rest
-        if not match:
-            break
-        tag, rest = match[1].lower(), match[2] + rest[match.end() :]
-    return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before)) if "<" in before else before
+        """The text before the first block tag, or that of @description; block elements of HTML become paragraphs."""
+        before, tag, rest = "", "description", text
+        while not before.strip():
+            match = _TAG.search(rest)
+            if tag in _DESCRIPTION:
+                before = rest[: match.start()] if match else rest
+            if not match:
+                break
+            tag, rest = match[1].lower(), match[2] + rest[match.end() :]
+        return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before))

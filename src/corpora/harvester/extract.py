@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from src.corpora.harvester.strip_comments import strip_comments
 MIN_LINES = 3  # of code, as in CodeSearchNet
 INSIDE = ("comment", "docstring", "string")
 NO_FUNCTION = "files without a documented function"
-BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,6 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         counts[NO_FUNCTION] += 1
         return
     captures, inside = _parsed(language, source)
-    comments = inside[0]
-    ends = [comment.end_byte for comment in comments]
     scopes: list[tuple[int, str]] = []  # end and name of the surrounding classes
     documented_until = 0
     for node, is_scope in _in_order(captures):
@@ -57,7 +55,7 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         if is_scope:
             scopes.append((end, node_text(node.child_by_field_name("name"))))
             continue
-        if start < documented_until or (doc := language.doc(node, comments, ends, source)) is None:
+        if start < documented_until or (doc := language.doc(node, inside[0], source)) is None:
             continue
         documented_until = end
         counts["documented functions"] += 1
@@ -83,7 +81,6 @@ def extract_all(language: Language, source: bytes, counts: Counter[str]) -> Iter
     """
     source = _readable(source)
     captures, inside = _parsed(language, source)
-    ends = [comment.end_byte for comment in inside[0]]
     around: list[tuple[int, str]] = []  # end and name of the surrounding classes and functions
     for node, is_scope in _in_order(captures):
         start, end = node.start_byte, node.end_byte
@@ -94,7 +91,7 @@ def extract_all(language: Language, source: bytes, counts: Counter[str]) -> Iter
             around.append((end, name))
             continue
         begin, lead = language.lead(start, source)
-        doc = language.doc(node, inside[0], ends, source)
+        doc = language.doc(node, inside[0], source)
         name = name or lead or (doc.name if doc else "")
         if not name:
             continue
@@ -110,7 +107,7 @@ def extract_all(language: Language, source: bytes, counts: Counter[str]) -> Iter
 
 def _readable(source: bytes) -> bytes:
     """The source without byte order mark and carriage returns. Raises UnicodeDecodeError if it is not UTF-8."""
-    source = source.removeprefix(BOM).replace(b"\r\n", b"\n")
+    source = source.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")
     source.decode()
     return source
 
@@ -126,16 +123,14 @@ def _parsed(language: Language, source: bytes) -> tuple[dict[str, list[Node]], l
 
 def _dedented(source: bytes, start: int, end: int) -> str:
     """source[start:end] without the indentation of its first line."""
-    line = source.rfind(b"\n", 0, start) + 1
-    indent = source[line:start]
+    indent = source[source.rfind(b"\n", 0, start) + 1 : start]
     text = source[start:end]
-    return (text.replace(b"\n" + indent, b"\n") if indent and not indent.strip() else text).decode()
+    return (text if indent.strip() else text.replace(b"\n" + indent, b"\n")).decode()
 
 
 def _in_order(captures: dict[str, list[Node]]) -> list[tuple[Node, bool]]:
     """Functions and scopes; outer ones come before inner ones."""
-    nodes = [(node, False) for node in captures.get("function", ())]
-    nodes += [(node, True) for node in captures.get("scope", ())]
+    nodes = [(node, kind == "scope") for kind in ("function", "scope") for node in captures.get(kind, ())]
     return sorted(nodes, key=lambda item: (item[0].start_byte, -item[0].end_byte))
 
 

@@ -8,7 +8,6 @@ import string
 from src.dataflow.grammars import grammar
 
 FEWEST, MOST = 3, 256  # words of a query
-_LETTERS = string.ascii_letters.encode()
 _WORD = re.compile(r"\w+")
 
 
@@ -27,11 +26,6 @@ def query_problem(query: str, words: int | None = None) -> str:
     return "" if is_english(query) else "query not English"
 
 
-def is_good_query(query: str) -> bool:
-    """Whether `query_problem` finds none."""
-    return not query_problem(query)
-
-
 def is_english(text: str) -> bool:
     """ASCII, with letters for at least half of the characters that are no spaces. This only tests the script.
 
@@ -39,7 +33,7 @@ def is_english(text: str) -> bool:
     """
     if not text.isascii():
         return False
-    others = text.encode().translate(None, _LETTERS)
+    others = text.encode().translate(None, string.ascii_letters.encode())
     return 2 * (len(text) - len(others)) >= len(text) - others.count(b" ")
 
 

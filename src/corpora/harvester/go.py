@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import tree_sitter_go
 from tree_sitter import Node
 
 from src.corpora.harvester.base import Language, node_text
@@ -27,9 +26,6 @@ class Go(Language):
     standard_methods = frozenset(("init", "main"))
     test_files = r".*_test\.go"
     line_comments = True
-
-    def grammar(self) -> object:
-        return tree_sitter_go.language()
 
     def text(self, comment: str) -> str:
         if comment.startswith("/*"):

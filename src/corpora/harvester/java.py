@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import tree_sitter_java
-
 from src.corpora.harvester.block_comments import BlockCommentLanguage
 
 
@@ -15,11 +13,8 @@ class Java(BlockCommentLanguage):
     # Constructors are other nodes, and not in this query.
     query = """
         (method_declaration body: (block)) @function
-        (class_declaration) @scope
-        (interface_declaration) @scope
-        (enum_declaration) @scope
-        (record_declaration) @scope
-        (annotation_type_declaration) @scope
+        [(class_declaration) (interface_declaration) (enum_declaration) (record_declaration)
+          (annotation_type_declaration)] @scope
         [(block_comment) (line_comment)] @comment [(string_literal) (character_literal)] @string
     """
     depth = 7
@@ -27,6 +22,3 @@ class Java(BlockCommentLanguage):
     may_document = re.compile(rb"\*/[^;={(/]*[(/]")
     standard_methods = frozenset(("toString", "hashCode", "equals", "finalize", "notify", "notifyAll", "clone"))
     test_files = r"Test[A-Z_]\w*\.java|\w*(?:Tests?|TestCase|IT)\.java|(?:package|module)-info\.java"
-
-    def grammar(self) -> object:
-        return tree_sitter_java.language()

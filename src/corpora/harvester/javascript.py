@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import tree_sitter_javascript
-
 from src.corpora.harvester.block_comments import BlockCommentLanguage
 
 
@@ -13,14 +11,9 @@ class JavaScript(BlockCommentLanguage):
     name = "javascript"
     suffixes = (".js", ".mjs", ".cjs", ".jsx")
     query = """
-        (function_declaration) @function
-        (generator_function_declaration) @function
-        (method_definition) @function
-        (function_expression) @function
-        (generator_function) @function
-        (arrow_function) @function
-        (class_declaration) @scope
-        (class name: (_)) @scope
+        [(function_declaration) (generator_function_declaration) (method_definition)
+          (function_expression) (generator_function) (arrow_function)] @function
+        [(class_declaration) (class name: (_))] @scope
         (comment) @comment [(string) (template_string) (regex) (jsx_text)] @string
     """
     may_document = re.compile(rb"/\*\*")
@@ -28,10 +21,7 @@ class JavaScript(BlockCommentLanguage):
     test_files = r".*[.-](?:test|spec|bench)\.\w+|test[.-].*|tests?\.\w+"
     test_folders = frozenset(("spec", "specs", "__tests__", "__mocks__", "e2e"))
     # export default, const name =, Type.prototype.name = exports.name =, name: (a property), static #name = (a field)
-    lead_in = (
+    lead_in = re.compile(
         r"(?:export\s+)?(?:default\s+)?(?:(?:const|let|var)\s+)?(?:static\s+)?"
         r"(?:(?P<name>[\w$.#]+|'[^'\n]*'|\"[^\"\n]*\"|[\w$.]+\[[^\[\]\n]*\])\s*[=:]\s*)*"
     )
-
-    def grammar(self) -> object:
-        return tree_sitter_javascript.language()

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -107,8 +107,7 @@ def harvester_version() -> str:
 def read_about(folder: Path) -> dict[str, Any]:
     """harvest.json of a finished harvest; empty without one."""
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return about
+        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
@@ -134,29 +133,37 @@ def _prepare(part: Path, key: str) -> None:
 
 
 def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
-    """All shards, made in any order."""
-    shards = list(cut(folder, work.language, work.trees, work.files))
+    """All shards, made in any order, with a progress bar on standard error if that is a terminal."""
+    shards = cut(folder, work.language, work.trees, work.files)
     if workers is None:
         workers = min(usable_cpus(), len(shards))
     finished = sum(len(shard.files) for shard in shards if shard.about.exists())
-    with _progress(work, finished) as advance:
-        harvest_all(shards, workers, lambda shard: advance(len(shard.files)))
+    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        # the time estimate excludes what is finished already
+        task = bar.add_task(work.language, total=len(work.files), completed=finished)
+        if finished:
+            resumed = f"resumes: {finished:,} of {len(work.files):,} files are finished"
+            log.info("%s", resumed)
+            bar.print(f" harvest {work.language} {resumed}", highlight=False)
+        harvest_all(shards, workers, lambda shard: bar.advance(task, len(shard.files)))
     return shards
 
 
 def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
     """Splits and codebase from all shards in order, without repeated codes; removes the shards."""
-    counts = Counter(work.skipped)
-    functions: Counter[str] = Counter()
+    counts, rows = Counter(work.skipped), 0
     for shard in shards:
         report = shard.report()
         counts.update(report["counts"])
+        rows += len(report["index"])
         for file, reason in report["complaints"]:
             log.warning("%s is skipped: %s", file, reason)
-    for _, file in _first_of_each_code(shards, counts):
-        functions[file] += 1
+    functions = Counter(file for _, file in _first_of_each_code(shards))
+    if repeated := rows - functions.total():
+        counts["dropped: same code"] = repeated
     split_of = assign_files(functions) if functions else {}
-    sizes = Counter(split_of[file] for file in functions for _ in range(functions[file]))
+    sizes = Counter(split_of[file] for file in functions.elements())
     if set(sizes) != set(SPLIT_STARTS):
         raise InputError(
             f"{sum(sizes.values())} documented functions in {len(functions)} files of {work.trees[0].root} are too few "
@@ -164,9 +171,8 @@ def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
         )
 
     with contextlib.ExitStack() as stack:
-        streams = {
-            name: stack.enter_context((part / f"{name}.jsonl").open("wb")) for name in (*SPLIT_STARTS, "codebase")
-        }
+        names = (*SPLIT_STARTS, "codebase")
+        streams = {name: stack.enter_context((part / f"{name}.jsonl").open("wb")) for name in names}
         for row, file in _first_of_each_code(shards):
             streams[split_of[file]].write(row)
             if split_of[file] != "train":
@@ -185,16 +191,13 @@ def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
     return about
 
 
-def _first_of_each_code(shards: Sequence[Shard], counts: Counter[str] | None = None) -> Iterator[tuple[bytes, str]]:
+def _first_of_each_code(shards: Sequence[Shard]) -> Iterator[tuple[bytes, str]]:
     """Row and file of the first occurrence of every code."""
     seen: set[int] = set()  # 64 bits per code, the only data that grows with the corpus
     for shard in shards:
         with shard.rows.open("rb") as rows:
             for row, (digest, file) in zip(rows, shard.report()["index"], strict=True):
-                if (code := int(digest, 16)) in seen:
-                    if counts is not None:
-                        counts["dropped: same code"] += 1
-                else:
+                if (code := int(digest, 16)) not in seen:
                     seen.add(code)
                     yield row, file
 
@@ -207,16 +210,3 @@ def _replace(part: Path, final: Path) -> None:
         final.rename(old)
     part.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _progress(work: Work, finished: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal; the time estimate excludes `finished` files."""
-    columns = TextColumn(" harvest {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(work.language, total=len(work.files), completed=finished)
-        if finished:
-            resumed = f"resumes: {finished:,} of {len(work.files):,} files are finished"
-            log.info("%s", resumed)
-            bar.print(f" harvest {work.language} {resumed}", highlight=False)
-        yield lambda files: bar.advance(task, files)

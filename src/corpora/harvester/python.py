@@ -8,13 +8,11 @@ import warnings
 from collections.abc import Sequence
 from inspect import cleandoc
 
-import tree_sitter_python
 from tree_sitter import Node
 
 from src.corpora.harvester.base import Doc, Language
 
 _EPYDOC = re.compile(r"^[ \t]*@\w+.*\Z", re.MULTILINE | re.DOTALL)
-_SIMPLE = re.compile(r'"""([^"\\\r]*(?:"(?!"")[^"\\\r]*)*)(?<!")"""')  # no escape, no quotes that might end it
 _INDENTED_DIRECTIVE = re.compile(r"^\.\. .*(?:\n[ \t]*\n|\n[ \t]+\S.*)*", re.MULTILINE)
 
 
@@ -32,10 +30,7 @@ class Python(Language):
     may_document = re.compile(rb"[\"']")
     test_files = r"test_.*\.py|.*_test\.py|conftest\.py|tests?\.py"
 
-    def grammar(self) -> object:
-        return tree_sitter_python.language()
-
-    def doc(self, node: Node, comments: Sequence[Node], ends: Sequence[int], source: bytes) -> Doc | None:
+    def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:
         body = node.child_by_field_name("body")
         statements = () if body is None else map(body.named_child, range(8))  # comments may stand before the docstring
         first = next((statement for statement in statements if statement is None or statement.type != "comment"), None)
@@ -50,8 +45,7 @@ class Python(Language):
         return Doc(cleandoc(text), node.start_byte) if text.strip() else None
 
     def strip_tags(self, text: str) -> str:
-        text = _INDENTED_DIRECTIVE.sub("\n", text) if ".. " in text else text
-        return _EPYDOC.sub("", text) if "@" in text else text
+        return _EPYDOC.sub("", _INDENTED_DIRECTIVE.sub("\n", text))
 
     def skips(self, name: str) -> bool:
         return name.startswith("test") or (name.startswith("__") and name.endswith("__"))
@@ -59,13 +53,10 @@ class Python(Language):
 
 def _value(literal: str) -> str:
     """A docstring's text; empty for literals that are no docstrings: bytes, f-strings."""
-    literal = literal.strip().rstrip(";")
-    if simple := _SIMPLE.fullmatch(literal):  # ten times faster than the parser
-        return simple[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in harvested files
         try:
-            value = ast.literal_eval(literal)
+            value = ast.literal_eval(literal.strip().rstrip(";"))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return ""
     return value if isinstance(value, str) else ""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import tree_sitter_ruby
-
 from src.corpora.harvester.base import Language
 
 _MAGIC = re.compile(r"#\s*(?:-\*-|!|(?:frozen_string_literal|encoding|coding|warn_indent|typed|rubocop)\s*:)")
@@ -18,15 +16,14 @@ _PLUS = re.compile(r"(?<![\w+])\+([^\s+]+)\+(?![\w+])")
 _LABEL = re.compile(r"\{([^{}]+)\}\[[^\[\]]*\](?!\()|\{([A-Z#:][\w:#.?!=]*)\}|(\w+)\[rdoc-ref:[^\[\]]*\]")
 _ESCAPE = re.compile(r"\\(?=[A-Z:#_*+<])")
 _UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
-# In order; an expression can only match text with the given substring.
-_REPLACEMENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    ("call-seq:", _CALL_SEQ, ""),
-    ("--", _PRIVATE, ""),
-    ("@", _TAG, ""),
-    ("+", _PLUS, r"\1"),
-    ("", _LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
-    ("_", _UNDERSCORE, r"\1"),
-    ("\\", _ESCAPE, ""),
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_CALL_SEQ, ""),
+    (_PRIVATE, ""),
+    (_TAG, ""),
+    (_PLUS, r"\1"),
+    (_LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
+    (_UNDERSCORE, r"\1"),
+    (_ESCAPE, ""),
 )
 
 
@@ -34,13 +31,10 @@ class Ruby(Language):
     name = "ruby"
     suffixes = (".rb",)
     query = """
-        (method) @function
-        (singleton_method) @function
-        (class) @scope
-        (module) @scope
+        [(method) (singleton_method)] @function [(class) (module)] @scope
         (comment) @comment
-        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)] @string
-        (character) @string
+        [(string) (heredoc_body) (regex) (subshell) (string_array) (symbol_array) (delimited_symbol)
+          (character)] @string
     """
     may_document = re.compile(rb"(?:#|=end)[^\n]*\n[^\n\w#=]*(?:\w+\s+)?def\b")
     standard_methods = frozenset(
@@ -49,11 +43,8 @@ class Ruby(Language):
     )
     test_files = r"test_.*\.rb|.*_(?:test|spec)\.rb"
     test_folders = frozenset(("spec", "specs", "features"))
-    lead_in = r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?"
+    lead_in = re.compile(r"(?:(?:private|protected|public|module_function|private_class_method|memoize)\s+)?")
     line_comments = True
-
-    def grammar(self) -> object:
-        return tree_sitter_ruby.language()
 
     def text(self, comment: str) -> str:
         if comment.startswith("=begin"):
@@ -63,7 +54,6 @@ class Ruby(Language):
         return "\n".join("" if _DIRECTIVE.fullmatch(line) else line.removeprefix(" ") for line in stripped)
 
     def strip_tags(self, text: str) -> str:
-        for substring, expression, replacement in _REPLACEMENTS:
-            if substring in text:  # rare
-                text = expression.sub(replacement, text)
+        for expression, replacement in _REPLACEMENTS:
+            text = expression.sub(replacement, text)
         return text

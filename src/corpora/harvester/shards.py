@@ -68,24 +68,25 @@ class Shard:
 
     def report(self) -> dict[str, Any]:
         """`counts`, `complaints` (file, reason) and, for every row, `index` (digest of the code, file)."""
-        report: dict[str, Any] = json.loads(self.about.read_text(encoding="utf-8"))
-        return report
+        return json.loads(self.about.read_text(encoding="utf-8"))
 
 
 def cut(
     folder: Path, language: str, trees: Sequence[Tree], files: Sequence[SourceFile], all_functions: bool = False
-) -> Iterator[Shard]:
+) -> list[Shard]:
     """Shards with limited numbers of files and bytes, in order."""
-    part: list[SourceFile] = []
-    number = size = 0
+    parts: list[list[SourceFile]] = []
+    size = 0
     for file in files:
-        if part and (len(part) == FILES_PER_SHARD or size + file.size > BYTES_PER_SHARD):
-            yield Shard(str(folder), number, language, tuple(trees), tuple(part), all_functions)
-            part, size, number = [], 0, number + 1
-        part.append(file)
         size += file.size
-    if part:
-        yield Shard(str(folder), number, language, tuple(trees), tuple(part), all_functions)
+        if not parts or len(parts[-1]) == FILES_PER_SHARD or size > BYTES_PER_SHARD:
+            parts.append([])
+            size = file.size
+        parts[-1].append(file)
+    return [
+        Shard(str(folder), number, language, tuple(trees), tuple(part), all_functions)
+        for number, part in enumerate(parts)
+    ]
 
 
 def make(shard: Shard, fatal: Sequence[str] = (), begin: Callable[[], object] = lambda: None) -> None:

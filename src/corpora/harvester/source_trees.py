@@ -64,20 +64,19 @@ def find_trees(roots: Sequence[str | Path]) -> list[Tree]:
             raise InputError(f"expected a folder or a .zip archive of sources in roots, found {given}: {found}")
         name = path.stem if path.suffix == ".zip" else path.name
         seen[name] += 1
-        if seen[name] > 1:
-            name = f"{name}-{seen[name]}"
-        trees.append(Tree(str(path), name, *_origin(path)))
+        unique = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        trees.append(Tree(str(path), unique, *_origin(path)))
     return trees
 
 
 def with_sources(roots: Sequence[str | Path], language: str) -> list[str]:
     """The roots with at least one source file of the language that is not skipped. Raises like find_trees."""
     spoken = language_of(language)
-
-    def is_read(path: str) -> bool:
-        return path.endswith(spoken.suffixes) and not reason_to_skip(path, spoken)
-
-    return [tree.root for tree in find_trees(roots) if any(is_read(path) for path, *_ in walk(tree.root))]
+    return [
+        tree.root
+        for tree in find_trees(roots)
+        if any(path.endswith(spoken.suffixes) and not reason_to_skip(path, spoken) for path, *_ in walk(tree.root))
+    ]
 
 
 def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]) -> list[SourceFile]:
@@ -108,18 +107,17 @@ def source_files(trees: Sequence[Tree], language: Language, counts: Counter[str]
     return sorted(files, key=lambda file: (file.tree, file.path))
 
 
-def content_key(trees: Sequence[Tree], files: Sequence[SourceFile], *more: str) -> str:
+def content_key(trees: Sequence[Tree], files: Sequence[SourceFile], language: str) -> str:
     """16 hex digits over names and contents of all files, independent of the location of the trees."""
-    digest = hashlib.sha256("\0".join(more).encode())
+    digest = hashlib.sha256(language.encode())
     for file in files:
         tree = trees[file.tree]
         try:
             content = file.stamp if tree.root.endswith(".zip") else hashlib.sha256(tree.read(file.path)).hexdigest()
         except OSError:
             content = "unreadable"
-        digest.update(
-            f"\n{tree.name}\0{tree.revision}\0{tree.licence}\0{file.path}\0{content}".encode("utf-8", "replace")
-        )
+        entry = f"\n{tree.name}\0{tree.revision}\0{tree.licence}\0{file.path}\0{content}"
+        digest.update(entry.encode("utf-8", "replace"))
     return digest.hexdigest()[:16]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-
-from src.corpora.harvester.group_split import split_groups
 
 SPLIT_STARTS = {"train": 0.0, "valid": 0.8, "test": 0.9}
 MIN_REPOSITORIES = 10
@@ -29,6 +28,21 @@ def assign_files(functions: Mapping[str, int]) -> dict[str, str]:
     return {file: split_of[name] for name, files in groups.items() for file in files}
 
 
+def split_groups(sizes: Mapping[str, int], starts: Mapping[str, float]) -> dict[str, str]:
+    """Group -> split, from the size of each group and the start of each split between 0 and 1.
+
+    Groups are put on a line in the order of their hashes; each belongs to the split that contains its middle. Assigning
+    each group by its own hash would let one large group distort the proportions.
+    """
+    total, done = sum(sizes.values()), 0
+    split_of: dict[str, str] = {}
+    for group in sorted(sizes, key=lambda group: hashlib.sha256(group.encode()).digest()):
+        middle = (done + sizes[group] / 2) / total
+        split_of[group] = max((name for name in starts if starts[name] <= middle), key=starts.__getitem__)
+        done += sizes[group]
+    return split_of
+
+
 def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
     """Repository -> split; empty if there are too few, or if the large ones leave too little for a split.
 
@@ -40,8 +54,7 @@ def _by_repository(sizes: Mapping[str, int]) -> dict[str, str]:
         return {}
     left = sum(small.values())
     train = max(0.0, (SPLIT_STARTS["valid"] * total - (total - left)) / left)  # share of the small ones
-    begins = {"train": 0.0} if train else {}
-    split_of = split_groups(small, {**begins, "valid": train, "test": (1 + train) / 2})
+    split_of = split_groups(small, {"valid": train, "test": (1 + train) / 2} | ({"train": 0.0} if train else {}))
     held = Counter[str]()
     for name, size in small.items():
         held[split_of[name]] += size

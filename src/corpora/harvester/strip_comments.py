@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-Range = tuple[int, int]  # first byte, byte after the last
-
 # Names with their sigils, characters that begin no operator, numbers, operators (longest first), any other character.
 # Tokenising takes a tenth of a harvest's time. Therefore the frequent kinds come first, a lookahead skips the operators
 # where none can begin, and the expression consumes white space.
@@ -17,21 +15,17 @@ _TOKEN = re.compile(
 )
 
 _LITERAL = b"\0"  # replaces each literal while the code around it is changed
-_LITERALS = re.compile(rb"(\0)")
-_INDENT = re.compile(rb"[ \t]*")
 _AFTER_DOCSTRING = re.compile(rb"[ \t]*(?:;[ \t]*)?")
 
 
 def strip_comments(
-    source: bytes,
-    start: int,
-    end: int,
-    ranges: Sequence[Iterable[Range]],
+    source: bytes, start: int, end: int, ranges: Sequence[Iterable[tuple[int, int]]]
 ) -> tuple[str, list[str]]:
     """Code of source[start:end], dedented and without blank lines, and its tokens (a literal is one token).
 
-    `ranges` are those of comments, docstrings and literals, in this order. Where one is inside another, only the outer
-    one counts, so that a comment marker inside a literal stays. The source must not contain NUL.
+    `ranges` (first byte, byte after the last) are those of comments, docstrings and literals, in this order. Where one
+    is inside another, only the outer one counts, so that a comment marker inside a literal stays. The source must not
+    contain NUL.
     """
     marked = [(*found, kind) for kind, same in enumerate(ranges) for found in same]
     marked.sort(key=lambda item: (item[0], -item[1]))
@@ -46,7 +40,7 @@ def strip_comments(
             literals.append(source[first:last])
             pieces.append(_LITERAL)
         elif kind == 1:
-            last += _length(_AFTER_DOCSTRING, source[last:end])
+            last = end - len(_AFTER_DOCSTRING.sub(b"", source[last:end], count=1))
         else:
             if source[last : last + 1] == b"\n":  # which may begin the body of a heredoc
                 pieces[-1] = pieces[-1].rstrip(b" \t")
@@ -54,29 +48,13 @@ def strip_comments(
         at = last
     pieces.append(source[at:end])
     text = b"".join(pieces)
-    line_start = source.rfind(b"\n", 0, start) + 1
-    first_line = source[line_start:start]
-    code = _tidy(text, first_line[: _length(_INDENT, first_line)])
-    if literals:  # inserted last, since literals are neither dedented nor stripped
-        texts = iter(literals)
-        code = b"".join(next(texts) if part == _LITERAL else part for part in _LITERALS.split(code))
-    tokens = _TOKEN.findall(text.decode())
-    if literals:
-        words = iter([literal.decode() for literal in literals])
-        tokens = [next(words) if token == "\0" else token for token in tokens]
-    return code.decode(), tokens
-
-
-def _length(pattern: re.Pattern[bytes], text: bytes) -> int:
-    """Number of bytes of the match at the start of a text."""
-    match = pattern.match(text)
-    return match.end() if match else 0
-
-
-def _tidy(code: bytes, indent: bytes) -> bytes:
-    """Lines without the first line's indentation and trailing spaces; blank lines are removed."""
-    code = b"\n".join(filter(None, map(bytes.rstrip, code.split(b"\n")))).strip()
-    return code.replace(b"\n" + indent, b"\n") if indent else code
+    code = b"\n".join(filter(None, map(bytes.rstrip, text.split(b"\n")))).strip()
+    line = source[source.rfind(b"\n", 0, start) + 1 : start]
+    code = code.replace(b"\n" + line[: len(line) - len(line.lstrip(b" \t"))], b"\n")
+    texts = iter(literals)  # inserted last, since literals are neither dedented nor stripped
+    code = re.sub(_LITERAL, lambda _: next(texts), code)
+    words = map(bytes.decode, literals)
+    return code.decode(), [next(words) if token == "\0" else token for token in _TOKEN.findall(text.decode())]
 
 
 def _gap(source: bytes, first: int, last: int, end: int) -> bytes:

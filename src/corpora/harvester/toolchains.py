@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from src.utils.errors import InputError
@@ -82,17 +83,13 @@ def _first(paths: Iterable[Path]) -> list[Path]:
     return next(([path] for path in paths if path.is_file() or (path.is_dir() and any(path.iterdir()))), [])
 
 
-def _each_package(marker: str, suffix: str) -> Callable[[Iterable[Path]], list[Path]]:
-    """A function that lists the packages in the first folder that has any, also nested ones: each is a repository."""
-
-    def packages(folders: Iterable[Path]) -> list[Path]:
-        for top in folders:
-            found = sorted({file.parent for file in top.rglob(marker) if _is_package(file.parent)}) or [top]
-            if with_sources := [folder for folder in found if any(folder.rglob(f"*{suffix}"))]:
-                return with_sources
-        return []
-
-    return packages
+def _packages(marker: str, suffix: str, folders: Iterable[Path]) -> list[Path]:
+    """The packages in the first folder that has any, also nested ones: each is a repository."""
+    for top in folders:
+        found = sorted({file.parent for file in top.rglob(marker) if _is_package(file.parent)}) or [top]
+        if with_sources := [folder for folder in found if any(folder.rglob(f"*{suffix}"))]:
+            return with_sources
+    return []
 
 
 def _is_package(folder: Path) -> bool:
@@ -119,10 +116,10 @@ _CANDIDATES: dict[str, Callable[[], Iterable[Path]]] = {
     "php": _php_candidates,
     "javascript": _javascript_candidates,
 }
-_FIND: dict[str, Callable[[Sequence[Path] | Iterable[Path]], list[Path]]] = {
+_FIND: dict[str, Callable[[Iterable[Path]], list[Path]]] = {
     "go": _first,
     "java": _first,
     "ruby": _first,
-    "php": _each_package("composer.json", ".php"),
-    "javascript": _each_package("package.json", ".js"),
+    "php": partial(_packages, "composer.json", ".php"),
+    "javascript": partial(_packages, "package.json", ".js"),
 }

@@ -13,10 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, local
-from typing import IO
 
 from src.corpora.harvester.shards import Shard, make
 
@@ -32,17 +32,13 @@ def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], N
             make(shard)
             done(shard)
         return
-    children = _Children()
-    try:
-        with ThreadPoolExecutor(workers) as threads:
-            try:
-                for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
-                    done(future.result())
-            finally:
-                threads.shutdown(wait=False, cancel_futures=True)
-                children.end()
-    finally:
-        children.close()
+    with closing(_Children()) as children, ThreadPoolExecutor(workers) as threads:
+        try:
+            for future in as_completed([threads.submit(children.make, shard) for shard in todo]):
+                done(future.result())
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            children.end()
 
 
 class _Children:
@@ -73,10 +69,7 @@ class _Children:
     def close(self) -> None:
         """Releases the processes, after the last thread has ended."""
         for child in self._all:
-            child.wait()
-            for stream in (child.stdin, child.stdout):
-                if stream is not None:
-                    stream.close()
+            child.communicate()
 
     def _finishes(self, shard: Shard, fatal: list[str]) -> bool:
         """Whether the child finished the shard; False if it died."""
@@ -85,7 +78,8 @@ class _Children:
         assert child.stdin is not None
         assert child.stdout is not None
         try:
-            _send(child.stdin, pickle.dumps((shard, fatal)))
+            with open(child.stdin.fileno(), "wb", closefd=False) as stream:  # writes all, unlike the unbuffered pipe
+                pickle.dump((shard, fatal), stream)
             if child.stdout.readline():
                 return True
         except BrokenPipeError:  # the child died before it read the whole message
@@ -96,38 +90,28 @@ class _Children:
         return False
 
     def _start(self) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", "src.corpora.harvester.workers"]
         if self._ended:
             raise RuntimeError("the harvest was stopped")
-        # In a new session, so that only the parent receives Ctrl-C.
+        path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "src.corpora.harvester.workers"],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
+            start_new_session=True,  # so that only the parent receives Ctrl-C
         )
         self._all.append(child)
         return child
 
 
-def _send(stream: IO[bytes], message: bytes) -> None:
-    """Writes the whole message to an unbuffered pipe, which may accept only a part at a time."""
-    rest = memoryview(message)
-    while rest:
-        rest = rest[stream.write(rest) :]
-
-
 def main() -> None:
     """The main loop of a child: reads shards from standard input and answers each, until the input ends."""
-    alarm = getattr(signal, "alarm", lambda seconds: None)  # POSIX only; by default, it ends the process
     requests: SimpleQueue[tuple[Shard, list[str]]] = SimpleQueue()
     Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
-        make(*requests.get(), begin=lambda: alarm(SECONDS_PER_FILE))
-        alarm(0)
+        make(*requests.get(), begin=lambda: signal.alarm(SECONDS_PER_FILE))  # SIGALRM ends the process
+        signal.alarm(0)
         print("made", flush=True)
 
 

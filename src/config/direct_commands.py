@@ -1,14 +1,14 @@
-"""The keys of the commands that make an index, search it and serve it."""
+"""The keys of the commands that need neither a corpus nor a model from the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
 
-from src.config.choices import MOST, Fusion, Host, Language, Skipped
+from src.config.choices import MOST, Fusion, Host, Language, Measure, Skipped
 from src.config.types import Count, FreeWords, Whole
 
 
@@ -89,3 +89,64 @@ class Serve:
     host: Host
     run: str | None
     run2: str | None
+
+
+@dataclass
+class Report:
+    """Compare finished runs: tables, paired tests and a page.
+
+    Args:
+        runs: run directories, or folders that hold some.
+        to: folder that the files are written to; null is report in the first of runs.
+        baseline: name of the row that the others are compared with.
+        mix_pools: whether runs on several candidate pools get tables of their own, instead of an error.
+        choose: whether a row shows the hyper-parameters that are best on valid, or each combination has its own row.
+        texts: whether the corpora are read again, to show the texts of queries and not their ids alone.
+        markdown: whether the tables are printed in Markdown.
+        plot: image file (.png, .svg or .pdf) that the differences are drawn to.
+    """
+
+    runs: Annotated[str | Sequence[str], FreeWords()]
+    to: str | None
+    baseline: str
+    mix_pools: bool
+    choose: Literal["valid", "each"]
+    texts: bool
+    markdown: bool
+    plot: str | None
+
+
+@dataclass
+class Bench:
+    """Measure speed and memory next to other libraries.
+
+    Args:
+        quick: whether sizes are small, for about a minute.
+        only: what is measured; null is all of it.
+        model: folder of a pretrained encoder; null takes one of MiniLM's size with random weights.
+        threads: number of CPU threads; null takes torch's default.
+        clock: whether seconds are those of the wall clock or of the processor, for a machine that others also use.
+        out: run directory; null is outputs/bench/ and the time.
+        docs: document that the tables are written to, between its two marks.
+    """
+
+    quick: bool
+    only: Measure | Sequence[Measure] | None
+    model: str | None
+    threads: Count | None
+    clock: Literal["wall", "cpu"]
+    out: str | None
+    docs: str | None
+
+
+@dataclass
+class Cache:
+    """List the cache's entries, or remove some.
+
+    Args:
+        action: list, or clear and the keys or kinds of the entries that are removed; clear alone removes all.
+        root: folder of the cache.
+    """
+
+    action: Annotated[str | Sequence[str], FreeWords()]
+    root: str
