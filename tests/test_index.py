@@ -39,7 +39,7 @@ def test_folders_that_cannot_be_listed_are_reported(tmp_path, monkeypatch) -> No
     monkeypatch.setattr("os.scandir", refused)
     result = index(tmp_path, f"run={run}", f"roots=[{tree}]")
     assert result.status == 0, result.errors
-    assert f"{tree / 'net'}: folders that could not be listed" in " ".join(result.output.split())
+    assert f"{tree / 'net'}: change the permissions of these folders" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,8 +48,8 @@ class Model:
         except InstantiationException as error:
             raise (error.__cause__ or error) from None  # the constructor's own error
         restore_encoder(encoder, held, cfg, path)
-        state = held["state_dict"]
-        weights = {name.removeprefix(PREFIX): state[name] for name in state if name.startswith(PREFIX)}
+        state = held["state_dict"].items()
+        weights = {name.removeprefix(PREFIX): tensor for name, tensor in state if name.startswith(PREFIX)}
         try:
             encoder.load_state_dict(weights)
         except RuntimeError as error:
@@ -78,26 +79,16 @@ class Model:
     def words_read(self, query: str) -> int:
         """How many of a query's words, separated by blanks, the model reads before it truncates the text.
 
-        By bisection: from that number of words on, a further word no longer changes the tokens.
+        From that number of words on, a further word no longer changes the tokens.
         """
         words = query.split()
-        low, high = 0, len(words)
-        while low < high:
-            middle = (low + high) // 2
-            if self._is_full(" ".join(words[:middle])):
-                high = middle
-            else:
-                low = middle + 1
-        return low
 
-    def _is_full(self, text: str) -> bool:
-        one, other = (self.encoder.tokenise([query], "query") for query in (text, text + EXTRA_WORD))
-        return all(np.array_equal(one.values(name), other.values(name)) for name in one.columns)
+        def is_full(number: int) -> bool:
+            text = " ".join(words[:number])
+            one, other = (self.encoder.tokenise([query], "query") for query in (text, text + EXTRA_WORD))
+            return all(np.array_equal(one.values(name), other.values(name)) for name in one.columns)
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """The facts that an index records about its model."""
-        return {"identity": self.identity, "name": self.name, "checkpoint": str(self.checkpoint)}
+        return bisect_left(range(len(words)), True, key=is_full)
 
 
 def _name(cfg: DictConfig, loss: Any) -> str:

@@ -165,13 +165,12 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
     """The first process's checkpoint, in every process of the trainer."""
     if trainer.world_size == 1:
         return checkpoint
-    from lightning.pytorch.strategies import ParallelStrategy  # here, since a sweep may have nothing to run
-    from torch import distributed as dist
+    from torch import distributed as dist  # here, since a sweep may have nothing to run
 
-    environment = trainer.strategy.cluster_environment if isinstance(trainer.strategy, ParallelStrategy) else None
     said = str(checkpoint or "")
     if not dist.is_initialized():
-        if trainer.is_global_zero and not (environment and environment.creates_processes_externally):
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if trainer.is_global_zero and environment and not environment.creates_processes_externally:
             os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
             return checkpoint
         if GO_ON_FROM in os.environ:  # one of those

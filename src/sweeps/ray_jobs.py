@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
@@ -29,7 +29,8 @@ class RayJobs(Launcher):
     """
 
     def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any]) -> None:
-        self.init, self.remote = _plain(init), _plain(remote)
+        self.init: Any = OmegaConf.to_container(OmegaConf.create(dict(init)), resolve=True)
+        self.remote: Any = OmegaConf.to_container(OmegaConf.create(dict(remote)), resolve=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -64,10 +65,6 @@ class RayJobs(Launcher):
         finally:
             if started:
                 ray.shutdown()
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(dict(options)), resolve=True))
 
 
 def run(state: tuple, overrides: list[str], number: int) -> JobReturn:

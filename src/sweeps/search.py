@@ -23,7 +23,7 @@ from src.runs.lock import claimed
 from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
-from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, KnownJobs
+from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
 from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
 
@@ -84,7 +84,7 @@ class Search(Grid):
         folder.mkdir(parents=True, exist_ok=True)
         with claimed(folder, PATIENCE, ADVICE):
             study = self._study(optuna, folder, space)
-            self.known = KnownJobs(folder / "cells.json", self._sources())
+            self.known = Known(folder / "cells.json", self._sources())
             ran: dict[Cell, None] = {}
             try:
                 self._settle(optuna, study, folder)
@@ -137,7 +137,8 @@ class Search(Grid):
         job = [*(str(o.input_line) for o in self.fixed), *as_overrides(params)]
         if (directory := self.known.get(job)) is None:
             named = {o.get_key_element() for o in self.swept}
-            self.known.add(job, directory := self._directory(job, named, self.parser))
+            directory = self._directory(job, named, self.parser)
+            self.known.add(job, directory)
         return Cell(tuple(job), folder / directory)
 
     def _run(self, study: Any, folder: Path, trials: Sequence[Any]) -> list[Cell]:
@@ -191,13 +192,13 @@ def distribution(override: Override) -> Any:
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     if not isinstance(values, IntervalSweep | RangeSweep):
         raise InputError(f"{override.input_line}: expected interval(a,b), range(a,b) or a,b to search")
-    low: Any = values.start
-    high: Any = values.stop if isinstance(values, RangeSweep) else values.end
+    bounds: Any = values
+    low, high = bounds.start, bounds.stop if isinstance(values, RangeSweep) else bounds.end
     kind: Any = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
         if isinstance(values, RangeSweep):  # without its end, as in Hydra
-            steps = math.ceil((high - low) / values.step) - 1
-            return kind(low, low + steps * values.step, step=values.step)
+            steps = math.ceil((high - low) / bounds.step) - 1
+            return kind(low, low + steps * bounds.step, step=bounds.step)
         return kind(low, high, log="log" in values.tags)
     except ValueError as error:
         raise InputError(f"{override.input_line}: {error}") from error

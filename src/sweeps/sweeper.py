@@ -123,11 +123,12 @@ class Grid(Sweeper):
         """The cells in the order of the grid, each once; a job's configuration is composed only if it never was."""
         named = {o.get_key_element() for o in chosen if o.is_sweep_override() or o.key_or_group in AXES}
         there = {hashed(path.name): path.name for path in folder.glob("*_*") if path.is_dir()}
-        known = KnownJobs(folder / "cells.json", self._sources())
+        known = Known(folder / "cells.json", self._sources())
         found: dict[str, Cell] = {}
         for job in combinations(chosen):
             if (directory := known.get(job)) is None:
-                known.add(job, directory := self._directory(job, named, parser))
+                directory = self._directory(job, named, parser)
+                known.add(job, directory)
             # Jobs of one hash are the same run, and the name that it was first given stays.
             directory = there.get(hashed(directory), directory)
             found.setdefault(hashed(directory), Cell(tuple(job), folder / directory))
@@ -235,7 +236,7 @@ def hashed(directory: str) -> str:
     return directory.rsplit("_", 1)[-1]
 
 
-class KnownJobs:
+class Known:
     """Directories of jobs by their overrides, kept in a file: composing hundreds of configurations takes a minute."""
 
     def __init__(self, path: Path, sources: str) -> None:

@@ -13,9 +13,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from src.deploy.encoder import Model
-from src.deploy.index.embedder import Embedder
-from src.deploy.index.fusion import DEPTH, reciprocal_ranks
-from src.deploy.index.searcher import first
+from src.deploy.index.build import Embedder
+from src.deploy.index.searcher import DEPTH, first, reciprocal_ranks
 from src.metrics.retrieval import summarize
 from src.metrics.summary import mrr_difference
 from src.runs.restore import load_checkpoint

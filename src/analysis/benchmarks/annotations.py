@@ -19,6 +19,7 @@ from src.corpora.base import Codebase
 from src.corpora.jsonl import read_rows
 from src.metrics.graded import ndcg, ranks_within, summarize_graded
 from src.metrics.ranking import rank_queries
+from src.metrics.summary import prefixed
 from src.utils.bm25 import BM25
 from src.utils.subtokens import subtokens
 
@@ -68,11 +69,12 @@ def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Te
         query_ND: embeddings of `annotations.queries`.
         code_MD: of the codebase; a dot product scores them.
     """
-    number_P = np.repeat(np.arange(len(annotations.queries)), list(map(len, annotations.rows)))
+    sizes = [len(rows) for rows in annotations.rows]
+    number_P = np.repeat(np.arange(len(annotations.queries)), sizes)
     row_P = np.concatenate(annotations.rows)
     ranks_P = rank_queries(query_ND[number_P], code_MD, row_P.tolist()).numpy()
     scores_P = torch.linalg.vecdot(query_ND[number_P].double(), code_MD[row_P].double()).numpy()
-    ends = np.cumsum(list(map(len, annotations.rows)))[:-1]
+    ends = np.cumsum(sizes)[:-1]
     return summarize(annotations, np.split(scores_P, ends), np.split(ranks_P, ends))
 
 
@@ -82,9 +84,8 @@ def evaluate_bm25(annotations: Annotations, codebase: Codebase) -> dict[str, flo
     scores, ranks = [], []
     for query, rows in zip(annotations.queries, annotations.rows):
         scores_M = np.asarray(bm25.scores(bm25.query_matrix([subtokens(query)])))[0]
-        own = scores_M[rows]
-        scores.append(own)
-        ranks.append([1 + (scores_M > score).sum() + ((scores_M == score).sum() - 1) / 2 for score in own])
+        scores.append(scores_M[rows])
+        ranks.append([1 + (scores_M > own).sum() + ((scores_M == own).sum() - 1) / 2 for own in scores[-1]])
     return summarize(annotations, scores, ranks)
 
 
@@ -92,8 +93,8 @@ def summarize(
     annotations: Annotations, scores: Sequence[np.ndarray], ranks: Sequence[Sequence[float] | np.ndarray]
 ) -> dict[str, float]:
     """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
         values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
-        numbers |= {f"{way}/{key}": value for key, value in summarize_graded(values).items()}
+        numbers |= prefixed(way, summarize_graded(values))
     return numbers

@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.analysis.benchmarks import annotations
-from src.corpora.codesearchnet import CODE, CodeSearchNetCorpus
+from src.analysis.benchmarks import annotations as relevance
+from src.corpora.codesearchnet import CodeSearchNetCorpus, Text
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
 from src.metrics.summary import lexical_baseline
@@ -30,10 +30,6 @@ class Task:
     @property
     def name(self) -> str:
         return f"{self.root.name}/{self.language}"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.language
 
 
 @dataclass
@@ -60,15 +56,10 @@ def tasks(roots: Any, languages: Any) -> list[Task]:
 
 
 def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
-    path = Path(root).expanduser()
+    path = Path(root).expanduser().resolve()
     if not path.is_dir():
         raise InputError(f"corpus.root={root} is not a folder; expected DIR/<language>/test.jsonl and codebase.jsonl")
-    path = path.resolve()
-    found = sorted(
-        folder.name
-        for folder in path.iterdir()
-        if any((folder / f"test{suffix}").is_file() for suffix in (".jsonl", ".jsonl.gz"))
-    )
+    found = sorted({file.parent.name for ending in ("jsonl", "jsonl.gz") for file in path.glob(f"*/test.{ending}")})
     if not found:
         raise InputError(f"corpus.root={root} has no language with a test split: expected DIR/<language>/test.jsonl")
     for language in languages:
@@ -78,18 +69,16 @@ def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
     return [Task(path, language) for language in languages or found]
 
 
-def text_of(given: str | None, trained: DictConfig) -> str:
+def text_of(given: Text | None, trained: DictConfig) -> Text:
     """Which fields are read: as given, else as the run's own corpus, else tokens."""
-    if given is not None and given not in CODE:
-        raise InputError(f"corpus.text is one of {', '.join(CODE)}, found {given!r}{nearest(given, CODE)}")
     return given or trained.corpus.get("text") or "tokens"
 
 
-def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -> Result:
+def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: Text) -> Result:
     """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
-    path = annotations.find(task.folder)
-    known = annotations.read(path, test.candidates) if path else None
+    path = relevance.find(task.root / task.language)
+    known = relevance.read(path, test.candidates) if path else None
     code_MD = embed_texts(module, test.candidates.codes, "code", cfg, task.name)
     query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)
     result = Result(
@@ -100,7 +89,7 @@ def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -
     )
     if known:
         asked_ND = embed_texts(module, known.queries, "query", cfg, task.name)
-        result.graded["model"] = annotations.evaluate(known, asked_ND, code_MD)
-        result.graded["bm25"] = annotations.evaluate_bm25(known, test.candidates)
+        result.graded["model"] = relevance.evaluate(known, asked_ND, code_MD)
+        result.graded["bm25"] = relevance.evaluate_bm25(known, test.candidates)
         result.facts["annotations"] = len(known)
     return result

@@ -20,11 +20,12 @@ from src.module import CodeSearchModule
 from src.utils.errors import InputError, first_line, nearest
 
 WAIT = 10.0  # seconds for the hub's first answer
+KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")  # of a subset's scores
 INSTEAD = "corpus.root=DIR evaluates on local corpora"
 
 
-def reachable() -> str:
-    """The hub's address; raises InputError where it does not answer."""
+def reachable() -> None:
+    """Raises InputError where the hub does not answer."""
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"mteb's tasks come from the hub, and HF_HUB_OFFLINE is set; {INSTEAD}")
@@ -34,15 +35,13 @@ def reachable() -> str:
         raise InputError(
             f"mteb's tasks come from the hub, and {endpoint} does not answer ({first_line(error)}); {INSTEAD}"
         ) from error
-    return endpoint
 
 
 def chosen(names: Sequence[str]) -> list[Any]:
     """mteb's tasks by name; raises InputError where mteb is not installed or lacks a task."""
     if importlib.util.find_spec("mteb") is None:
         raise InputError(f"mteb's tasks need mteb, an optional extra: pip install -e '.[benchmark]'; {INSTEAD}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         import mteb
 
         known = {task.metadata.name for task in mteb.get_tasks(task_types=["Retrieval"])}
@@ -57,8 +56,7 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
 
     The model is exported and loaded again, as others would load it. mteb's files are kept in `folder`.
     """
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as exported, quiet():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), tempfile.TemporaryDirectory() as exported, quiet():
         import mteb
         from mteb.cache import ResultCache
         from sentence_transformers import SentenceTransformer
@@ -69,20 +67,13 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
         check(module, st_format.reading(model_folder, trust), "format=sentence_transformers")
         model = SentenceTransformer(str(model_folder), trust_remote_code=trust)
         results = mteb.evaluate(
-            model,
-            tasks,
-            encode_kwargs={"batch_size": batch_size},
-            cache=ResultCache(folder),
-            show_progress_bar=False,
+            model, tasks, encode_kwargs={"batch_size": batch_size}, cache=ResultCache(folder), show_progress_bar=False
         )
     found = {}
     for result in results.task_results:
-        parts = [(split, part) for split, parts in result.scores.items() for part in parts]
-        found[result.task_name] = {
-            "main_score": float(result.get_score()),
-            **{f"{s}/{part['hf_subset']}": {key: part[key] for key in KEPT if key in part} for s, part in parts},
-        }
+        scores: dict[str, Any] = {"main_score": float(result.get_score())}
+        for split, parts in result.scores.items():
+            for part in parts:
+                scores[f"{split}/{part['hf_subset']}"] = {key: part[key] for key in KEPT if key in part}
+        found[result.task_name] = scores
     return found
-
-
-KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")

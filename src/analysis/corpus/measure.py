@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -68,9 +69,9 @@ def combined(surveys: Mapping[str, Survey]) -> dict[str, float]:
 
     A mean weighs every language the same, as test/mrr of lang=all does.
     """
-    numbers = {
-        f"{language}/{key}": value for language, survey in surveys.items() for key, value in survey.numbers.items()
-    }
+    numbers: dict[str, float] = {}
+    for language, survey in surveys.items():
+        numbers |= prefixed(language, survey.numbers)
     for key in set.intersection(*(set(survey.numbers) for survey in surveys.values())):
         values = [survey.numbers[key] for survey in surveys.values()]
         if key.startswith(("pairs/", "codes/", "candidates/", "dedup/")):
@@ -99,17 +100,13 @@ def measure_duplicates(splits: Mapping[str, Split], near: float, result: Survey)
     """Within each split: the share of codes, and of queries, that have an exact or near duplicate there."""
     for name, split in splits.items():
         queries = [pair.query for pair in split.pairs]
-        for kind, texts, key in (("codes", codes_of(split), code_tokens), ("queries", queries, words)):
-            counts = Counter(map(key, texts))
-            different = list({key(text): text for text in texts}.items())  # without copies, which would all pair up
-            similar = {
-                different[i][0]
-                for i in np.concatenate(near_duplicate_pairs([text for _, text in different], near)).tolist()
-            }
-            result.numbers[f"within/{kind}/{name}/exact"] = share([counts[key(text)] > 1 for text in texts])
-            result.numbers[f"within/{kind}/{name}/near"] = share(
-                [counts[key(text)] > 1 or key(text) in similar for text in texts]
-            )
+        for kind, texts, key_of in (("codes", codes_of(split), code_tokens), ("queries", queries, words)):
+            keys = [key_of(text) for text in texts]
+            counts, different = Counter(keys), dict(zip(keys, texts))  # without copies, which would all pair up
+            distinct = list(different)
+            similar = {distinct[i] for pair in near_duplicate_pairs(list(different.values()), near) for i in pair}
+            result.numbers[f"within/{kind}/{name}/exact"] = share([counts[key] > 1 for key in keys])
+            result.numbers[f"within/{kind}/{name}/near"] = share([counts[key] > 1 or key in similar for key in keys])
 
 
 def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, result: Survey) -> None:
@@ -119,8 +116,10 @@ def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, result: S
     """
     train = splits["train"].pairs
     codes, queries = [pair.code for pair in train], [pair.query for pair in train]
-    code_keys = {key: i for i, pair in enumerate(train) for key in (pair.code_id, code_tokens(pair.code))}
-    query_keys = {words(query): i for i, query in enumerate(queries)}
+    code_keys: dict[Any, int] = {
+        key: i for i, pair in enumerate(train) for key in (pair.code_id, code_tokens(pair.code))
+    }
+    query_keys: dict[Any, int] = {words(query): i for i, query in enumerate(queries)}
     for name in ("valid", "test"):
         split = splits[name]
         answers = [(pair.code, pair.code_id) for pair in split.pairs]
@@ -160,8 +159,7 @@ def measure_language(
             result.numbers[f"language/parses/{name}"] = share([parses(codes[i], language) for i in chosen])
             result.numbers[f"language/parsed/{name}"] = len(chosen)
         except (InputError, ImportError) as error:
-            note = f"Codes were not parsed: {error}"
-            result.notes += [note] if note not in result.notes else []
+            result.notes = [f"Codes were not parsed: {error}"]  # for the same reason in every split
 
 
 def choose_examples(test: Split, seed: int, result: Survey) -> None:

@@ -17,14 +17,10 @@ def headline(survey: Survey, near: float) -> list[str]:
     if not kept:  # the pool holds the training codes
         kept, option = n["dedup/near/answers"], "corpus.dedup=near corpus.against=answers"
     dropped = n["pairs/train"] - kept
-    remedy = (
-        f"{option} leaves {dropped:,} of {n['pairs/train']:,} training pairs out"
-        if dropped
-        else f"{option} has nothing to leave out"
-    )
+    what = f"leaves {dropped:,} of {n['pairs/train']:,} training pairs out" if dropped else "has nothing to leave out"
     sentences = [
         f"Training has seen {percent(answers)} of the test answers, exactly or nearly (Jaccard index of {near:g} or "
-        f"more), {percent(queries)} of the test queries, and both for {percent(both)} of the pairs; {remedy}.",
+        f"more), {percent(queries)} of the test queries, and both for {percent(both)} of the pairs; {option} {what}.",
         f"BM25 finds the answer at MRR {n['bm25/mrr']:.3f} ({n['bm25/mrr_low']:.3f} to {n['bm25/mrr_high']:.3f}) among "
         f"{n['candidates/test']:,} candidates, and first for {percent(n['bm25/recall@1'])} of the queries.",
     ]
@@ -54,9 +50,9 @@ def overview(surveys: Mapping[str, Survey]) -> list[Table]:
     for name, n in numbers.items():
         sizes = [f"{n[key]:,}" for key in ("pairs/train", "pairs/valid", "pairs/test", "candidates/test")]
         counts.append([name, *sizes])
-        keys = ("leaks/answers/test/exact", "leaks/answers/test/near", "within/codes/train/near")
-        parse = percent(n["language/parses/train"]) if "language/parses/train" in n else "–"
-        shares.append([name, *(percent(n[key]) for key in keys), parse, f"{n['bm25/mrr']:.3f}"])
+        leaked = [_share(n, f"leaks/answers/test/{way}") for way in ("exact", "near")]
+        others = [_share(n, key) for key in ("within/codes/train/near", "language/parses/train")]
+        shares.append([name, *leaked, *others, f"{n['bm25/mrr']:.3f}"])
     columns = ("", "exactly", "nearly", "near duplicates", "parse", "BM25 MRR")
     note = (
         "exactly, nearly: test answers that training has seen; near duplicates: training codes that resemble another; "
@@ -69,11 +65,8 @@ def overview(surveys: Mapping[str, Survey]) -> list[Table]:
 
 
 def sizes(survey: Survey) -> Table:
-    rows = []
-    for name in SPLITS:
-        n = survey.numbers
-        candidates = f"{n[f'candidates/{name}']:,}" if f"candidates/{name}" in n else "–"
-        rows.append((name, f"{n[f'pairs/{name}']:,}", f"{n[f'codes/{name}']:,}", candidates))
+    counts = [[survey.numbers.get(f"{kind}/{name}") for kind in ("pairs", "codes", "candidates")] for name in SPLITS]
+    rows = [(name, *("–" if n is None else f"{n:,}" for n in own)) for name, own in zip(SPLITS, counts)]
     note = "codes: distinct ones that answer a query; candidates: the codes that each query is ranked against."
     return Table("Sizes", ("", "pairs", "codes", "candidates"), rows, note)
 
@@ -90,12 +83,11 @@ def lengths(survey: Survey) -> Table:
 
 
 def leaks(survey: Survey) -> Table:
-    rows = []
-    for name in ("test", "valid"):
-        for kind in ("answers", "queries", "answer and query", "candidates"):
-            exact = survey.numbers.get(f"leaks/{kind}/{name}/exact")
-            near = percent(survey.numbers[f"leaks/{kind}/{name}/near"])
-            rows.append((f"{name} {kind}", "–" if exact is None else percent(exact), near))
+    rows = [
+        (f"{name} {kind}", *(_share(survey.numbers, f"leaks/{kind}/{name}/{way}") for way in ("exact", "near")))
+        for name in ("test", "valid")
+        for kind in ("answers", "queries", "answer and query", "candidates")
+    ]
     note = "exactly: the same url or tokens, for queries the same words; nearly: equal or similar sets of sub-tokens."
     return Table("Leaks: what training has seen of test and valid", ("", "exactly", "nearly"), rows, note)
 
@@ -112,7 +104,7 @@ def dedup(survey: Survey) -> Table:
 
 def within(survey: Survey) -> Table:
     rows = [
-        (f"{name} {kind}", *(percent(survey.numbers[f"within/{kind}/{name}/{way}"]) for way in ("exact", "near")))
+        (f"{name} {kind}", *(_share(survey.numbers, f"within/{kind}/{name}/{way}") for way in ("exact", "near")))
         for kind in ("codes", "queries")
         for name in SPLITS
     ]
@@ -121,11 +113,8 @@ def within(survey: Survey) -> Table:
 
 
 def language(survey: Survey) -> Table:
-    rows = []
-    for name in SPLITS:
-        n = survey.numbers
-        parsed = percent(n[f"language/parses/{name}"]) if f"language/parses/{name}" in n else "–"
-        rows.append((name, parsed, *(percent(n[f"language/{kind}/{name}"]) for kind in ("not ascii", "not english"))))
+    kinds = ("parses", "not ascii", "not english")
+    rows = [(name, *(_share(survey.numbers, f"language/{kind}/{name}") for kind in kinds)) for name in SPLITS]
     note = " ".join(["not English: not ASCII, or fewer than half of the characters are letters.", *survey.notes])
     return Table("Language", ("", "codes that parse", "queries not ASCII", "not English"), rows, note)
 
@@ -137,6 +126,10 @@ def baseline(survey: Survey) -> Table:
     row = ["BM25", f"{n['bm25/mrr']:.3f}", interval, *others]
     columns = ("", "MRR", "95% interval", "R@1", "R@5", "R@10", "NDCG@10")
     return Table("Lexical baseline on test", columns, [row])
+
+
+def _share(numbers: Mapping[str, float], key: str) -> str:
+    return percent(numbers[key]) if key in numbers else "–"
 
 
 def print_survey(surveys: Mapping[str, Survey], near: float) -> None:

@@ -52,7 +52,7 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> FalseNegat
     """
     queries, codes = [pair.query for pair in pairs], [pair.code for pair in pairs]
     same_query, same_code = _equal(queries), _equal(codes)
-    similar_query = _union(same_query, _symmetric(*near_duplicate_pairs(queries, threshold), len(pairs)))
+    similar_query = same_query + _symmetric(*near_duplicate_pairs(queries, threshold), len(pairs))
     similar_code = _symmetric(*near_duplicate_pairs(codes, threshold), len(pairs))
     kinds = {
         "same code": _without(same_code, same_query),
@@ -65,8 +65,7 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> FalseNegat
             f"{threshold:g}: lower threshold, take another corpus, or keep the near duplicates that corpus=stdlib "
             "removes (corpus.near_duplicate=1)"
         )
-    same_or_similar = _union(_union(kinds["similar queries"], kinds["similar codes"]), same_code)
-    return FalseNegatives(kinds, same_or_similar)
+    return FalseNegatives(kinds, kinds["similar queries"] + kinds["similar codes"] + same_code)
 
 
 def _equal(texts: Sequence[str]) -> csr_array:
@@ -81,10 +80,6 @@ def _equal(texts: Sequence[str]) -> csr_array:
 def _symmetric(first_P: np.ndarray, second_P: np.ndarray, size: int) -> csr_array:
     rows, columns = np.concatenate([first_P, second_P]), np.concatenate([second_P, first_P])
     return csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(size, size))
-
-
-def _union(a_SS: csr_array, b_SS: csr_array) -> csr_array:
-    return (a_SS + b_SS).astype(bool)
 
 
 def _without(a_SS: csr_array, b_SS: csr_array) -> csr_array:

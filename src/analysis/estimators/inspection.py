@@ -9,10 +9,9 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from src.analysis.estimators.agreement import agreement
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
 from src.analysis.estimators.false_negatives import FalseNegatives
-from src.analysis.estimators.measure import Ordinary, base_rates, detection, on_batches, weigh_with
+from src.analysis.estimators.measure import Ordinary, agreement, base_rates, detection, on_batches, weigh_with
 from src.data.samplers import Batching, RandomBatches, Similarity
 from src.losses.base import Loss
 from src.weights.base import Estimator
@@ -26,11 +25,15 @@ class Inspection:
     """What was measured. A key of `numbers` that is about one estimator ends in its name."""
 
     estimators: Sequence[str]
-    kinds: Sequence[str]  # those that were planted
-    too_few: Sequence[str]  # those with fewer than FEWEST anchors
+    kinds: Sequence[str]  # those that were planted, with FEWEST anchors or more
     numbers: Mapping[str, float]
     ordinary: Mapping[str, Ordinary]  # estimator -> random batches
     known: FalseNegatives
+
+    def about(self, what: str) -> dict[str, float]:
+        """The numbers whose keys end in `what`, under the rest of their keys."""
+        end = f"/{what}"
+        return {key.removesuffix(end): number for key, number in self.numbers.items() if key.endswith(end)}
 
 
 def inspect(
@@ -47,18 +50,16 @@ def inspect(
     similarities = {name: _of_items(estimator, item_S) for name, estimator in estimators.items()}
     numbers: dict[str, float] = {"batch_size": size}
 
-    anchors = {kind: len(known.anchors(kind)) for kind in known.kinds}
-    kinds = [kind for kind in known.kinds if anchors[kind] >= FEWEST]
     for kind in known.kinds:
-        numbers |= {f"pairs/{kind}": known.pairs(kind), f"anchors/{kind}": anchors[kind]}
+        numbers |= {f"pairs/{kind}": known.pairs(kind), f"anchors/{kind}": len(known.anchors(kind))}
+    kinds = [kind for kind in known.kinds if numbers[f"anchors/{kind}"] >= FEWEST]
     for kind in kinds:
         batches = planted_batches(known.kinds[kind], size, cfg.most, cfg.seed)
         numbers[f"rows/{kind}"] = sum(len(batch.row_B) for batch in batches)
         for name, similarity in similarities.items():
-            measured = detection(batches, known, kind, similarity, weigh)
-            numbers |= {f"{key}/{kind}/{name}": value for key, value in measured.items()}
+            numbers |= _suffixed(detection(batches, known, kind, similarity, weigh), f"{kind}/{name}")
 
-    def ordered(batching: Batching, similarity: Similarity | None) -> list[Rows]:
+    def ordered(batching: Batching, similarity: Similarity) -> list[Rows]:
         return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
 
     random = ordered(RandomBatches(), NoEstimator().similarity)
@@ -70,8 +71,7 @@ def inspect(
         numbers |= _suffixed(base_rates(similar, known), f"similar/{name}")
         numbers |= _suffixed(on_batches(similar, similarity, weigh, floor).numbers, f"similar/{name}")
     numbers |= agreement(random, similarities)
-    too_few = [kind for kind in known.kinds if kind not in kinds]
-    return Inspection(list(estimators), kinds, too_few, numbers, ordinary, known)
+    return Inspection(list(estimators), kinds, numbers, ordinary, known)
 
 
 def _of_items(estimator: Estimator, item_S: np.ndarray) -> Similarity:

@@ -1,4 +1,4 @@
-"""How well an estimator detects known false negatives, and which weights the loss then gives to negatives.
+"""How well estimators detect known false negatives, the weights that the loss then gives, and how far they agree.
 
 S items (training pairs that are looked at), B rows, C columns of a batch, N negatives of several batches.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from src.metrics.retrieval import bootstrap_mean
 
 HALF = 0.5  # below this weight a negative counts as detected
 SHOWN = 5  # examples of the lowest weights, and of the highest
+TOP = 5  # most similar negatives in which estimators are compared
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,11 @@ Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def weigh_with(loss: Loss) -> Weigh:
     """(similarity_BC, own_BC) -> weights_BC that the loss gives, 1 on the row's own column."""
 
+    @torch.no_grad()
     def weigh(similarity_BC: np.ndarray, own_BC: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            positive_B = torch.from_numpy(own_BC.argmax(axis=1))
-            weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
-        if weights_BC is None:
-            raise TypeError(f"{type(loss).__name__} does not weigh negatives")
+        positive_B = torch.from_numpy(own_BC.argmax(axis=1))
+        weights_BC = loss.negative_weights(torch.from_numpy(similarity_BC).float(), positive_B)
+        assert weights_BC is not None  # the losses that are inspected weigh negatives
         return weights_BC.numpy()
 
     return weigh
@@ -70,15 +71,12 @@ class WeighedBatch:
 
     def examples(self, mask_BC: np.ndarray, number: int, sign: int = 1) -> list[Example]:
         """The first `number` examples of `distinct` among the negatives of the mask."""
-        places = np.flatnonzero(mask_BC)
-        keys = (-sign * self.similarity_BC.ravel()[places], sign * self.weights_BC.ravel()[places])
-        return _without_repeats(
-            (self._example(*divmod(int(i), mask_BC.shape[1])) for i in places[np.lexsort(keys)]), number
-        )
-
-    def _example(self, i: int, j: int) -> Example:
-        similarity, weight = float(self.similarity_BC[i, j]), float(self.weights_BC[i, j])
-        return Example(int(self.batch.row_B[i]), int(self.batch.column_C[j]), similarity, weight)
+        rows, columns = mask_BC.nonzero()
+        item, other = self.batch.row_B[rows], self.batch.column_C[columns]
+        similarity, weight = self.similarity_BC[mask_BC], self.weights_BC[mask_BC]
+        order = np.lexsort((-sign * similarity, sign * weight)).tolist()
+        found = (Example(int(item[n]), int(other[n]), float(similarity[n]), float(weight[n])) for n in order)
+        return _without_repeats(found, number)
 
 
 def weighed_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh) -> Iterator[WeighedBatch]:
@@ -175,14 +173,13 @@ def detection(
     }
 
 
-def base_rates(batches: Iterable[Rows], known: FalseNegatives) -> dict[str, float]:
+def base_rates(batches: Sequence[Rows], known: FalseNegatives) -> dict[str, float]:
     """`known_per_row`, in total and by kind: mean number of known false negatives of a row in these batches;
     `rows_with_known`: share of the rows that have any."""
-    per_row: dict[str, list[np.ndarray]] = {kind: [] for kind in known.kinds}
-    for batch in batches:
-        for kind, matrix_SS in known.kinds.items():
-            per_row[kind].append(batch.among(matrix_SS).sum(axis=1))
-    by_kind = {kind: np.concatenate(counts) for kind, counts in per_row.items()}
+    by_kind = {
+        kind: np.concatenate([batch.among(matrix_SS).sum(axis=1) for batch in batches])
+        for kind, matrix_SS in known.kinds.items()
+    }
     all_R = np.sum(list(by_kind.values()), axis=0)
     return {
         "known_per_row": float(all_R.mean()),
@@ -218,3 +215,50 @@ def on_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh, fl
     }
     lowest, highest = distinct(lowest, SHOWN), distinct(highest, SHOWN, sign=-1)
     return Ordinary(numbers, weights_N, np.concatenate(similarities), lowest, highest)
+
+
+def agreement(batches: Iterable[Rows], similarities: Mapping[str, Similarity]) -> dict[str, float]:
+    """Agreement of each pair of estimators.
+
+    Returns:
+        `spearman/A/B`: rank correlation of a row's similarities, averaged over rows. A row in which one of the two
+        gives all negatives the same similarity has none and is left out, and so is the number where no row has one.
+        `top5_overlap/A/B`: share of A's 5 most similar negatives that are among B's; equal ones at the boundary each
+        count for an equal share of the remaining places.
+    """
+    correlations: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in combinations(similarities, 2)}
+    overlaps: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in correlations}
+    for batch in batches:
+        ranks, tops = {}, {}
+        for name, similarity in similarities.items():
+            others_BN = similarity(batch.row_B, batch.column_C)[~batch.own_BC].reshape(len(batch.row_B), -1)
+            ranks[name] = rankdata(others_BN, axis=1)
+            tops[name] = top_shares(others_BN, TOP)
+        for pair in correlations:
+            correlations[pair].append(row_correlation(*(ranks[name] for name in pair)))
+            first_BN, second_BN = (tops[name] for name in pair)
+            overlaps[pair].append((first_BN * second_BN).sum(axis=1) / first_BN.sum(axis=1))
+    numbers = {}
+    for (a, b), found in correlations.items():
+        rho_R = np.concatenate(found)
+        rho_R = rho_R[~np.isnan(rho_R)]
+        if len(rho_R):
+            numbers[f"spearman/{a}/{b}"] = float(rho_R.mean())
+        numbers[f"top{TOP}_overlap/{a}/{b}"] = float(np.concatenate(overlaps[a, b]).mean())
+    return numbers
+
+
+def row_correlation(x_BN: np.ndarray, y_BN: np.ndarray) -> np.ndarray:
+    """Pearson correlation of each row, (B,); NaN where one of the two is constant."""
+    x_BN, y_BN = (v - v.mean(axis=1, keepdims=True) for v in (x_BN, y_BN))
+    norm_B = np.sqrt((x_BN**2).sum(axis=1) * (y_BN**2).sum(axis=1))
+    return np.where(norm_B > 0, (x_BN * y_BN).sum(axis=1) / np.where(norm_B > 0, norm_B, 1), np.nan)
+
+
+def top_shares(value_BN: np.ndarray, k: int) -> np.ndarray:
+    """Whether each entry is among its row's k highest, 1 or 0; equal ones at the boundary share the places left."""
+    k = min(k, value_BN.shape[1])
+    least_B1 = -np.partition(-value_BN, k - 1, axis=1)[:, k - 1 : k]
+    above_BN, equal_BN = value_BN > least_B1, value_BN == least_B1
+    left_B1 = k - above_BN.sum(axis=1, keepdims=True)
+    return above_BN + equal_BN * left_B1 / equal_BN.sum(axis=1, keepdims=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import combinations
 
-from src.analysis.estimators.agreement import TOP
 from src.analysis.estimators.false_negatives import CAVEATS, KINDS
 from src.analysis.estimators.inspection import FEWEST, Inspection
+from src.analysis.estimators.measure import TOP
 from src.utils.tables import Table, percent
 
 
@@ -21,20 +21,18 @@ def headline(inspection: Inspection) -> list[str]:
         f"batches of nearest neighbours it is up to {_rate(rates[most])} ({most})."
     ]
     for kind in inspection.kinds:
-        names = [name for name in inspection.estimators if f"auc/{kind}/{name}" in numbers]
-        if not names:
+        measured = {name: n for name in inspection.estimators if (n := inspection.about(f"{kind}/{name}"))}
+        if not measured:
             continue
-        auc = {name: numbers[f"auc/{kind}/{name}"] for name in names}
-        best = max(auc, key=lambda name: auc[name])
-        low, high, known, ordinary = (
-            numbers[f"{key}/{kind}/{best}"] for key in ("auc_low", "auc_high", "weight_known", "weight_ordinary")
-        )
-        level = [name for name in names if name != best and numbers[f"auc_high/{kind}/{name}"] >= low]
+        best = max(measured, key=lambda name: measured[name]["auc"])
+        n = measured.pop(best)
+        level = [name for name, other in measured.items() if other["auc_high"] >= n["auc_low"]]
         undecided = f", not distinguishable from {' and '.join(level)}" if level else ""
-        verb = "detects them best" if len(names) > 1 else "detects them"
+        verb = "detects them best" if measured else "detects them"
         sentences.append(
-            f"{kind.capitalize()}: {best} {verb}{undecided} (AUC {auc[best]:.3f}, {low:.3f} to {high:.3f}); the loss "
-            f"then gives them a weight of {known:.2f} on average, ordinary negatives {ordinary:.2f}. {CAVEATS[kind]}."
+            f"{kind.capitalize()}: {best} {verb}{undecided} (AUC {n['auc']:.3f}, {n['auc_low']:.3f} to "
+            f"{n['auc_high']:.3f}); the loss then gives them a weight of {n['weight_known']:.2f} on average, ordinary "
+            f"negatives {n['weight_ordinary']:.2f}. {CAVEATS[kind]}."
         )
     if not inspection.kinds:
         sentences.append(f"No kind of known false negatives has the {FEWEST} items needed to judge an estimator.")
@@ -56,52 +54,29 @@ def base_rate_table(inspection: Inspection) -> Table:
         rate = _rate(numbers[f"known_per_row/{kind}/random"])
         rows.append((kind, f"{numbers[f'pairs/{kind}']:,}", f"{numbers[f'anchors/{kind}']:,}", rate, planted))
     note = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
-    if inspection.too_few:
+    if len(inspection.kinds) < len(KINDS):
         note += f". Fewer than {FEWEST} items of a kind are too few to judge an estimator"
     columns = ("", "pairs", "items with one", "per random row", "planted rows")
     return Table("Known false negatives among the training pairs", columns, rows, note + ".")
 
 
 def kind_table(inspection: Inspection, kind: str) -> Table:
-    rows: list[Sequence[str]] = []
+    columns = ["", "AUC", "95% interval", "top 1", "weight", "weight of\nordinary"]
+    columns += ["recall at\nw < 0.5", "false\nalarms\na row"]  # these lines keep the table within 80 characters
+    rows = []
     for name in inspection.estimators:
-        n = {
-            key: inspection.numbers[f"{key}/{kind}/{name}"]
-            for key in MEASURED
-            if f"{key}/{kind}/{name}" in inspection.numbers
-        }
+        n = inspection.about(f"{kind}/{name}")
         if not n:
-            rows.append([name, *["–"] * (len(COLUMNS) - 1)])
+            rows.append([name, *["–"] * (len(columns) - 1)])
             continue
-        rows.append(
-            [
-                name,
-                f"{n['auc']:.3f}",
-                f"{n['auc_low']:.3f}–{n['auc_high']:.3f}",
-                f"{n['precision@1']:.3f}",
-                f"{n['weight_known']:.2f}",
-                f"{n['weight_ordinary']:.2f}",
-                percent(n["recall"]),
-                f"{n['false_alarms']:.2f}",
-            ]
-        )
+        ranked = [f"{n['auc']:.3f}", f"{n['auc_low']:.3f}–{n['auc_high']:.3f}", f"{n['precision@1']:.3f}"]
+        weighed = [f"{n['weight_known']:.2f}", f"{n['weight_ordinary']:.2f}"]
+        rows.append([name, *ranked, *weighed, percent(n["recall"]), f"{n['false_alarms']:.2f}"])
     title = f"Detecting planted false negatives: {kind}, {inspection.numbers[f'rows/{kind}']:,} rows"
     note = f"{CAVEATS[kind]}." + (f" {LEGEND}" if kind == inspection.kinds[0] else "")
-    return Table(title, COLUMNS, rows, note)
+    return Table(title, columns, rows, note)
 
 
-MEASURED = ("auc", "auc_low", "auc_high", "precision@1", "weight_known", "weight_ordinary", "recall", "false_alarms")
-# Their lines keep the table within 80 characters.
-COLUMNS = (
-    "",
-    "AUC",
-    "95% interval",
-    "top 1",
-    "weight",
-    "weight of\nordinary",
-    "recall at\nw < 0.5",
-    "false\nalarms\na row",
-)
 LEGEND = (
     "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, and of ordinary "
     "negatives; recall: share of the known ones with a weight w below 0.5; false alarms: ordinary negatives of a row "
@@ -113,19 +88,10 @@ def weight_table(inspection: Inspection, batching: str) -> Table:
     columns = ("", "known", "mean", "lowest", "row's lowest", "at floor", "effective")
     rows = []
     for name in inspection.estimators:
-        n = {key: inspection.numbers[f"{key}/{batching}/{name}"] for key in WEIGHED}
-        known = "known_per_row/random" if batching == "random" else f"known_per_row/similar/{name}"
-        rows.append(
-            [
-                name,
-                _rate(inspection.numbers[known]),
-                f"{n['weight_mean']:.3f}",
-                f"{n['weight_min']:.2f}",
-                f"{n['weight_row_min']:.2f}",
-                f"{100 * n['at_floor']:.2g}%",
-                f"{n['effective']:.1f}",
-            ]
-        )
+        n = inspection.about(batching) | inspection.about(f"{batching}/{name}")
+        lowest = [f"{n['weight_min']:.2f}", f"{n['weight_row_min']:.2f}"]
+        known, mean, effective = _rate(n["known_per_row"]), f"{n['weight_mean']:.3f}", f"{n['effective']:.1f}"
+        rows.append([name, known, mean, *lowest, f"{100 * n['at_floor']:.2g}%", effective])
     note = "similar batches: groups of nearest neighbours under the estimator, as batching=similar."
     if batching == "random":
         note = (
@@ -136,17 +102,13 @@ def weight_table(inspection: Inspection, batching: str) -> Table:
     return Table(f"Weights of negatives: {batching} batches", columns, rows, note)
 
 
-WEIGHED = ("weight_mean", "weight_min", "weight_row_min", "at_floor", "effective")
-
-
 def agreement_table(inspection: Inspection) -> Table:
     """One row per pair of estimators."""
     rows = []
-    for i, a in enumerate(inspection.estimators):
-        for b in inspection.estimators[i + 1 :]:
-            rho = inspection.numbers.get(f"spearman/{a}/{b}")
-            overlap = inspection.numbers[f"top{TOP}_overlap/{a}/{b}"]
-            rows.append((f"{a}, {b}", "–" if rho is None else f"{rho:.2f}", percent(overlap)))
+    for a, b in combinations(inspection.estimators, 2):
+        rho = inspection.numbers.get(f"spearman/{a}/{b}")
+        overlap = inspection.numbers[f"top{TOP}_overlap/{a}/{b}"]
+        rows.append((f"{a}, {b}", "–" if rho is None else f"{rho:.2f}", percent(overlap)))
     note = f"Rank correlation of a row's similarities, averaged over rows, and the share of the {TOP} most similar."
     return Table("Agreement between estimators, random batches", ("", "Spearman", f"shared of top {TOP}"), rows, note)
 

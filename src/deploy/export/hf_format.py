@@ -11,10 +11,9 @@ import transformers
 from torch.nn import functional as F
 from transformers import MODEL_MAPPING, AutoTokenizer, PreTrainedModel
 
-from src.backbones.base import Encoder
+from src.backbones.base import Encoder, pool
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.hub import quiet
-from src.backbones.pooling import pool
 from src.backbones.tokens import rebuild_tokenizer, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.deploy.export.parity import Embed
@@ -23,11 +22,7 @@ from src.utils.errors import InputError
 
 def transformer_of(encoder: Encoder, format: str) -> TransformerEncoder:
     """The encoder as a single model of transformers for plain texts; raises InputError where it is anything else."""
-    if isinstance(encoder, GraphCodeBERTEncoder):
-        raise InputError(
-            f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
-            "a run of minilm, codebert, unixcoder or any other backbone of plain text"
-        )
+    refuse_data_flow(encoder, format)
     if not isinstance(encoder, TransformerEncoder):
         raise InputError(
             f"format={format} holds a model of transformers, which {type(encoder).__name__} is not; set "
@@ -36,12 +31,31 @@ def transformer_of(encoder: Encoder, format: str) -> TransformerEncoder:
     return encoder
 
 
+def refuse_data_flow(encoder: Encoder, format: str) -> None:
+    """Raises InputError for an encoder that reads more than the text's tokens."""
+    if isinstance(encoder, GraphCodeBERTEncoder):
+        raise InputError(
+            f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
+            "a run of minilm, codebert, unixcoder or any other backbone of plain text"
+        )
+
+
 def write_model(encoder: TransformerEncoder, folder: Path) -> None:
-    """Writes model, configuration and tokenizer below `folder`; LoRA is merged.
+    """Writes model, configuration and tokenizer below `folder`; LoRA is merged, and of T5 only its encoder is written.
 
     Raises InputError where transformers has no class for the encoder alone of this encoder-decoder.
     """
-    model = standalone_model(encoder)
+    model: PreTrainedModel = encoder.merge()
+    if not is_whole(encoder):
+        encoder_class = getattr(transformers, reader_class(encoder), None)
+        if encoder_class is None:
+            raise InputError(
+                f"transformers has no class for the encoder alone of {encoder.config.model_type}, which this run "
+                "trained; set format=onnx"
+            )
+        weights = model.state_dict()
+        model = encoder_class(encoder.config)
+        model.get_submodule("encoder").load_state_dict(weights)
     with quiet():
         model.save_pretrained(folder)
     tokenizer = rebuild_tokenizer(
@@ -50,22 +64,6 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
         padding_side="right",  # as in training: absolute positions count from the left
     )
     tokenizer.save_pretrained(folder)
-
-
-def standalone_model(encoder: TransformerEncoder) -> PreTrainedModel:
-    """The merged model in a class that `from_pretrained` can load: for T5, that of its encoder."""
-    model: PreTrainedModel = encoder.merge().eval()
-    if is_whole(encoder):
-        return model
-    encoder_class = getattr(transformers, reader_class(encoder), None)
-    if encoder_class is None:
-        raise InputError(
-            f"transformers has no class for the encoder alone of {encoder.config.model_type}, which this run trained; "
-            "set format=onnx"
-        )
-    standalone: PreTrainedModel = encoder_class(encoder.config)
-    standalone.encoder.load_state_dict(model.state_dict())
-    return standalone.eval()
 
 
 def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:
@@ -129,26 +127,24 @@ POOLED = {
 def snippet(encoder: TransformerEncoder, cosine: bool, name: str) -> str:
     """Python for the model card that loads and uses the model."""
     model = reader_class(encoder)
-    lines = [
-        "import torch",
-        f"from transformers import AutoTokenizer, {model}",
-        "",
-        f"tokenizer, model = AutoTokenizer.from_pretrained({name!r}), {model}.from_pretrained({name!r}).eval()",
-        "",
-        "",
-        "@torch.inference_mode()",
-        "def embed(texts, prefix, max_tokens):",
-        "    texts = [prefix + text for text in texts]",
-        "    batch = tokenizer(texts, max_length=max_tokens, truncation=True, padding=True, return_tensors='pt')",
-        "    output = model(**batch)",
-        f"    {POOLED[encoder.pooling]}",
-    ]
-    if encoder.dimensions:
-        lines.append(f"    embeddings = embeddings[:, : {encoder.dimensions}]")
+    cut = f"\n    embeddings = embeddings[:, : {encoder.dimensions}]" if encoder.dimensions else ""
     result = "torch.nn.functional.normalize(embeddings, dim=1)" if cosine else "embeddings"
-    lines += [f"    return {result}", "", ""]
-    for side, texts, text in (("query", "queries", "read all lines of a file"), ("code", "codes", "def f(): ...")):
-        settings = sides(encoder)[side]
-        lines.append(f"{texts} = embed([{text!r}], {settings['prefix']!r}, {settings['max_tokens']})")
-    lines.append("scores = queries @ codes.T")
-    return "\n".join(lines)
+    return f"""\
+import torch
+from transformers import AutoTokenizer, {model}
+
+tokenizer, model = AutoTokenizer.from_pretrained({name!r}), {model}.from_pretrained({name!r}).eval()
+
+
+@torch.inference_mode()
+def embed(texts, prefix, max_tokens):
+    texts = [prefix + text for text in texts]
+    batch = tokenizer(texts, max_length=max_tokens, truncation=True, padding=True, return_tensors='pt')
+    output = model(**batch)
+    {POOLED[encoder.pooling]}{cut}
+    return {result}
+
+
+queries = embed(['read all lines of a file'], {encoder.query_prefix!r}, {encoder.max_query_tokens})
+codes = embed(['def f(): ...'], {encoder.code_prefix!r}, {encoder.max_code_tokens})
+scores = queries @ codes.T"""

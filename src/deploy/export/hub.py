@@ -12,15 +12,14 @@ from huggingface_hub.utils import validate_repo_id
 from src.utils.errors import InputError, first_line
 
 
-def check_name(repository: str) -> str:
-    """The name; raises InputError where it is not owner/name."""
+def check_name(repository: str) -> None:
+    """Raises InputError where a repository's name is not owner/name."""
     try:
         validate_repo_id(repository)
         if repository.count("/") != 1:
             raise HFValidationError("expected one slash")
     except HFValidationError as error:
         raise InputError(f"push expects owner/name of the hub, found {repository!r}") from error
-    return repository
 
 
 def push(folder: Path, repository: str, private: bool) -> str:

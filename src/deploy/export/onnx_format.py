@@ -1,6 +1,6 @@
 """format=onnx: the encoder as a graph for onnxruntime, from token ids to the final embedding.
 
-Shape letters: B texts, L tokens, D embedding size.
+Shape letters: B texts, D embedding size.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from src.backbones.base import Encoder
-from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.tiny import TinyEncoder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.two_towers import TwoTowers
-from src.deploy.export.hf_format import sides
+from src.deploy.export.hf_format import refuse_data_flow, sides
 from src.deploy.export.parity import PROBES, SIDES, Embed, features
 from src.module import CodeSearchModule
-from src.utils.errors import InputError
 
 SETTINGS = "encoder.json"
 OUTPUT = "sentence_embedding"  # as other exporters call it; `embedding` is a name inside BERT
@@ -54,7 +53,7 @@ def write(module: CodeSearchModule, folder: Path) -> None:
     settings: dict[str, Any] = {"similarity": module.similarity, "embedding_size": encoder.embedding_size}
     if isinstance(encoder, TwoTowers):
         for side in SIDES:
-            tower = encoder.get_submodule(side)
+            tower: Encoder = getattr(encoder, side)
             write_graph(tower, folder / f"{side}.onnx", cosine)
             settings[side] = write_tokenizer(tower, folder / f"{side}_tokenizer.json")[side]
     else:
@@ -78,11 +77,7 @@ def merged(encoder: Encoder) -> Iterator[None]:
 
 def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
     """Exports one encoder for any number of texts of any length."""
-    if isinstance(encoder, GraphCodeBERTEncoder):
-        raise InputError(
-            "format=onnx cannot hold backbone=graphcodebert, which reads code together with its data flow; export a "
-            "run of minilm, codebert, unixcoder or any other backbone of plain text"
-        )
+    refuse_data_flow(encoder, "onnx")
     example = encoder.codes(PROBES["code"][:3])
     sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
     with merged(encoder), quietly(), torch.inference_mode():
@@ -113,96 +108,80 @@ def write_tokenizer(encoder: Encoder, path: Path) -> dict[str, Any]:
 
 
 def reading(module: CodeSearchModule, folder: Path) -> Embed:
-    """Embeds with onnxruntime; a transformer's texts go through the exported tokenizer."""
+    """Embeds with onnxruntime; a transformer's texts go through the exported tokenizer, as in the model card."""
     import onnxruntime
-
-    def session(name: str) -> Any:
-        return onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
-
-    alone = (folder / "model.onnx").is_file()
-    sessions = {side: session("model.onnx" if alone else f"{side}.onnx") for side in SIDES}
-    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-
-    def embed(texts: Sequence[str], side: str) -> torch.Tensor:
-        names = [value.name for value in sessions[side].get_inputs()]
-        if settings[side]:
-            inputs = tokenised(texts, folder, settings[side], names)
-        else:
-            inputs = {name: value.numpy() for name, value in features(module, texts, side).items()}
-        return torch.from_numpy(sessions[side].run(None, {name: inputs[name] for name in names})[0])
-
-    return embed
-
-
-def tokenised(texts: Sequence[str], folder: Path, settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The graph's inputs, made with the tokenizers package alone as in the model card."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / settings["tokenizer"]))
-    tokenizer.enable_truncation(settings["max_tokens"])
-    tokenizer.enable_padding(pad_id=settings["pad_id"])
-    encoded = tokenizer.encode_batch([settings["prefix"] + text for text in texts])
+    def session(side: str) -> Any:
+        path = folder / "model.onnx" if (folder / "model.onnx").is_file() else folder / f"{side}.onnx"
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    sessions = {side: session(side) for side in SIDES}
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    return {name: torch.tensor([getattr(text, columns[name]) for text in encoded]).numpy() for name in names}
+
+    def embed(texts: Sequence[str], side: str) -> torch.Tensor:
+        own, names = settings[side], [value.name for value in sessions[side].get_inputs()]
+        if own:
+            tokenizer = Tokenizer.from_file(str(folder / own["tokenizer"]))
+            tokenizer.enable_truncation(own["max_tokens"])
+            tokenizer.enable_padding(pad_id=own["pad_id"])
+            encoded = tokenizer.encode_batch([own["prefix"] + text for text in texts])
+            inputs = {name: np.array([getattr(text, columns[name]) for text in encoded]) for name in names}
+        else:
+            made = features(module, texts, side)
+            inputs = {name: made[name].numpy() for name in names}
+        return torch.from_numpy(sessions[side].run(None, inputs)[0])
+
+    return embed
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
     """Silences torch's exporter, which reports every step on the terminal, in logs and as warnings."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        for logger, level in zip(loggers, before):
-            logger.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 def snippet(module: CodeSearchModule) -> str:
     """Python for the model card that loads and uses the model from within the folder."""
     if isinstance(module.encoder, TinyEncoder):
-        return "\n".join(
-            [
-                "import onnxruntime",
-                "",
-                "from src.backbones.tiny import TinyEncoder  # the project cuts texts into pieces",
-                "",
-                f"pieces = TinyEncoder(1, {module.encoder.buckets}, {module.encoder.max_query_tokens}, "
-                f"{module.encoder.max_code_tokens})",
-                "session = onnxruntime.InferenceSession('model.onnx')",
-                "features = pieces.queries(['read all lines of a file'])",
-                "queries = session.run(None, {name: tensor.numpy() for name, tensor in features.items()})[0]",
-            ]
-        )
+        sizes = f"{module.encoder.buckets}, {module.encoder.max_query_tokens}, {module.encoder.max_code_tokens}"
+        return f"""\
+import onnxruntime
+
+from src.backbones.tiny import TinyEncoder  # the project cuts texts into pieces
+
+pieces = TinyEncoder(1, {sizes})
+session = onnxruntime.InferenceSession('model.onnx')
+features = pieces.queries(['read all lines of a file'])
+queries = session.run(None, {{name: tensor.numpy() for name, tensor in features.items()}})[0]"""
     file = {side: f"{side}.onnx" if isinstance(module.encoder, TwoTowers) else "model.onnx" for side in SIDES}
-    return "\n".join(
-        [
-            "import json",
-            "",
-            "import numpy as np",
-            "import onnxruntime",
-            "from tokenizers import Tokenizer",
-            "",
-            "",
-            "def embed(texts, side, file):",
-            "    settings = json.load(open('encoder.json'))[side]",
-            "    tokenizer = Tokenizer.from_file(settings['tokenizer'])",
-            "    tokenizer.enable_truncation(settings['max_tokens'])",
-            "    tokenizer.enable_padding(pad_id=settings['pad_id'])",
-            "    encoded = tokenizer.encode_batch([settings['prefix'] + text for text in texts])",
-            "    session = onnxruntime.InferenceSession(file)",
-            "    columns = {'input_ids': 'ids', 'attention_mask': 'attention_mask', 'token_type_ids': 'type_ids'}",
-            "    names = [value.name for value in session.get_inputs()]",
-            "    inputs = {name: np.array([getattr(text, columns[name]) for text in encoded]) for name in names}",
-            "    return session.run(None, inputs)[0]",
-            "",
-            "",
-            f"queries = embed(['read all lines of a file'], 'query', {file['query']!r})",
-            f"codes = embed(['def read_lines(file): ...', 'def close(): ...'], 'code', {file['code']!r})",
-            "scores = queries @ codes.T",
-        ]
-    )
+    return f"""\
+import json
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+def embed(texts, side, file):
+    settings = json.load(open('encoder.json'))[side]
+    tokenizer = Tokenizer.from_file(settings['tokenizer'])
+    tokenizer.enable_truncation(settings['max_tokens'])
+    tokenizer.enable_padding(pad_id=settings['pad_id'])
+    encoded = tokenizer.encode_batch([settings['prefix'] + text for text in texts])
+    session = onnxruntime.InferenceSession(file)
+    columns = {{'input_ids': 'ids', 'attention_mask': 'attention_mask', 'token_type_ids': 'type_ids'}}
+    names = [value.name for value in session.get_inputs()]
+    inputs = {{name: np.array([getattr(text, columns[name]) for text in encoded]) for name in names}}
+    return session.run(None, inputs)[0]
+
+
+queries = embed(['read all lines of a file'], 'query', {file["query"]!r})
+codes = embed(['def read_lines(file): ...', 'def close(): ...'], 'code', {file["code"]!r})
+scores = queries @ codes.T"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +17,13 @@ from src.backbones.hub import quiet
 from src.backbones.tiny import TinyEncoder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.two_towers import TwoTowers
-from src.deploy.export import tiny_st_module
 from src.deploy.export.hf_format import transformer_of, write_model
 from src.deploy.export.parity import Embed
 from src.module import CodeSearchModule
 from src.utils.errors import InputError
 
 FORMAT = "sentence_transformers"
+TINY_BAG = Path(__file__).with_name("tiny_bag.py")  # the tiny backbone, of which the library has no module
 POOLINGS = {"mean": "mean", "cls": "cls", "last": "lasttoken", "pooler": "cls"}
 
 
@@ -34,25 +36,45 @@ def write(module: CodeSearchModule, folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import Normalize, Router
 
     encoder, cosine = module.encoder, module.similarity == "cosine"
-    last = [Normalize()] if cosine else []
+    prompts: dict[str, Any] | None = None
     with tempfile.TemporaryDirectory() as temporary, quiet():
         if isinstance(encoder, TinyEncoder):
-            tiny_st_module.write(encoder, folder, cosine)
-            return
-        if isinstance(encoder, TwoTowers):
-            towers = {side: encoder.get_submodule(side) for side in ("query", "code")}
-            parts = {side: parts_of(tower, Path(temporary, side)) for side, tower in towers.items()}
-            modules: list[nn.Module] = [Router.for_query_document(parts["query"], parts["code"]), *last]
+            modules: list[nn.Module] = [tiny_bag(encoder)]
+        elif isinstance(encoder, TwoTowers):
+            query, code = encoder.query, encoder.code
+            parts = parts_of(query, Path(temporary, "query")), parts_of(code, Path(temporary, "code"))
+            modules = [Router.for_query_document(*parts)]
+            prompts = {"query": query.query_prefix, "document": code.code_prefix}
         else:
-            towers = {"query": encoder, "code": encoder}
-            modules = [*parts_of(encoder, Path(temporary, "model")), *last]
+            modules = parts_of(encoder, Path(temporary, "model"))
+            prompts = {"query": encoder.query_prefix, "document": encoder.code_prefix}
         model = SentenceTransformer(
-            modules=modules,
-            prompts={"query": towers["query"].query_prefix, "document": towers["code"].code_prefix},
+            modules=[*modules, Normalize()] if cosine else modules,
+            prompts=prompts,
             similarity_fn_name="cosine" if cosine else "dot",
             device="cpu",
         )
         model.save(str(folder), create_model_card=False)
+    if isinstance(encoder, TinyEncoder):
+        include_tiny_bag(folder)
+
+
+def tiny_bag(encoder: TinyEncoder) -> nn.Module:
+    """The tiny backbone as a module of the library."""
+    from src.deploy.export.tiny_bag import TinyBag
+
+    bag = TinyBag(encoder.embedding_size, encoder.buckets, encoder.max_query_tokens, encoder.max_code_tokens)
+    bag.load_state_dict(encoder.state_dict())
+    return bag
+
+
+def include_tiny_bag(folder: Path) -> None:
+    """Copies tiny_bag.py, which its reader must allow with trust_remote_code=True, and names it in modules.json."""
+    shutil.copyfile(TINY_BAG, folder / TINY_BAG.name)
+    listed = folder / "modules.json"
+    entries = json.loads(listed.read_text(encoding="utf-8"))
+    entries[0]["type"] = "tiny_bag.TinyBag"
+    listed.write_text(json.dumps(entries, indent=2), encoding="utf-8")
 
 
 def parts_of(encoder: Encoder, folder: Path) -> list[Any]:
@@ -62,12 +84,13 @@ def parts_of(encoder: Encoder, folder: Path) -> list[Any]:
     encoder = transformer_of(encoder, FORMAT)
     write_model(encoder, folder)
     lengths = {"query_length": encoder.max_query_tokens, "document_length": encoder.max_code_tokens}
-    longest = max(lengths.values())
+    longest, size = max(lengths.values()), encoder.config.hidden_size
     if len(set(lengths.values())) == 1:
         lengths = {}
-    parts = [Transformer(str(folder), max_seq_length=longest, **lengths)]
-    size = encoder.config.hidden_size
-    parts.append(Pooling(size, pooling_mode=POOLINGS[encoder.pooling]))
+    parts = [
+        Transformer(str(folder), max_seq_length=longest, **lengths),
+        Pooling(size, pooling_mode=POOLINGS[encoder.pooling]),
+    ]
     if encoder.pooling == "pooler":
         parts.append(pooling_layer(encoder, size))
     if encoder.dimensions:
@@ -111,13 +134,10 @@ def needs_trust(encoder: Encoder) -> bool:
 def snippet(module: CodeSearchModule, name: str) -> str:
     """Python for the model card that loads and uses the model."""
     trust = ", trust_remote_code=True" if needs_trust(module.encoder) else ""
-    return "\n".join(
-        [
-            "from sentence_transformers import SentenceTransformer",
-            "",
-            f"model = SentenceTransformer({name!r}{trust})",
-            "queries = model.encode_query(['read all lines of a file'])",
-            "codes = model.encode_document(['def read_lines(file): ...', 'def close(): ...'])",
-            "print(model.similarity(queries, codes))",
-        ]
-    )
+    return f"""\
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer({name!r}{trust})
+queries = model.encode_query(['read all lines of a file'])
+codes = model.encode_document(['def read_lines(file): ...', 'def close(): ...'])
+print(model.similarity(queries, codes))"""

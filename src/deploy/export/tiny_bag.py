@@ -16,6 +16,7 @@ import torch
 from sentence_transformers.base.modules import InputModule
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 SUBTOKEN = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_]+")
 NEAR, RANGES, LONGEST_WORD = 6, (8, 16, 32, 64), 40
@@ -24,7 +25,8 @@ NEAR, RANGES, LONGEST_WORD = 6, (8, 16, 32, 64), 40
 class TinyBag(InputModule):
     """The sum of a text's pieces, each times the weights of its side and place."""
 
-    config_keys: ClassVar[list[str]] = ["embedding_size", "buckets", "max_query_tokens", "max_code_tokens"]
+    # the base class annotates an instance variable and means one of the class
+    config_keys: ClassVar[list[str]] = ["embedding_size", "buckets", "max_query_tokens", "max_code_tokens"]  # type: ignore[misc]
 
     def __init__(self, embedding_size: int, buckets: int, max_query_tokens: int, max_code_tokens: int) -> None:
         super().__init__()
@@ -41,13 +43,9 @@ class TinyBag(InputModule):
         is_query = task == "query"
         most = self.max_query_tokens if is_query else self.max_code_tokens
         pieces = [self.pieces(text, most) for text in texts]
-        rows_BL = torch.zeros(len(pieces), max(map(len, pieces), default=0), dtype=torch.long)
-        places_BL = torch.zeros_like(rows_BL)
-        for i, place_of in enumerate(pieces):
-            rows_BL[i, : len(place_of)] = torch.tensor(list(place_of))
-            if not is_query:
-                places_BL[i, : len(place_of)] = torch.tensor(list(place_of.values()))
-        return {"rows": rows_BL, "places": places_BL}
+        rows_BL = pad_sequence([torch.tensor(list(place_of)) for place_of in pieces], batch_first=True)
+        places_BL = pad_sequence([torch.tensor(list(place_of.values())) for place_of in pieces], batch_first=True)
+        return {"rows": rows_BL, "places": places_BL * (not is_query)}
 
     def pieces(self, text: str, most: int) -> dict[int, int]:
         """Row of each distinct piece -> its place, in order of first occurrence."""
@@ -77,7 +75,7 @@ class TinyBag(InputModule):
         self.save_torch_weights(output_path, safe_serialization=safe_serialization)
 
     @classmethod
-    def load(
+    def load(  # type: ignore[override]  # the base class takes the same by position or by name
         cls, model_name_or_path, subfolder="", token=None, cache_folder=None, revision=None, local_files_only=False, **_
     ):
         where = {

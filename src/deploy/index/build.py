@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 
 from src.corpora.harvester.pipeline import harvester_version
 from src.corpora.harvester.shards import Shard, cut
 from src.corpora.harvester.source_trees import SourceFile
 from src.corpora.harvester.workers import harvest_all
+from src.data.length_buckets import LengthBucketer, token_budget
 from src.deploy.encoder import Model
-from src.deploy.index.embedder import Embedder
 from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
 from src.deploy.index.progress import Bars
 from src.deploy.index.sources import Sources, find
-from src.deploy.index.store import File, Index, Segment, documented, joined, read_manifest
+from src.deploy.index.store import File, Index, Segment, all_digests, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
+from src.runs.identity import fingerprint
+from src.training.encode import embed_in_order
 from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, ResourceError
 
@@ -82,52 +85,70 @@ def build(roots: list[str], out: str | Path, model: Model, options: Options) -> 
         raise InputError(f"index {out} cannot be written ({reason}); choose another folder in out") from error
 
 
+class Embedder:
+    """A model on a GPU where there is one; `batch_size` texts at a time, in buckets of similar length."""
+
+    def __init__(self, model: Model, batch_size: int) -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model, self.batch_size = model, batch_size
+        self.cut = LengthBucketer(model.encoder.to(device), token_budget("auto", model.encoder, device))
+
+    def __call__(self, codes: Sequence[str]) -> np.ndarray:
+        """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""
+        return embed_in_order(
+            lambda side: self.model.embed(side).half(),
+            codes,
+            "code",
+            self.cut,
+            self.batch_size,
+            model=f"the model {self.model.checkpoint} in half precision",
+            allocate=lambda shape: np.empty(shape, np.float16),
+        )
+
+
 class _Build:
     def __init__(self, out: Path, roots: list[str], model: Model, options: Options) -> None:
         self.out, self.model, self.options = out, model, options
         self.before = _earlier(out, model, options.rebuild)
         self.sources = find(roots or _roots_of(self.before), options.skip)
-        self.counts: Counter[str] = Counter({f"skipped {why}": n for why, n in self.sources.skipped.items()})
+        self.counts: Counter[str] = Counter({f"files skipped: {why}": n for why, n in self.sources.skipped.items()})
         self.seconds: dict[str, float] = {}
         self.embedder = Embedder(model, options.batch_size)
 
     def run(self) -> Report:
-        kept, changed = self._divided()
+        rows, changed = self._divided()
         with Bars() as bars:
             shards = self._timed("harvest", self._harvest, changed, bars)
-            rows = Rows()
-            _keep(self.before, kept, self.sources, rows)
             made = self._timed("embed", self._embed, shards, rows, bars)
             manifest = self._timed("write", self._commit, rows, made, bars)
         shutil.rmtree(self.out / PART, ignore_errors=True)
-        self._count(rows)
         return Report(manifest, self.counts, self.seconds, self.sources.unreadable)
 
     def _timed(self, name: str, work: Any, *arguments: Any) -> Any:
         start = time.perf_counter()
-        try:
-            return work(*arguments)
-        finally:
-            self.seconds[name] = time.perf_counter() - start
+        result = work(*arguments)
+        self.seconds[name] = time.perf_counter() - start
+        return result
 
-    def _divided(self) -> tuple[dict[int, tuple[SourceFile, str]], Sources]:
-        """Unchanged files by their number in the old table, and the files that are new or changed."""
-        held: dict[tuple[str, str], tuple[int, File]] = {}
-        if self.before and self.before.manifest["harvester"] == harvester_version():
-            roots = self.before.roots
-            held = {(roots[old.root], old.path): (number, old) for number, old in enumerate(self.before.files)}
-        kept: dict[int, tuple[SourceFile, str]] = {}
-        changed: dict[str, list[SourceFile]] = {}
+    def _divided(self) -> tuple[Rows, Sources]:
+        """The rows of the unchanged files, from the old table, and the files that are new or changed."""
+        before, rows = self.before, Rows()
+        held: dict[tuple[str, str, str, int, str], File] = {}
+        if before and before.manifest["harvester"] == harvester_version():
+            held = {(before.roots[old.root], old.path, old.language, old.size, old.stamp): old for old in before.files}
+        changed: dict[str, list[SourceFile]] = {language: [] for language in self.sources.files}
         for language, files in self.sources.files.items():
-            changed[language] = []
             for file in files:
-                number, old = held.get((self.sources.trees[file.tree].root, file.path), (-1, None))
-                if old and (old.size, old.stamp, old.language) == (file.size, file.stamp, language):
-                    kept[number] = (file, language)
-                else:
+                old = held.get((self.sources.trees[file.tree].root, file.path, language, file.size, file.stamp))
+                if before is None or old is None:
                     changed[language].append(file)
-        self.counts["files unchanged"] = len(kept)
-        return kept, Sources(self.sources.trees, changed)
+                    continue
+                rows.begin(file.tree, file.path, language, file.size, file.stamp)
+                kept = before.rows[old.first : old.first + old.rows][["digest", "start", "end"]].tolist()
+                for row, (digest, start, end) in enumerate(kept, old.first):
+                    rows.add(digest, before.names[row], start, end)
+        self.counts["files unchanged"] = len(rows.files)
+        return rows, Sources(self.sources.trees, changed)
 
     def _harvest(self, changed: Sources, bars: Bars) -> list[Shard]:
         """Shards of all changed files; those of an interrupted run over the same files are used again."""
@@ -143,7 +164,7 @@ class _Build:
             shards += cut(folder / language, language, changed.trees, files, all_functions=True)
         done = sum(len(shard.files) for shard in shards if shard.about.exists())
         workers = usable_cpus() if self.options.workers is None else self.options.workers
-        with bars.of("harvesting", changed.number, "files", done) as advance:
+        with bars.of("harvesting", sum(map(len, changed.files.values())), "files", done) as advance:
             harvest_all(shards, min(workers, len(shards)), lambda shard: advance(len(shard.files)))
         for shard in shards:
             report = shard.report()
@@ -157,43 +178,37 @@ class _Build:
         folder = self.out / PART / self.model.identity
         made = [Segment(path) for path in sorted(folder.glob("[!.]*"))]
         held = [*(self.before.segments if self.before else ()), *made]
-        known: set[int] = {digest for segment in held for digest in segment.digests.tolist()}
-        digests: list[int] = []
-        texts: list[str] = []
-        codes: list[str] = []
+        known = set(all_digests(held).tolist())
 
-        def embed() -> None:
-            if texts:
-                vectors_MD = self.embedder(codes)
-                made.append(write_segment(folder, np.array(digests, np.uint64), texts, vectors_MD, vectors_MD.shape[1]))
-                for collected in (digests, texts, codes):
-                    collected.clear()
-
-        total = sum(len(shard.report()["index"]) for shard in shards)
-        with bars.of("embedding", total, "functions") as advance:
+        def missing() -> Iterator[tuple[int, str, str]]:
+            """Digest, text and code."""
             for language, row in _read(shards, rows):
                 digest = digest_of(language, row["docstring"], row["source"])
                 rows.add(digest, row["func_name"], row["start_line"], row["end_line"])
+                advance(1)
                 if digest not in known:
                     known.add(digest)
-                    digests.append(digest)
-                    texts.append(joined(row["docstring"], row["source"]))
-                    codes.append(row["code"])
-                    self.counts["embedded"] += 1
-                if len(texts) == CHUNK:
-                    embed()
-                advance(1)
-            embed()
+                    yield digest, joined(row["docstring"], row["source"]), row["code"]
+
+        total = sum(len(shard.report()["index"]) for shard in shards)
+        with bars.of("embedding", total, "functions") as advance:
+            functions = missing()
+            while chunk := list(islice(functions, CHUNK)):
+                digests, texts, codes = zip(*chunk)
+                made.append(write_segment(folder, np.array(digests, np.uint64), texts, self.embedder(codes)))
+                self.counts["embedded"] += len(chunk)
         return made
 
     def _commit(self, rows: Rows, made: list[Segment], bars: Bars) -> dict[str, Any]:
-        live = _distinct(rows)
-        held = self.before.segments if self.before else []
-        dimension = (made or held)[0].vectors_MD.shape[1] if made or held else self.model.encoder.embedding_size
-        segments = compact_segments(self.out / "segments", held, made, live, dimension)
+        live = np.unique(np.array(rows.digests, np.uint64))
+        before = np.unique(self.before.rows["digest"]) if self.before else np.empty(0, np.uint64)
+        self.counts["removed"] = len(np.setdiff1d(before, live))
+        self.counts["unchanged"] = len(np.intersect1d(before, live))
+        segments = compact_segments(self.out / "segments", self.before.segments if self.before else [], made, live)
+        model = self.model
         facts = {
-            "model": self.model.about,
-            "dimension": dimension,
+            "model": {"identity": model.identity, "name": model.name, "checkpoint": str(model.checkpoint)},
+            "dimension": model.encoder.embedding_size,
             "roots": [tree.root for tree in self.sources.trees],
             "skip": list(self.options.skip),
             "exact_below": self.options.exact_below,
@@ -201,25 +216,20 @@ class _Build:
             "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
 
-        def graph(table: Path) -> dict[str, Any] | None:
-            if len(live) <= self.options.exact_below:
-                return None
-            before = self.before.table if self.before else None
-            with bars.of("linking", len(live), "functions") as advance:
-                return _graph(table, segments, before, self.model, advance)
+        return commit(self.out, rows, segments, facts, lambda table: self._graph(table / NAME, segments, bars))
 
-        return commit(self.out, rows, segments, facts, graph)
-
-    def _count(self, rows: Rows) -> None:
-        now = _distinct(rows)
-        old = np.unique(self.before.rows["digest"]) if self.before else np.empty(0, np.uint64)
-        self.counts["removed"] = len(np.setdiff1d(old, now))
-        self.counts["unchanged"] = len(np.intersect1d(old, now))
-
-
-def _distinct(rows: Rows) -> np.ndarray:
-    """Sorted digests of the rows' functions."""
-    return np.unique(np.frombuffer(rows.digests, np.uint64)) if rows.digests else np.empty(0, np.uint64)
+    def _graph(self, path: Path, segments: list[Segment], bars: Bars) -> dict[str, Any] | None:
+        """Writes the approximate search and measures its recall of the true ten best, with documentation as queries."""
+        if (functions := sum(map(len, segments))) <= self.options.exact_below:
+            return None
+        digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
+        with bars.of("linking", functions, "functions") as advance:
+            write_graph(path, digests, vectors, self.before.table / NAME if self.before else None, advance)
+        drawn = np.random.default_rng(0).permutation
+        docs = [documented(held.texts[row])[0] for held in segments for row in drawn(len(held))[:SAMPLE].tolist()]
+        queries = [self.model.query(doc) for doc in drawn(list(filter(None, docs)))[:SAMPLE].tolist()]
+        recall = measured_recall(vectors, Graph(path, all_digests(segments)), queries) if queries else None
+        return {"recall@10": recall, "queries": len(queries)}
 
 
 def _earlier(out: Path, model: Model, rebuild: bool) -> Index | None:
@@ -247,18 +257,6 @@ def _roots_of(before: Index | None) -> list[str]:
     return before.roots
 
 
-def _keep(before: Index | None, kept: dict[int, tuple[SourceFile, str]], sources: Sources, rows: Rows) -> None:
-    """Adds the rows of the unchanged files from the old table."""
-    if before is None:
-        return
-    for number, (file, language) in kept.items():
-        old = before.files[number]
-        rows.begin(file.tree, file.path, language, file.size, file.stamp)
-        held = before.rows[old.first : old.first + old.rows]
-        for row, (digest, start, end) in enumerate(held[["digest", "start", "end"]].tolist(), old.first):
-            rows.add(digest, before.names[row], start, end)
-
-
 def _read(shards: list[Shard], rows: Rows) -> Iterator[tuple[str, dict[str, Any]]]:
     """Language and row of every function of the shards; starts every file in `rows`, also those without functions."""
     for shard in shards:
@@ -272,24 +270,8 @@ def _read(shards: list[Shard], rows: Rows) -> Iterator[tuple[str, dict[str, Any]
                     row = json.loads(next(lines, "null"))
 
 
-def _graph(
-    table: Path, segments: list[Segment], before: Path | None, model: Model, advance: Callable[[int], object]
-) -> dict[str, Any]:
-    """Writes the approximate search and measures its recall of the true ten best, with documentation as queries."""
-    digests, vectors = [segment.digests for segment in segments], [segment.vectors_MD for segment in segments]
-    write_graph(table / NAME, digests, vectors, before / NAME if before else None, advance)
-    drawn = np.random.default_rng(0).permutation
-    docs = [documented(segment.texts[row])[0] for segment in segments for row in drawn(len(segment))[:SAMPLE].tolist()]
-    queries = [model.query(doc) for doc in drawn(list(filter(None, docs)))[:SAMPLE].tolist()]
-    recall = measured_recall(vectors, Graph(table / NAME, np.concatenate(digests)), queries) if queries else None
-    return {"recall@10": recall, "queries": len(queries)}
-
-
 def _key(sources: Sources) -> str:
     """Changes with the files that are harvested and with the harvester."""
-    digest = hashlib.sha256(harvester_version().encode())
-    for language, files in sources.files.items():
-        for file in files:
-            fields = (language, sources.trees[file.tree].root, file.path, str(file.size), file.stamp)
-            digest.update(("\n" + "\0".join(fields)).encode("utf-8", "replace"))
-    return digest.hexdigest()[:16]
+    roots = [tree.root for tree in sources.trees]
+    files = {name: [(roots[file.tree], *astuple(file)) for file in own] for name, own in sources.files.items()}
+    return fingerprint([harvester_version(), files])

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from src.deploy.index.nearest import best
-from src.deploy.index.store import Index
 from src.utils.errors import InputError
 
 NAME = "graph.usearch"
@@ -30,13 +29,6 @@ class Graph:
         self._graph.expansion_search = EXPANSION_SEARCH
         self._order = np.argsort(digests_M)
         self._digests = digests_M[self._order]
-
-    @classmethod
-    def of(cls, index: Index) -> Graph | None:
-        """None where the index is small enough to be searched exactly."""
-        if not index.manifest.get("graph"):
-            return None
-        return cls(index.table / NAME, np.concatenate([segment.digests for segment in index.segments]))
 
     def nearest(self, query_D: np.ndarray, k: int) -> np.ndarray:
         """At most k items, in no order."""

@@ -25,13 +25,8 @@ def matcher(patterns: Sequence[str]) -> Callable[[str, str], bool]:
     `*` matches any characters, slashes included; `src/*.py` matches at any depth, and the root's own name counts; a
     pattern that begins with / is a full path. A pattern without wildcards matches anywhere in the path.
     """
-    tests = [re.compile(fnmatch.translate(_anywhere(pattern))).match for pattern in patterns]
-
-    def matches(root: str, path: str) -> bool:
-        whole = f"{root}/{path}"
-        return not tests or any(test(whole) for test in tests)
-
-    return matches
+    any_of = re.compile("|".join(fnmatch.translate(_anywhere(pattern)) for pattern in patterns))
+    return lambda root, path: any_of.match(f"{root}/{path}") is not None
 
 
 def state_of(place: Place) -> str:

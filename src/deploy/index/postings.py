@@ -35,9 +35,9 @@ def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
 
     counted = BM25(documents, dtype=np.float32)
     counts_MV = counted.counts_MV
-    hashes_V = np.array([_hash(term) for term in counted.vocabulary] or [], np.uint64)
+    hashes_V = np.array([hash_of(term) for term in counted.vocabulary], np.uint64)
     order_V = np.argsort(hashes_V)
-    counts_VM = counts_MV.T.tocsr()[order_V] if len(order_V) else counts_MV.T.tocsr()
+    counts_VM = counts_MV.T.tocsr()[order_V]
     counts_VM.sort_indices()
     arrays = {
         "terms": hashes_V[order_V],
@@ -46,8 +46,8 @@ def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
         "term_counts": np.minimum(counts_VM.data, MAX_COUNT).astype(np.uint16),
         "lengths": np.asarray(counts_MV.sum(axis=1)).ravel().astype(np.int32),
     }
-    for name in FILES:
-        np.save(folder / f"{name}.npy", arrays[name])
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
 
 
 def statistics(segments: Sequence[Path]) -> dict[str, float]:
@@ -57,9 +57,8 @@ def statistics(segments: Sequence[Path]) -> dict[str, float]:
     held = [Postings(folder) for folder in segments]
     items = sum(len(postings.lengths) for postings in held)
     terms, term_of = np.unique(np.concatenate([postings.terms for postings in held]), return_inverse=True)
-    frequency_V = np.bincount(
-        term_of, np.concatenate([np.diff(postings.starts) for postings in held]), minlength=len(terms)
-    )
+    in_segment = np.concatenate([np.diff(postings.starts) for postings in held])  # functions that hold a term
+    frequency_V = np.bincount(term_of, in_segment, minlength=len(terms))
     idf_V = np.log(items - frequency_V + 0.5) - np.log(frequency_V + 0.5)
     length = sum(int(postings.lengths.sum(dtype=np.int64)) for postings in held) / max(1, items)
     return {"mean_length": length, "mean_idf": float(idf_V.mean()) if len(terms) else 0.0}
@@ -93,7 +92,7 @@ class Lexical:
         items = int(self.ends[-1]) if len(self.ends) else 0
         scores_M = np.zeros(items, np.float32)
         for term, times in Counter(subtokens(query)).items():
-            found = [postings.of(_hash(term)) for postings in self.segments]
+            found = [postings.of(hash_of(term)) for postings in self.segments]
             frequency = sum(own.stop - own.start for own in found)
             if not frequency:
                 continue
@@ -106,5 +105,6 @@ class Lexical:
         return scores_M
 
 
-def _hash(term: str) -> int:
-    return int.from_bytes(blake2b(term.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+def hash_of(text: str) -> int:
+    """64 bits of a text's BLAKE2."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")

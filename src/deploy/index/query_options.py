@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from src.config.choices import MOST, NAMES, Fusion
 from src.utils.errors import InputError, nearest
@@ -15,9 +15,9 @@ FUSIONS: tuple[str, ...] = get_args(Fusion)
 LONGEST_QUERY = 10_000  # characters
 
 
-def checked_query(query: Any) -> str:
+def checked_query(query: str) -> str:
     """The query without surrounding blanks. Raises InputError where it holds no word, or is too long for a query."""
-    text = str("" if query is None else query).strip()
+    text = query.strip()
     if not any(character.isalnum() for character in text):
         raise InputError(f"expected a query in words, found {text!r}: say what the function does")
     if len(text) > LONGEST_QUERY:
@@ -25,15 +25,15 @@ def checked_query(query: Any) -> str:
     return text
 
 
-def check_options(top: Any, languages: Sequence[str], fusion: Any) -> None:
+def check_options(top: int, languages: Sequence[str], fusion: str) -> None:
     """Raises InputError for values that a search does not accept."""
-    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= MOST:
+    if not 1 <= top <= MOST:
         raise InputError(f"expected top=1 to {MOST:,}, found {top!r}")
     for language in languages:
         if language not in NAMES:
-            raise InputError(f"expected lang={'|'.join(NAMES)}, found {language!r}{nearest(str(language), NAMES)}")
+            raise InputError(f"expected lang={'|'.join(NAMES)}, found {language!r}{nearest(language, NAMES)}")
     if fusion not in FUSIONS:
-        raise InputError(f"expected fusion={'|'.join(FUSIONS)}, found {fusion!r}{nearest(str(fusion), FUSIONS)}")
+        raise InputError(f"expected fusion={'|'.join(FUSIONS)}, found {fusion!r}{nearest(fusion, FUSIONS)}")
 
 
 def unread_words(model: Model, query: str) -> str:

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from src.deploy.encoder import Model
-from src.deploy.index.fusion import DEPTH, reciprocal_ranks
-from src.deploy.index.hnsw import Graph
+from src.deploy.index.hnsw import NAME, Graph
 from src.deploy.index.nearest import best, rescored
 from src.deploy.index.paths import matcher, shown_path, state_of
 from src.deploy.index.postings import Lexical
 from src.deploy.index.query_options import check_options, checked_query
-from src.deploy.index.store import MANIFEST, Index, Place
+from src.deploy.index.store import MANIFEST, Index, Place, all_digests
 from src.utils.errors import InputError
+
+DEPTH = 1000  # of each ranking that is fused; items beyond it in both are not found
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Searcher:
     @cached_property
     def graph(self) -> Graph | None:
         """The approximate search of a large index; None where it is searched exactly."""
-        return Graph.of(self.index)
+        index = self.index
+        return Graph(index.table / NAME, all_digests(index.segments)) if index.manifest.get("graph") else None
 
     def search(
         self,
@@ -116,7 +118,7 @@ class Searcher:
         """
         query = checked_query(query)
         check_options(top, languages, fusion)
-        allowed_R = self._allowed(tuple(languages), tuple(paths))
+        allowed_R = self._allowed(self._stamp, tuple(languages), tuple(paths))
         items, scores, similarity_of = self._ranked(query, 4 * top + 20, allowed_R, fusion, exact)
         hits: list[Hit] = []
         taken: dict[tuple[str, str], list[range]] = {}
@@ -167,7 +169,10 @@ class Searcher:
         return items, scores, similarity_of
 
     @lru_cache(maxsize=8)  # noqa: B019 - a process has one or two searchers
-    def _allowed_in(self, stamp: object, languages: tuple[str, ...], paths: tuple[str, ...]) -> np.ndarray:
+    def _allowed(self, stamp: object, languages: tuple[str, ...], paths: tuple[str, ...]) -> np.ndarray | None:
+        """bool (R,): rows of the index of this stamp that pass the filters; None: all."""
+        if not languages and not paths:
+            return None
         matches = matcher(paths)
         allowed_F = np.array(
             [
@@ -176,11 +181,24 @@ class Searcher:
             ],
             bool,
         )
-        return allowed_F[self.index.rows["file"]] if len(allowed_F) else np.zeros(0, bool)
+        return np.asarray(allowed_F[self.index.rows["file"]])
 
-    def _allowed(self, languages: tuple[str, ...], paths: tuple[str, ...]) -> np.ndarray | None:
-        """bool (R,): rows that pass the filters; None: all."""
-        return self._allowed_in(self._stamp, languages, paths) if languages or paths else None
+
+def reciprocal_ranks(rankings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Items and their scores, the sum over rankings of 1 / (60 + rank), best first; of equals the lowest item.
+
+    Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
+    methods", which 60 is from.
+
+    Args:
+        rankings: items of each, best first and without repeats; a ranking adds nothing to an item that it lacks.
+    """
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking.tolist(), 1):
+            scores[item] = scores.get(item, 0.0) + 1 / (60 + rank)
+    items = sorted(scores, key=lambda item: (-scores[item], item))
+    return np.array(items, np.int64), np.array([scores[item] for item in items])
 
 
 def first(scores_M: np.ndarray, k: int) -> np.ndarray:

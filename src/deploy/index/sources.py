@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.config.choices import REASONS
 from src.corpora.harvester.languages import LANGUAGES
 from src.corpora.harvester.source_trees import SourceFile, Tree, find_trees, reason_to_skip, walk
-from src.utils.errors import InputError, nearest
+from src.utils.errors import InputError
 
 LANGUAGE_OF = {suffix: language for language in LANGUAGES.values() for suffix in language.suffixes}
 
@@ -25,21 +24,9 @@ class Sources:
     skipped: Counter[str] = field(default_factory=Counter)  # reason -> number of files
     unreadable: list[str] = field(default_factory=list)  # folders
 
-    @property
-    def number(self) -> int:
-        return sum(map(len, self.files.values()))
 
-
-def find(roots: Sequence[str], skip: Iterable[str]) -> Sources:
-    """Walks every root once.
-
-    Raises:
-        InputError: a root that is missing, unreadable or holds no source of any language; an unknown reason in skip.
-    """
-    skip = list(skip)
-    for reason in skip:
-        if reason not in REASONS:
-            raise InputError(f"expected skip=[{','.join(REASONS)}], found {reason!r}{nearest(str(reason), REASONS)}")
+def find(roots: Sequence[str], skip: Collection[str]) -> Sources:
+    """Walks every root once; raises InputError for one that is missing, unreadable or without any source."""
     trees = find_trees(roots)
     for tree in trees:
         if not os.access(tree.root, os.R_OK | (os.X_OK if Path(tree.root).is_dir() else 0)):

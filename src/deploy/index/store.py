@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,19 +26,15 @@ from src.utils.errors import InputError
 FORMAT = 1
 MANIFEST = "manifest.json"
 ROW = np.dtype([("digest", "<u8"), ("file", "<i4"), ("start", "<i4"), ("end", "<i4"), ("item", "<i4")])
-TRIES = 5  # of opening an index that another process replaces
 
 
 class Texts:
     """Many texts in a UTF-8 file, each read on demand."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._starts = _mapped(folder / f"{name}.starts.npy")
+        self._starts = np.load(folder / f"{name}.starts.npy", mmap_mode="r")
         size = int(self._starts[-1])
         self._bytes = np.memmap(folder / f"{name}.txt", np.uint8, "r", shape=(size,)) if size else np.empty(0, np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
 
     def __getitem__(self, index: int) -> str:
         return self._bytes[self._starts[index] : self._starts[index + 1]].tobytes().decode("utf-8")
@@ -49,8 +45,8 @@ class Segment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.digests = _mapped(folder / "digests.npy")
-        self.vectors_MD = _mapped(folder / "vectors.npy", "c")  # torch warns of arrays that are not writable
+        self.digests = np.load(folder / "digests.npy", mmap_mode="r")
+        self.vectors_MD = np.load(folder / "vectors.npy", mmap_mode="c")  # torch warns of arrays that are not writable
         if len(self.vectors_MD) != len(self.digests):
             raise ValueError(f"{len(self.vectors_MD)} vectors for {len(self.digests)} functions")
 
@@ -81,9 +77,9 @@ class Place(NamedTuple):
         return os.path.join(self.root, *self.path.split("/"))
 
 
-@dataclass(frozen=True)
+@dataclass
 class File:
-    """An indexed source file and its rows."""
+    """An indexed source file, the first of its rows and their number."""
 
     root: int
     path: str
@@ -91,7 +87,7 @@ class File:
     size: int
     stamp: str
     first: int
-    rows: int
+    rows: int = 0
 
 
 class Index:
@@ -101,11 +97,13 @@ class Index:
         self.folder, self.manifest = folder, manifest
         self.model: dict[str, Any] = manifest["model"]
         self.roots: list[str] = manifest["roots"]
+        self.dimension: int = manifest["dimension"]
         self.segments = [Segment(folder / "segments" / name) for name in manifest["segments"]]
         self.table = folder / "tables" / manifest["table"]
-        self.rows = _mapped(self.table / "rows.npy")
-        self.row_of_item = _mapped(self.table / "by_item.npy")  # rows, those of one item together
+        self.rows = np.load(self.table / "rows.npy", mmap_mode="r")
+        self.row_of_item = np.load(self.table / "by_item.npy", mmap_mode="r")  # rows, those of one item together
         self.starts = np.concatenate([[0], np.cumsum([len(segment) for segment in self.segments])]).astype(np.int64)
+        self.items = int(self.starts[-1])  # M, distinct functions
         if (len(self.rows), self.items) != (manifest["functions"], manifest["items"]):
             raise ValueError("its table and its manifest differ in size")
 
@@ -113,27 +111,17 @@ class Index:
     def open(cls, folder: str | Path) -> Index:
         """Raises InputError where there is no finished index, or a damaged one."""
         folder = Path(folder).expanduser()
-        for left in reversed(range(TRIES)):
-            manifest = read_manifest(folder)
-            if manifest is None:
-                raise InputError(_missing(folder))
-            try:
-                return cls(folder, manifest)
-            except (OSError, ValueError, KeyError) as error:  # another process may just have replaced it
-                if left == 0:
-                    raise InputError(
-                        f"index {folder} is damaged ({error}): make it again, in another folder or with rebuild=true"
-                    ) from error
-        raise AssertionError
-
-    @property
-    def items(self) -> int:
-        """M, distinct functions."""
-        return int(self.starts[-1])
-
-    @property
-    def dimension(self) -> int:
-        return int(self.manifest["dimension"])
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise InputError(_missing(folder))
+        try:
+            return cls(folder, manifest)
+        except (OSError, ValueError, KeyError) as error:
+            if read_manifest(folder) != manifest:  # another process has just replaced it
+                return cls.open(folder)
+            raise InputError(
+                f"index {folder} is damaged ({error}): make it again, in another folder or with rebuild=true"
+            ) from error
 
     @cached_property
     def names(self) -> Texts:
@@ -145,18 +133,10 @@ class Index:
         return [File(*values) for values in json.loads((self.table / "files.json").read_text(encoding="utf-8"))]
 
     def place(self, row: int) -> Place:
-        held = self.rows[row]
-        file = self.files[held["file"]]
-        return Place(
-            root=self.roots[file.root],
-            path=file.path,
-            language=file.language,
-            name=self.names[row],
-            start=int(held["start"]),
-            end=int(held["end"]),
-            stamp=file.stamp,
-            size=file.size,
-        )
+        number, start, end = self.rows[row][["file", "start", "end"]].tolist()
+        file = self.files[number]
+        root, name = self.roots[file.root], self.names[row]
+        return Place(root, file.path, file.language, name, start, end, file.stamp, file.size)
 
     def text(self, item: int) -> tuple[str, str]:
         """Documentation and source of a distinct function."""
@@ -171,6 +151,11 @@ class Index:
     @cached_property
     def _sorted_items(self) -> np.ndarray:
         return self.rows["item"][self.row_of_item]
+
+
+def all_digests(segments: Sequence[Segment]) -> np.ndarray:
+    """uint64 (M,) of the functions of all segments, in their order."""
+    return np.concatenate([segment.digests for segment in segments] or [np.empty(0, np.uint64)])
 
 
 def joined(doc: str, source: str) -> str:
@@ -209,11 +194,6 @@ def write_texts(folder: Path, name: str, texts: Sequence[str]) -> None:
     starts = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=starts[1:])
     np.save(folder / f"{name}.starts.npy", starts)
-
-
-def _mapped(path: Path, mode: Literal["r", "c"] = "r") -> np.ndarray:
-    mapped: np.ndarray = np.load(path, mmap_mode=mode)
-    return mapped
 
 
 def _missing(folder: Path) -> str:

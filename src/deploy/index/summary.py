@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 
 from src.deploy.index.build import Report
 from src.utils.console import print_facts
+
+SKIPPED = "files skipped: "  # begins the names of these counts; the reason follows
 
 
 def show(report: Report, out: str | Path) -> None:
@@ -32,8 +33,8 @@ def facts(report: Report, out: Path) -> dict[str, str]:
         "size": f"{size / 1e6:,.1f} MB in {out}",
         "model": f"{manifest['model']['name']}, {manifest['model']['identity']}, dimension {manifest['dimension']}",
     }
-    if reasons := left_out(counts):
-        shown["left out"] = ", ".join(f"{n:,} {why}" for why, n in reasons.most_common()) + " files"
+    if reasons := [(name.removeprefix(SKIPPED), n) for name, n in counts.most_common() if name.startswith(SKIPPED)]:
+        shown["left out"] = ", ".join(f"{n:,} {why}" for why, n in reasons) + " files"
     if report.unreadable:
         more = f" and {len(report.unreadable) - 1} more" if len(report.unreadable) > 1 else ""
         shown["unreadable"] = f"{report.unreadable[0]}{more}: change the permissions of these folders to list them"
@@ -46,12 +47,3 @@ def facts(report: Report, out: Path) -> dict[str, str]:
     else:
         shown["search"] = f"exact, as there are at most {manifest['exact_below']:,} distinct functions"
     return shown
-
-
-def left_out(counts: Counter[str]) -> Counter[str]:
-    """Reason -> number of files that were left out for it, by their path or by their content."""
-    found: Counter[str] = Counter()
-    for name, number in counts.items():
-        if name.startswith(("files skipped: ", "skipped ")):
-            found[name.removeprefix("files skipped: ").removeprefix("skipped ")] += number
-    return found

@@ -72,6 +72,8 @@ class Answers:
 
     def file(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """The current lines of the file of a row. Raises InputError where it cannot be shown."""
+        from src.corpora.harvester.source_trees import Tree  # and the grammars, which take a while
+
         index = _number("index", asked.get("index", "0"))
         row = _number("row", asked.get("row", ""))
         if not 0 <= index < len(self.searchers):
@@ -81,7 +83,7 @@ class Answers:
             raise InputError(f"the index has no row {row}: search again")
         place = searched.place(row)
         try:
-            text = _read(place.root, place.path)
+            text = Tree(place.root, "").read(place.path).decode("utf-8-sig", "replace").replace("\r\n", "\n")
         except (OSError, KeyError) as error:
             raise InputError(f"{place.file} can no longer be read: index again") from error
         return {
@@ -97,12 +99,6 @@ class Answers:
 def _label(place: Place) -> str:
     """A short name of the place: the root's own name, the path below it, the line."""
     return f"{os.path.basename(place.root)}/{place.path}:{place.start}"
-
-
-def _read(root: str, path: str) -> str:
-    from src.corpora.harvester.source_trees import Tree
-
-    return Tree(root, "").read(path).decode("utf-8-sig", "replace").replace("\r\n", "\n")
 
 
 def _number(key: str, text: str) -> int:

@@ -23,7 +23,6 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-HOSTS: tuple[str, ...] = get_args(Host)
 HEADERS = {
     # Scripts and styles come from the files above only; indexed code is shown as text and never run.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -36,7 +35,7 @@ HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Raises ResourceError where the port is taken. `host` is one of HOSTS, which the configuration's check sees to."""
+    """Raises ResourceError where the port is taken. `host` names this machine, see `Host`."""
 
     daemon_threads = True
 
@@ -52,7 +51,7 @@ class Server(ThreadingHTTPServer):
                 ) from error
             raise InputError(f"port {port} cannot be served ({error.strerror}): give another") from error
         # Another site whose name resolves to this machine (DNS rebinding) sends its own name as the host.
-        self.own_hosts = {f"{f'[{name}]' if ':' in name else name}:{self.server_port}" for name in HOSTS}
+        self.own_hosts = {f"{f'[{name}]' if ':' in name else name}:{self.server_port}" for name in get_args(Host)}
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:

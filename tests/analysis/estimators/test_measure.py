@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.analysis.estimators.agreement import agreement, row_correlation, top_shares
 from src.analysis.estimators.batches import Rows, planted_batches, training_batches
 from src.analysis.estimators.false_negatives import known_false_negatives
-from src.analysis.estimators.measure import base_rates, detection, on_batches, row_auc, row_precision, weigh_with
+from src.analysis.estimators.measure import (
+    agreement,
+    base_rates,
+    detection,
+    on_batches,
+    row_auc,
+    row_correlation,
+    row_precision,
+    top_shares,
+    weigh_with,
+)
 from src.corpora.base import Pair
 from src.data.samplers import RandomBatches
 from src.losses.soft_infonce import SoftInfoNCE

@@ -16,7 +16,7 @@ def found(**auc: tuple[float, float, float]) -> Inspection:
         numbers[f"known_per_row/similar/{name}"] = 1.5
         for key, value in zip(("auc", "auc_low", "auc_high", "weight_known", "weight_ordinary"), (*values, 0.2, 0.9)):
             numbers[f"{key}/same code/{name}"] = value
-    return Inspection(list(auc), ["same code"], [], numbers, {}, None)
+    return Inspection(list(auc), ["same code"], numbers, {}, None)
 
 
 def test_estimators_with_overlapping_intervals_are_not_ranked_apart():

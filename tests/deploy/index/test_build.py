@@ -188,7 +188,7 @@ def test_unusable_files_are_skipped_and_counted(tmp_path) -> None:
     assert len(names(tmp_path)) == 7
     counts = report.counts
     assert [counts[f"files skipped: {why}"] for why in ("binary", "not UTF-8", "too large")] == [1, 1, 1]
-    assert counts["skipped vendored"] == 1
+    assert counts["files skipped: vendored"] == 1
     assert indexed(tmp_path).counts["files unchanged"] == 8
     everything = indexed(tmp_path, options=Options(workers=0, skip=()))
     assert everything.counts["embedded"] == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.deploy.index.fusion import reciprocal_ranks
+from src.deploy.index.searcher import reciprocal_ranks
 
 
 def test_ranks_are_fused_as_the_paper_says() -> None:

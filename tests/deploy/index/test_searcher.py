@@ -87,7 +87,7 @@ def test_an_index_refuses_another_model_and_accepts_a_moved_copy_of_its_own(fold
 def test_a_model_that_is_gone_is_named_with_the_option_that_replaces_it(tmp_path) -> None:
     indexed(tmp_path)
     (tmp_path / "run").rename(tmp_path / "moved")
-    with pytest.raises(InputError, match=r"the model of index .* is gone from .*: give run=DIR"):
+    with pytest.raises(InputError, match=r"the model of index .* is no longer at .*: give its run directory, run=DIR"):
         Searcher(tmp_path / "index")
 
 

@@ -56,7 +56,7 @@ def test_answers_are_those_of_the_index(server) -> None:
 def test_only_requests_to_this_machines_own_address_are_served(server, host) -> None:
     for path in ("/", "/api/about", "/api/search?q=file"):
         status, _, body = ask(server, path, Host=host.format(port=server.server_port))
-        assert (status, body) == (403, "this page is served to this machine alone")
+        assert (status, body) == (403, "this page is served to this machine only")
     assert ask(server, "/", Host=f"localhost:{server.server_port}")[0] == 200
 
 
