@@ -57,7 +57,7 @@ def run_command(name: str, folder: Path, *overrides: str) -> Result:
 
 def direct(name: str) -> Callable[[Sequence[str]], int]:
     """words -> status of `python -m src.<name> <words>`, a command that starts without Hydra."""
-    entry = importlib.import_module("src.report.__main__" if name == "report" else f"src.{name}")
+    entry = importlib.import_module(f"src.{name}.__main__" if name in ("report", "bench") else f"src.{name}")
 
     def run(words: Sequence[str]) -> int:
         before, sys.argv = sys.argv, [f"{name}.py", *words]
