@@ -24,6 +24,7 @@ lint: .venv/dev.done  ## style (ruff), the layers of src/ (import-linter) and ty
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 format: .venv/dev.done  ## ruff: mend what can be mended
 	$(BIN)/ruff check --fix .

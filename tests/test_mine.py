@@ -24,6 +24,9 @@ class Told(Estimator):
     def __init__(self, similarity) -> None:
         self.similarity_NN = np.array(similarity, dtype=np.float32)
 
+    def fit(self, pairs):
+        pass
+
     def similarity(self, rows, columns):
         return self.similarity_NN[np.ix_(rows, columns)]
 
@@ -103,9 +106,9 @@ def test_more_negatives_than_candidates_are_refused():
     ("override", "message"),
     [
         ("depth=0", "depth: expected a whole number of 1 or more, found 0"),
-        ("margin=0", "margin: expected a number above 0, up to 1, found 0"),
-        ("margin=null", "margin: expected a number above 0, up to 1, found null"),
-        ("most_alike=2", "most_alike: expected a number above 0, up to 1 or null, found 2"),
+        ("margin=0", "margin: expected a number above 0 and up to 1, found 0"),
+        ("margin=null", "margin: expected a number above 0 and up to 1, found null"),
+        ("most_alike=2", "most_alike: expected a number above 0 and up to 1 or null, found 2"),
     ],
 )
 def test_a_filter_out_of_its_range_is_refused(override, message):

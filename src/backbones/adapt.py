@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,8 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from src.backbones.architecture import embedding_modules, layer_stack
-from src.config.types import Count, Dropout, Effect, Positive, Share, Whole, check_value
+from src.config.types import Count, Dropout, Effect, Positive, Whole
 from src.utils.errors import InputError, nearest
-
-Attention = Literal["sdpa", "eager", "flash_attention_2"]
-FrozenDtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class LoRA:
         targets: `auto`, every linear layer; or the last parts of their names, such as [query, value].
 
     Raises:
-        InputError: a number out of its range, or peft is not installed.
+        InputError: peft is not installed.
     """
 
     rank: Count | None = None
@@ -42,9 +38,6 @@ class LoRA:
     targets: str | Sequence[str] = "auto"
 
     def __post_init__(self) -> None:
-        check_value("backbone.lora.rank", self.rank, Count | None)
-        check_value("backbone.lora.alpha", self.alpha, Positive | None)
-        check_value("backbone.lora.dropout", self.dropout, Share)
         if self.rank and importlib.util.find_spec("peft") is None:
             raise InputError(f"backbone.lora.rank={self.rank} needs peft, an optional extra: pip install -e '.[lora]'")
 
@@ -62,19 +55,16 @@ class Adaptation:
             bfloat16.
 
     Raises:
-        InputError: an unknown name, a number out of its range, or two options that exclude each other.
+        InputError: a missing package, or two options that exclude each other.
     """
 
-    lora: Annotated[LoRA | Mapping[str, Any] | None, LoRA] = None
+    lora: Annotated[Mapping[str, Any] | None, LoRA] = None
     frozen_layers: Annotated[Whole, Effect.TRAINING] = 0
     gradient_checkpointing: Annotated[bool, Effect.TRAINING] = False
-    attn_implementation: Annotated[Attention | None, Effect.TRAINING] = None
-    dtype: Annotated[FrozenDtype, Effect.TRAINING] = "float32"
+    attn_implementation: Annotated[Literal["sdpa", "eager", "flash_attention_2"] | None, Effect.TRAINING] = None
+    dtype: Annotated[Literal["float32", "bfloat16"], Effect.TRAINING] = "float32"
 
     def __post_init__(self) -> None:
-        check_value("backbone.encoder.frozen_layers", self.frozen_layers, Whole)
-        check_value("backbone.encoder.attn_implementation", self.attn_implementation, Attention | None)
-        check_value("backbone.encoder.dtype", self.dtype, FrozenDtype)
         uses_lora = self._lora.rank is not None
         if self.attn_implementation == "flash_attention_2" and not is_flash_attn_2_available():
             raise InputError(
@@ -91,7 +81,7 @@ class Adaptation:
 
     @property
     def _lora(self) -> LoRA:
-        return self.lora if isinstance(self.lora, LoRA) else LoRA(**(self.lora or {}))
+        return LoRA(**(self.lora or {}))
 
     @property
     def model_arguments(self) -> dict[str, str]:
@@ -115,17 +105,10 @@ def freeze_layers(model: PreTrainedModel, first: int, name: str) -> None:
     stack = layer_stack(model)
     if stack is None:
         raise InputError(f"backbone.encoder.frozen_layers={first}, but the layers of {name!r} were not found; set 0")
-    if first > len(stack):
-        raise InputError(too_many_frozen_layers(first, name, len(stack)))
     for module in [*embedding_modules(model), *stack[:first]]:
         module.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(f"backbone.encoder.frozen_layers={first} leaves nothing of {name!r} to train: set a lower one")
-
-
-def too_many_frozen_layers(first: int, name: str, layers: int) -> str:
-    """The error message for more frozen layers than the model has."""
-    return f"backbone.encoder.frozen_layers={first}, but {name!r} has {layers} layers"
 
 
 def enable_gradient_checkpointing(model: PreTrainedModel, name: str) -> None:
@@ -139,27 +122,23 @@ def enable_gradient_checkpointing(model: PreTrainedModel, name: str) -> None:
     model.disable_input_require_grads()
 
 
-def linear_layers(model: nn.Module) -> list[str]:
-    """Full names of the linear layers, including GPT-2's Conv1D."""
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
-
-
 def add_lora(model: PreTrainedModel, lora: LoRA, name: str) -> None:
     """Adds LoRA to the targets and freezes the rest. Raises InputError where a target names no linear layer."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    found = linear_layers(model)
-    targets = found
-    if lora.targets != "auto":
-        asked = [lora.targets] if isinstance(lora.targets, str) else list(lora.targets)
-        ends = sorted({layer.rsplit(".", 1)[-1] for layer in found})
-        for target in asked:
-            if not any(f".{layer}".endswith(f".{target}") for layer in found):
-                raise InputError(
-                    f"backbone.lora.targets: {name!r} has no linear layer {target!r}; expected auto, or some of "
-                    f"{', '.join(ends)}{nearest(target, ends)}"
-                )
-        targets = [layer for layer in found if any(f".{layer}".endswith(f".{target}") for target in asked)]
+    # full names; Conv1D is GPT-2's linear layer
+    layers = [path for path, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    asked = [lora.targets] if isinstance(lora.targets, str) else list(lora.targets)
+    if asked == ["auto"]:
+        asked = layers
+    for target in asked:
+        if not any(f".{layer}".endswith(f".{target}") for layer in layers):
+            ends = sorted({layer.rsplit(".", 1)[-1] for layer in layers})
+            raise InputError(
+                f"backbone.lora.targets: {name!r} has no linear layer {target!r}; expected auto, or some of "
+                f"{', '.join(ends)}{nearest(target, ends)}"
+            )
+    targets = [layer for layer in layers if f".{layer}".endswith(tuple(f".{target}" for target in asked))]
     assert lora.rank is not None
     config = LoraConfig(
         r=lora.rank,
@@ -172,14 +151,3 @@ def add_lora(model: PreTrainedModel, lora: LoRA, name: str) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-
-
-def merge_lora(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
-    model = copy.deepcopy(model)
-    nn.Module.float(model)
-    for name, module in list(model.named_modules()):
-        if hasattr(module, "get_base_layer") and hasattr(module, "merge"):  # a layer of peft, which is not imported
-            module.merge()
-            model.set_submodule(name, module.get_base_layer())
-    return model.requires_grad_(True)

@@ -20,7 +20,7 @@ from src.backbones.architecture import position_table
 from src.backbones.base import Features
 from src.backbones.tokens import encode, replace_surrogates
 from src.backbones.transformer import TransformerEncoder
-from src.config.types import Count, Dropout, Whole, check_value
+from src.config.types import Count, Dropout, Whole
 from src.dataflow import LANGUAGES, Edge, extract_dataflow, unparsed
 from src.utils.errors import InputError, nearest
 from src.utils.ragged import Ragged, counted, within
@@ -28,8 +28,6 @@ from src.utils.ragged import Ragged, counted, within
 NODE, PADDING, FIRST = 0, 1, 2  # position ids of every node, of padding, and of the first token, as in RoBERTa
 MASKED = -1e4  # added to the attention scores that the graph forbids; float16 can hold it, and its exp() is 0
 COLUMNS = ("ids", "first", "after", "node", "parent")  # of a code, in the order of the result of graph_item
-
-GraphPooling = Literal["pooler", "cls"]
 
 
 class GraphCodeBERTEncoder(TransformerEncoder):
@@ -55,7 +53,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         dropout, dimensions, adaptation: as `TransformerEncoder`.
 
     Raises:
-        InputError: unknown language or pooling; on first use: what `TransformerEncoder` raises, or another model.
+        InputError: unknown language; on first use: what `TransformerEncoder` raises, or another model.
     """
 
     tokenises_in_threads = False  # the parser does not
@@ -64,7 +62,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         self,
         name: str | None,
         language: str,
-        pooling: GraphPooling = "pooler",
+        pooling: Literal["pooler", "cls"] = "pooler",
         max_query_tokens: Count = 128,
         max_code_tokens: Count = 256,
         max_nodes: Whole = 64,
@@ -82,8 +80,6 @@ class GraphCodeBERTEncoder(TransformerEncoder):
                 f"backbone=graphcodebert needs a language among {', '.join(LANGUAGES)}, found {language!r}"
                 + nearest(language, LANGUAGES)
             )
-        check_value("backbone.pooling", pooling, GraphPooling)
-        check_value("backbone.encoder.max_nodes", max_nodes, Whole)
         self.language = language
         self.max_nodes = max_nodes
 
@@ -92,25 +88,24 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         if side == "query":
             return super().tokenise(texts, side)
         flows = [extract_dataflow(replace_surrogates(text), self.language) for text in texts]
-        pieces = self._pieces([tokens for tokens, _ in flows])
+        # all but the first token of a function get a space before them
+        spaced = [" " * (index > 0) + token for tokens, _ in flows for index, token in enumerate(tokens)]
+        longest = self.max_code_tokens + self.max_nodes  # longer tokens are truncated in any case
+        pieces = iter([text.ids for text in encode(self.tokenizer, spaced, longest, specials=False)])
         start, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         items = [
-            graph_item(ids, edges, self.max_code_tokens, self.max_nodes, start, end)
-            for ids, (_, edges) in zip(pieces, flows)
+            graph_item([next(pieces) for _ in tokens], edges, self.max_code_tokens, self.max_nodes, start, end)
+            for tokens, edges in flows
         ]
         return Ragged.of(dict(zip(COLUMNS, zip(*items))))
 
     def tokenization_settings(self, side: str) -> Mapping[str, Any]:
         """As `TransformerEncoder`; for codes also the language, the number of nodes and the parser's versions."""
+        settings = super().tokenization_settings(side)
         if side == "query":
-            return super().tokenization_settings(side)
+            return settings
         parser = [version(name) for name in ("tree-sitter", f"tree-sitter-{self.language}")]
-        return {
-            **super().tokenization_settings(side),
-            "language": self.language,
-            "nodes": self.max_nodes,
-            "parser": parser,
-        }
+        return {**settings, "language": self.language, "nodes": self.max_nodes, "parser": parser}
 
     def parse_failures(self, side: str) -> Counter[str]:
         """Number of codes without data flow, by language: `dataflow.unparsed`."""
@@ -132,13 +127,6 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         """(N,) numbers of tokens and nodes."""
         return super().lengths(items) if "first" not in items else items.lengths("ids") + items.lengths("first")
 
-    def _pieces(self, functions: list[list[str]]) -> list[list[list[int]]]:
-        """The ids of every token of every function; all but the first token of a function get a space before them."""
-        spaced = [" " * (index > 0) + token for tokens in functions for index, token in enumerate(tokens)]
-        longest = self.max_code_tokens + self.max_nodes  # longer tokens are truncated in any case
-        ids = iter([text.ids for text in encode(self.tokenizer, spaced, longest, specials=False)])
-        return [[next(ids) for _ in tokens] for tokens in functions]
-
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
         if "position_ids" not in features or self.model is None:
@@ -153,9 +141,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
             position_ids=position_BL,
             attention_mask=(~attends_BLL).unsqueeze(1).to(words_BLD.dtype) * MASKED,
         )
-        pooled_BD: torch.Tensor = (
-            outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state[:, 0].float()
-        )
+        pooled_BD = outputs.pooler_output if self.pooling == "pooler" else outputs.last_hidden_state[:, 0].float()
         return pooled_BD[:, : self.dimensions]
 
     def _adapted(self, model: PreTrainedModel) -> PreTrainedModel:

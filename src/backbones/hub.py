@@ -28,7 +28,6 @@ def checkpoint_folder(name: str) -> str:
     if local.is_dir():
         return str(local)
     try:
-        folder = ""
         for weights in ("model*.safetensors", "pytorch_model*.bin"):
             wanted = ["*.json", "*.txt", "*.model", weights]
             # of the subfolders only sentence-transformers' 1_Pooling is needed
@@ -85,8 +84,7 @@ def quiet() -> Iterator[None]:
     """Without transformers' progress bars and lists of unused weights; missing weights raise an InputError instead."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.ERROR)
-    if bars:
-        transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:

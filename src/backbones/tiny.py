@@ -91,8 +91,7 @@ class TinyEncoder(Encoder):
             pieces = [dict.fromkeys(self._pieces(text, self.max_query_tokens), 0) for text in texts]
         else:
             pieces = [self._pieces(text, self.max_code_tokens) for text in texts]
-        rows = [list(text) for text in pieces]
-        return Ragged.of({"rows": rows, "places": [list(text.values()) for text in pieces]})
+        return Ragged.of({"rows": list(map(list, pieces)), "places": [list(text.values()) for text in pieces]})
 
     def tokenization_settings(self, side: str) -> Mapping[str, Any]:
         """The number of buckets and the side's maximum length."""

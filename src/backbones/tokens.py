@@ -27,28 +27,24 @@ def prepare_tokenizer(tokenizer: PreTrainedTokenizerFast, name: str, end_token: 
         if tokenizer.eos_token is None:
             raise InputError(f"backbone.name={name!r} has a tokenizer with neither a pad nor an eos token")
         tokenizer.pad_token = tokenizer.eos_token
-    if end_token is not None:
-        append_end_token(tokenizer, name, end_token)
-    return tokenizer
-
-
-def append_end_token(tokenizer: PreTrainedTokenizerFast, name: str, token: str) -> None:
-    """Makes the tokenizer's template end with `token`: truncation never removes the tokens of a template."""
-    id_ = tokenizer.get_vocab().get(token)
+    if end_token is None:
+        return tokenizer
+    id_ = tokenizer.get_vocab().get(end_token)
     if id_ is None:
         raise InputError(
-            f"backbone.encoder.end_token={token!r}, but the tokenizer of {name!r} does not know it as one token; set "
-            "it to a token of its vocabulary, or to null"
+            f"backbone.encoder.end_token={end_token!r}, but the tokenizer of {name!r} does not know it as one token; "
+            "set it to a token of its vocabulary, or to null"
         )
     added = tokenizer("")["input_ids"]
     if added and added[-1] != id_:
         raise InputError(
-            f"backbone.encoder.end_token={token!r}, but the tokenizer of {name!r} ends texts with "
+            f"backbone.encoder.end_token={end_token!r}, but the tokenizer of {name!r} ends texts with "
             f"{tokenizer.convert_ids_to_tokens(added[-1])!r}; set backbone.encoder.end_token=null"
         )
-    if not added:
-        template = TemplateProcessing(single=["$A", token], special_tokens=[(token, id_)])
+    if not added:  # truncation never removes the tokens of a template
+        template = TemplateProcessing(single=["$A", end_token], special_tokens=[(end_token, id_)])
         tokenizer.backend_tokenizer.post_processor = template
+    return tokenizer
 
 
 def replace_surrogates(text: str) -> str:

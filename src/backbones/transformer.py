@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -18,11 +20,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from src.backbones.adapt import Adaptation, merge_lora, too_many_frozen_layers
+from src.backbones.adapt import Adaptation
 from src.backbones.architecture import DROPOUTS, encoder_of, max_positions, pooling_layer_argument
-from src.backbones.base import Encoder, Features
+from src.backbones.base import Encoder, Features, pool
 from src.backbones.hub import checkpoint_folder, quiet, refuse_remote_code
-from src.backbones.pooling import pool
 from src.backbones.tokens import (
     encode,
     prepare_tokenizer,
@@ -32,7 +33,7 @@ from src.backbones.tokens import (
     tokenizer_identity,
 )
 from src.config.choices import Pooling
-from src.config.types import Count, Dropout, check_value
+from src.config.types import Count, Dropout
 from src.corpora.base import Pair, fingerprint
 from src.utils.disk_cache import sha256
 from src.utils.errors import InputError, UserError, first_line
@@ -68,7 +69,7 @@ class TransformerEncoder(Encoder):
     Only the encoder of an encoder-decoder (T5, BART) is used. Code in a checkpoint's repository is never run.
 
     Raises:
-        InputError: no name, unknown pooling; on first use: a checkpoint that cannot be read, lacks weights or needs
+        InputError: no name; on first use: a checkpoint that cannot be read, lacks weights or needs
             its own code, more tokens than the model has positions, fewer than its special tokens, more dimensions
             than the model's.
     """
@@ -92,8 +93,6 @@ class TransformerEncoder(Encoder):
         super().__init__()
         if not name:
             raise InputError("backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER")
-        check_value("backbone.pooling", pooling, Pooling)
-        check_value("backbone.encoder.dimensions", dimensions, Count | None)
         self.name = name
         self.pooling = pooling
         self.max_query_tokens = max_query_tokens
@@ -109,10 +108,8 @@ class TransformerEncoder(Encoder):
     # Texts to features
 
     def _prefix_and_length(self, side: str) -> tuple[str, int]:
-        return {
-            "query": (self.query_prefix, self.max_query_tokens),
-            "code": (self.code_prefix, self.max_code_tokens),
-        }[side]
+        query, code = (self.query_prefix, self.max_query_tokens), (self.code_prefix, self.max_code_tokens)
+        return query if side == "query" else code
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """`input_ids` and, where the tokenizer gives them, `token_type_ids`."""
@@ -150,17 +147,14 @@ class TransformerEncoder(Encoder):
             raise RuntimeError(NO_WEIGHTS)
         outputs = self.model(**features)
         if self.pooling == "pooler":
-            pooled_BD: torch.Tensor = outputs.pooler_output
-            return pooled_BD[:, : self.dimensions]
+            return outputs.pooler_output[:, : self.dimensions]
         return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
 
     # Reading the checkpoint
 
     def check(self) -> None:
         """Raises InputError unless the checkpoint exists (from the hub, it is downloaded) and fits the keys."""
-        most = getattr(self.config, "num_hidden_layers", None)
-        if most is not None and self.adaptation.frozen_layers > most:
-            raise InputError(too_many_frozen_layers(self.adaptation.frozen_layers, self.name, most))
+        assert self.config
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Reads the pretrained weights, once; `pairs` are not used."""
@@ -175,7 +169,10 @@ class TransformerEncoder(Encoder):
         return self._with_dropout(config)
 
     def _with_dropout(self, config: PretrainedConfig) -> PretrainedConfig:
-        """The configuration with this encoder's dropout. Raises InputError for more dimensions than the model has."""
+        """The configuration with this encoder's dropout. Raises InputError where it has less than asked for."""
+        first, layers = self.adaptation.frozen_layers, getattr(config, "num_hidden_layers", None)
+        if layers is not None and first > layers:
+            raise InputError(f"backbone.encoder.frozen_layers={first}, but {self.name!r} has {layers} layers")
         if self.dimensions is not None and self.dimensions > config.hidden_size:
             raise InputError(
                 f"backbone.encoder.dimensions={self.dimensions}, but the embeddings of {self.name!r} have "
@@ -233,8 +230,12 @@ class TransformerEncoder(Encoder):
         absent = {name.removeprefix(f"{whole.base_model_prefix}.") for name in report["missing_keys"]}
         parameters = whole.named_parameters(remove_duplicate=False)
         missing = [name for name, value in parameters if id(value) in used and name in absent]
-        if missing and all("pooler" in name for name in missing):
-            raise InputError(self._no_pooler())
+        untrained = missing and all("pooler" in name for name in missing)
+        if pooled and (untrained or getattr(model, "pooler", None) is None):
+            raise InputError(
+                f"backbone.pooling=pooler, but backbone.name={self.name!r} has no trained pooling layer; "
+                "set backbone.pooling=mean or backbone.pooling=cls"
+            )
         if missing:
             raise InputError(
                 f"backbone.name={self.name!r} lacks {len(missing)} of the weights of {type(whole).__name__}, such as "
@@ -246,9 +247,7 @@ class TransformerEncoder(Encoder):
         return {**pooling_layer_argument(self.config, self.pooling == "pooler"), **self.adaptation.model_arguments}
 
     def _adapted(self, model: PreTrainedModel) -> PreTrainedModel:
-        """The model, adapted and in training mode. Raises InputError where pooling or lengths do not fit it."""
-        if self.pooling == "pooler" and getattr(model, "pooler", None) is None:
-            raise InputError(self._no_pooler())
+        """The model, adapted and in training mode. Raises InputError where tokenizer or lengths do not fit it."""
         words: Any = model.get_input_embeddings().num_embeddings
         if len(self.tokenizer) > words:
             raise InputError(
@@ -265,20 +264,19 @@ class TransformerEncoder(Encoder):
                     f"backbone.encoder.{key}={length}, but {self.name!r} needs at least {least}: special tokens count"
                 )
         # from_pretrained turns dropout off, and Lightning keeps the mode that it finds
-        adapted: PreTrainedModel = self.adaptation.apply(model, self.name).train()
-        return adapted
-
-    def _no_pooler(self) -> str:
-        return (
-            f"backbone.pooling=pooler, but backbone.name={self.name!r} has no trained pooling layer; "
-            "set backbone.pooling=mean or backbone.pooling=cls"
-        )
+        return self.adaptation.apply(model, self.name).train()
 
     def merge(self) -> PreTrainedModel:
         """A copy of the model in float32 with LoRA's matrices added to the weights: a plain model of transformers."""
         if self.model is None:
             raise RuntimeError(NO_WEIGHTS)
-        return merge_lora(self.model)
+        model = copy.deepcopy(self.model)
+        nn.Module.float(model)
+        for name, module in list(model.named_modules()):
+            if hasattr(module, "get_base_layer") and hasattr(module, "merge"):  # a layer of peft, which is not imported
+                module.merge()
+                model.set_submodule(name, module.get_base_layer())
+        return model.requires_grad_(True)
 
     # Checkpoints of this project
 
@@ -298,5 +296,4 @@ class TransformerEncoder(Encoder):
         self.config = self._with_dropout(AutoConfig.for_model(**assets["config"]))
         self.tokenizer = self._prepared(rebuild_tokenizer(assets))
         with quiet():
-            model: PreTrainedModel = AutoModel.from_config(self.config, **self._model_arguments())
-            self.model = self._adapted(encoder_of(model))
+            self.model = self._adapted(encoder_of(AutoModel.from_config(self.config, **self._model_arguments())))

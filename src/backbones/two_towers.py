@@ -15,8 +15,6 @@ from src.corpora.base import Pair, fingerprint
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged
 
-SIDES = ("query", "code")
-
 
 class TwoTowers(Encoder):
     """Queries go through one encoder, codes through another; only the embedding space is shared.
@@ -43,32 +41,32 @@ class TwoTowers(Encoder):
         self.padding_is_costly = query.padding_is_costly or code.padding_is_costly
 
     def check(self) -> None:
-        for side in SIDES:
-            self._tower(side).check()
+        for tower in self.towers.values():
+            tower.check()
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """The items of the side's tower; the names of their columns begin with the side."""
-        items = self._tower(side).tokenise(texts, side)
+        items = self.towers[side].tokenise(texts, side)
         return items.renamed({name: f"{side}/{name}" for name in items.columns})
 
     def tokenization_settings(self, side: str) -> Mapping[str, Any] | None:
         """The settings of the side's tower, its class and the side."""
-        settings = self._tower(side).tokenization_settings(side)
-        return None if settings is None else {"tower": side, type(self._tower(side)).__name__: settings}
+        settings = self.towers[side].tokenization_settings(side)
+        return None if settings is None else {"tower": side, type(self.towers[side]).__name__: settings}
 
     def parse_failures(self, side: str) -> Counter[str]:
         """The failures of the side's tower."""
-        return self._tower(side).parse_failures(side)
+        return self.towers[side].parse_failures(side)
 
     def features(self, items: Ragged) -> Features:
         """The features of the side's tower; their names begin with the side."""
         side, own = self._tower_items(items)
-        return {f"{side}/{name}": tensor for name, tensor in self._tower(side).features(own).items()}
+        return {f"{side}/{name}": tensor for name, tensor in self.towers[side].features(own).items()}
 
     def lengths(self, items: Ragged) -> np.ndarray:
         """(N,) lengths that the side's tower computes."""
         side, own = self._tower_items(items)
-        return self._tower(side).lengths(own)
+        return self.towers[side].lengths(own)
 
     def _tower_items(self, items: Ragged) -> tuple[str, Ragged]:
         """The side of the items, and the items with the column names of its tower."""
@@ -77,39 +75,38 @@ class TwoTowers(Encoder):
 
     @property
     def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the towers
-        sizes = {side: self._tower(side).embedding_size for side in SIDES}
-        if sizes["query"] != sizes["code"]:
+        query, code = self.query.embedding_size, self.code.embedding_size
+        if query != code:
             raise InputError(
-                f"backbone=two_towers needs embeddings of one size, found {sizes['query']} for backbone.query and "
-                f"{sizes['code']} for backbone.code; choose other towers, or set encoder.dimensions of the larger one"
+                f"backbone=two_towers needs embeddings of one size, found {query} for backbone.query and {code} for "
+                "backbone.code; choose other towers, or set encoder.dimensions of the larger one"
             )
-        return sizes["query"]
+        return query
 
     def forward(self, features: Features) -> torch.Tensor:
         """embeddings_BD."""
         side = next(iter(features)).partition("/")[0]
-        embeddings_BD: torch.Tensor = self._tower(side)(
-            {name.partition("/")[2]: tensor for name, tensor in features.items()}
-        )
-        return embeddings_BD
+        return self.towers[side]({name.partition("/")[2]: tensor for name, tensor in features.items()})
 
-    def _tower(self, side: str) -> Encoder:
-        return {"query": self.query, "code": self.code}[side]
+    @property
+    def towers(self) -> dict[str, Encoder]:
+        """The encoder of each side."""
+        return {"query": self.query, "code": self.code}
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Fits both. Raises InputError before that for embeddings of different sizes."""
         assert self.embedding_size
-        for side in SIDES:
-            self._tower(side).fit(pairs)
+        for tower in self.towers.values():
+            tower.fit(pairs)
 
     def identity(self) -> str:
         """Hash over both."""
-        return fingerprint(self._tower(side).identity() for side in SIDES)
+        return fingerprint(tower.identity() for tower in self.towers.values())
 
     def assets(self) -> dict[str, Any]:
         """The assets of both, by side."""
-        return {side: self._tower(side).assets() for side in SIDES}
+        return {side: tower.assets() for side, tower in self.towers.items()}
 
     def load_assets(self, assets: dict[str, Any]) -> None:
-        for side in SIDES:
-            self._tower(side).load_assets(assets[side])
+        for side, tower in self.towers.items():
+            tower.load_assets(assets[side])

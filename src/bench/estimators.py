@@ -119,6 +119,7 @@ def contenders(
 
         def step() -> None:
             batch = data.on_after_batch_transfer(move_data_to_device(next(batches), device), 0)
+            assert isinstance(batch, TrainingBatch)
             queries_BD, codes_BD = module.embed(batch.queries), module.embed(batch.codes)
             if with_teacher:
                 with torch.no_grad():

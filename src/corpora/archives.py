@@ -34,8 +34,8 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, It
                 inside = {member.name: member for member in archive.getmembers() if member.isfile()}
                 for name in _chosen(path, archive.getnames(), wanted):
                     # a link or a device is no data
-                    if name in inside and (stream := archive.extractfile(inside[name])) is not None:
-                        yield name, _lines(path, name, stream)
+                    if name in inside and (file := archive.extractfile(inside[name])) is not None:
+                        yield name, _lines(path, name, file)
         else:
             raise InputError(f"{path}: expected a zip or tar archive; remove the file and run the command again")
     except DAMAGED as error:

@@ -127,7 +127,8 @@ def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_la
         negatives = row.fields.get("negatives")
         if not isinstance(negatives, list) or not all(isinstance(id, str) for id in negatives):
             raise row.error("expected a list of ids in 'negatives'")
-        items[query] = [found for id in negatives if (found := _place(row, place, id)) != query]
+        places = [_place(row, place, id) for id in negatives]
+        items[query] = [item for item in places if item != query]
     languages = np.unique([pair.language for pair in train.pairs], return_inverse=True)[1] if one_language else None
     return MinedNegatives(Ragged.of({"items": items}), per_query, seed, languages)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 
 from src.metrics.retrieval import bootstrap_mean
 from src.utils.errors import InputError
@@ -32,12 +33,9 @@ def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:
     return float((gains_N / np.log2(1 + ranks_N)).sum() / best) if best > 0 else None
 
 
-def ranks_within(scores: Sequence[float]) -> np.ndarray:
+def ranks_within(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """The rank of each score among all of them: 1 + the number of higher scores + half of the other equal ones."""
-    scores_N = np.asarray(scores, float)
-    higher_N = np.sum(scores_N[None, :] > scores_N[:, None], axis=1)
-    equal_N = np.sum(scores_N[None, :] == scores_N[:, None], axis=1) - 1
-    return np.asarray(1 + higher_N + equal_N / 2)
+    return np.asarray(rankdata(-np.asarray(scores, float)))
 
 
 def summarize_graded(values: Sequence[float | None]) -> Mapping[str, float]:

@@ -52,8 +52,7 @@ def rank_queries(
     own_code_N = _positives(positive_N, len(query_ND), len(code_MD)).numpy()
     if not len(query_ND):
         return torch.empty(0, dtype=torch.float64)
-    scores = Scores(query_ND, code_MD)
-    N = len(query_ND)
+    scores, N = Scores(query_ND, code_MD), len(query_ND)
     own_N = scores.exact(np.arange(N), own_code_N)
     higher_N, tied_N = np.zeros(N, np.int64), np.zeros(N, np.int64)
     compared, ambiguous = 0, 0
@@ -82,7 +81,15 @@ def checked_embeddings(query_ND: Tensor, code_MD: Tensor) -> tuple[Tensor, Tenso
     dtype = torch.float64 if torch.float64 in (query_ND.dtype, code_MD.dtype) else torch.float32
     device = code_MD.device if code_MD.device.type == "cuda" else torch.device("cpu")  # others have no float64
     query_ND, code_MD = (side.detach().to(device, dtype).contiguous() for side in (query_ND, code_MD))
-    _check_finite(query_ND, code_MD)
+    # NaN compares false with everything, which would give rank 1. If all squared norms are finite, so is every
+    # product: |q c| <= |q| |c|.
+    for side, embeddings in (("query", query_ND), ("code", code_MD)):
+        finite = torch.linalg.vector_norm(embeddings, dim=1).isfinite()
+        if not finite.all():
+            raise NonFiniteError(
+                "ranking: expected finite embeddings, found NaN, infinite or overflowing ones "
+                f"in {int((~finite).sum())} of {len(finite)} {side} rows"
+            )
     return query_ND, code_MD
 
 
@@ -110,18 +117,9 @@ def ranks_of_scores(scores_BM: Tensor, positive_B: Tensor | Sequence[int]) -> Te
     positive_B = _positives(positive_B, *scores_BM.shape)
     if scores_BM.isnan().any():
         raise NonFiniteError(f"ranking: expected scores, found NaN in {int(scores_BM.isnan().any(1).sum())} queries")
-    return _ranks(scores_BM, positive_B.to(scores_BM.device))
-
-
-def _ranks(scores_BM: Tensor, positive_B: Tensor) -> Tensor:
-    # The positive's own score comes from the same block, so that it ties with itself and with its copies.
-    own_B1 = scores_BM.gather(1, positive_B[:, None])
-    if scores_BM.device.type == "cpu":
-        # numpy compares and counts several times faster than torch on the CPU.
-        scores, own = scores_BM.numpy(), own_B1.numpy()
-        higher_B, tied_B = (np.count_nonzero(compare(scores, own), axis=1) for compare in (np.greater, np.equal))
-    else:
-        higher_B, tied_B = (compare(scores_BM, own_B1).sum(dim=1).cpu().numpy() for compare in (torch.gt, torch.eq))
+    scores = scores_BM.cpu().numpy()  # which compares and counts several times faster than torch
+    own = np.take_along_axis(scores, positive_B[:, None].numpy(), axis=1)  # ties with itself and with its copies
+    higher_B, tied_B = (np.count_nonzero(compare(scores, own), axis=1) for compare in (np.greater, np.equal))
     return torch.from_numpy(1 + higher_B + (tied_B - 1) / 2)
 
 
@@ -140,15 +138,3 @@ def _positives(positive: Tensor | Sequence[int], queries: int, candidates: int) 
             f"ranking: expected positives from 0 to {candidates - 1}, found {int(positive[query])} for query {query}"
         )
     return positive
-
-
-def _check_finite(query_ND: Tensor, code_MD: Tensor) -> None:
-    # NaN compares false with everything, which would give rank 1. If all squared norms are finite, so is every
-    # product: |q c| <= |q| |c|.
-    for side, embeddings in (("query", query_ND), ("code", code_MD)):
-        finite = torch.linalg.vector_norm(embeddings, dim=1).isfinite()
-        if not finite.all():
-            raise NonFiniteError(
-                "ranking: expected finite embeddings, found NaN, infinite or overflowing ones "
-                f"in {int((~finite).sum())} of {len(finite)} {side} rows"
-            )

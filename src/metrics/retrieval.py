@@ -66,21 +66,12 @@ def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, floa
     For several arrays: the interval of the mean of their means, each array resampled separately. 9,999
     resamples (scipy's default) from a fixed seed, so equal values give equal intervals.
     """
-    if more:
-        interval = bootstrap(
-            (values_N, *more),
-            lambda *samples, axis: np.mean([sample.mean(axis=axis) for sample in samples], axis=0),
-            batch=max(1, BATCH_ENTRIES // (len(values_N) + sum(map(len, more)))),
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        return float(interval.low), float(interval.high)
-    if len(values_N) == 1:
+    if len(values_N) == 1 and not more:
         return float(values_N[0]), float(values_N[0])
     interval = bootstrap(
-        (values_N,),
-        np.mean,
-        batch=max(1, BATCH_ENTRIES // len(values_N)),
+        (values_N, *more),
+        lambda *samples, axis: np.mean([sample.mean(axis=axis) for sample in samples], axis=0),
+        batch=max(1, BATCH_ENTRIES // (len(values_N) + sum(map(len, more)))),
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval

@@ -81,7 +81,8 @@ class Scores:
             lost_N = torch.zeros_like(shift_N)
         else:
             extended_ND, lost_N = _extended(query_ND, shift_N, dtype)
-        eps = _rounding(query_ND.shape[1] + TERMS, torch.promote_types(dtype, torch.float32))
+        # bounds the error of a sum of rounded products, relative to the norms, in every rounding mode
+        eps = (query_ND.shape[1] + TERMS) * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
         for first in range(begin, end, columns):
             part = slice(first, min(first + columns, end))
             code_CD = code_MD[part]
@@ -93,9 +94,8 @@ class Scores:
             norm = self.code_norm_M[part].max()
             size_N = (self.query_norm_N + lost_N) * (norm + lost)
             error_N = lost_N * norm + (self.query_norm_N + lost_N) * lost + eps * (size_N + shift_N.abs())
-            margin_N = (error_N * (1 + 2**-5) + TINY).to(
-                dtype
-            )  # a little more, since scores and margin are rounded too
+            # a little more, since scores and margin are rounded too
+            margin_N = (error_N * (1 + 2**-5) + TINY).to(dtype)
             for start in range(0, len(query_ND), rows):
                 own = slice(start, min(start + rows, len(query_ND)))
                 with _full_precision(device.type):
@@ -126,7 +126,7 @@ class Scores:
         difference_P -= offset_N[row_P]
         sign_P = np.sign(difference_P)
         size_P = self.query_norm_N.cpu().numpy()[row_P] * self.code_norm_M.cpu().numpy()[column_P]
-        eps = _rounding(self._queries.shape[1], self.query_ND.dtype)
+        eps = self._queries.shape[1] * torch.finfo(self.query_ND.dtype).eps
         near_P = np.abs(difference_P) <= eps * (size_P + np.abs(offset_N[row_P])) + TINY
         row_P, column_P = row_P[near_P], column_P[near_P]
         sign_P[near_P] = np.sign(self.exact(row_P, column_P) - offset_N[row_P])
@@ -155,11 +155,6 @@ def _extended(query_ND: Tensor, offset_N: Tensor, dtype: torch.dtype) -> tuple[T
         terms.append(-offset_N.to(dtype))
         offset_N = offset_N + terms[-1]
     return torch.cat([low_ND, torch.stack(terms, dim=1)], dim=1), _norms(query_ND - low_ND)
-
-
-def _rounding(terms: int, dtype: torch.dtype) -> float:
-    """Error bound of a sum of rounded products, relative to the norms; holds for every rounding mode."""
-    return terms * torch.finfo(dtype).eps
 
 
 def _norms(embeddings: Tensor) -> Tensor:

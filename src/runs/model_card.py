@@ -161,7 +161,7 @@ def _hub_names(encoder: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _verdict(status: Mapping[str, Any]) -> Iterator[str]:
-    what = {"failed": "failed", "interrupted": "was interrupted"}.get(status.get("status"), "has not finished")
+    what = {"failed": "failed", "interrupted": "was interrupted"}.get(str(status.get("status")), "has not finished")
     yield f"**This run {what}.** How far it got is in `train.log`; there is no result to report."
     if status.get("error"):
         yield f"```text\n{status['error'].replace('```', '')}\n```"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -69,10 +69,8 @@ def restore_encoder(encoder: Encoder, checkpoint: dict[str, Any], cfg: DictConfi
 
     Raises InputError where the checkpoint holds another backbone than the configuration.
     """
-    held, asked = (
-        _weights_config(OmegaConf.to_container(OmegaConf.create(node), resolve=True))
-        for node in (checkpoint["run_config"]["backbone"]["encoder"], cfg.backbone.encoder)
-    )
+    held = _weights_config(checkpoint["run_config"]["backbone"]["encoder"])
+    asked = _weights_config(cast(dict[str, Any], OmegaConf.to_container(cfg.backbone.encoder, resolve=True)))
     differing = sorted(key for key in {*held, *asked} if held.get(key) != asked.get(key))
     if differing:
         raise InputError(

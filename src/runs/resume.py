@@ -149,7 +149,7 @@ def good(folder: Path) -> tuple[Path | None, list[str]]:
     from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
 
     last = folder / "checkpoints" / "last.ckpt"
-    damaged = []
+    damaged: list[str] = []
     for path in (last, checkpoint_file.previous(last)):
         if not path.exists():
             continue
@@ -169,7 +169,8 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
 
     said = str(checkpoint or "")
     if not dist.is_initialized():
-        if trainer.is_global_zero and not trainer.strategy.cluster_environment.creates_processes_externally:
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if trainer.is_global_zero and environment and not environment.creates_processes_externally:
             os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
             return checkpoint
         if GO_ON_FROM in os.environ:  # one of those

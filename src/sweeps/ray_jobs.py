@@ -29,7 +29,8 @@ class RayJobs(Launcher):
     """
 
     def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any]) -> None:
-        self.init, self.remote = (OmegaConf.to_container(OmegaConf.create(o), resolve=True) for o in (init, remote))
+        self.init: Any = OmegaConf.to_container(OmegaConf.create(dict(init)), resolve=True)
+        self.remote: Any = OmegaConf.to_container(OmegaConf.create(dict(remote)), resolve=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config

@@ -107,7 +107,7 @@ class Search(Grid):
         for key in AXES:
             if key in typed and typed[key].is_sweep_override():
                 raise InputError(f"hydra/sweeper=optuna searches with one {key}, found {typed[key].input_line}")
-        fixed = [o.input_line for o in typed.values() if not o.is_sweep_override()]
+        fixed = [str(o.input_line) for o in typed.values() if not o.is_sweep_override()]
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, fixed)
         given = self.parser.parse_overrides([f"{key}={values}" for key, values in self.params.items()])
         own = {o.get_key_element(): o for o in given if has(cfg, o.key_or_group)}
@@ -134,10 +134,11 @@ class Search(Grid):
 
     def _cell(self, folder: Path, params: Mapping[str, Any]) -> Cell:
         """The job of these values: a directory that the same values find again."""
-        job = [*(o.input_line for o in self.fixed), *as_overrides(params)]
+        job = [*(str(o.input_line) for o in self.fixed), *as_overrides(params)]
         if (directory := self.known.get(job)) is None:
             named = {o.get_key_element() for o in self.swept}
-            directory = self.known[job] = self._directory(job, named, self.parser)
+            directory = self._directory(job, named, self.parser)
+            self.known.add(job, directory)
         return Cell(tuple(job), folder / directory)
 
     def _run(self, study: Any, folder: Path, trials: Sequence[Any]) -> list[Cell]:
@@ -191,13 +192,13 @@ def distribution(override: Override) -> Any:
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     if not isinstance(values, IntervalSweep | RangeSweep):
         raise InputError(f"{override.input_line}: expected interval(a,b), range(a,b) or a,b to search")
-    is_range = isinstance(values, RangeSweep)
-    low, high = (values.start, values.stop if is_range else values.end)
-    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
+    bounds: Any = values
+    low, high = bounds.start, bounds.stop if isinstance(values, RangeSweep) else bounds.end
+    kind: Any = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
-        if is_range:  # without its end, as in Hydra
-            steps = math.ceil((high - low) / values.step) - 1
-            return kind(low, low + steps * values.step, step=values.step)
+        if isinstance(values, RangeSweep):  # without its end, as in Hydra
+            steps = math.ceil((high - low) / bounds.step) - 1
+            return kind(low, low + steps * bounds.step, step=bounds.step)
         return kind(low, high, log="log" in values.tags)
     except ValueError as error:
         raise InputError(f"{override.input_line}: {error}") from error

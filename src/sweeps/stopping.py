@@ -44,8 +44,9 @@ def jobs_elsewhere(launcher: Any) -> Iterator[None]:
 def tell(number: Signals) -> None:
     """Passes a signal on to every process that this one has started."""
     for process in multiprocessing.active_children():
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+        if process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
 @contextmanager

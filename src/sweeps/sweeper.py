@@ -127,7 +127,8 @@ class Grid(Sweeper):
         found: dict[str, Cell] = {}
         for job in combinations(chosen):
             if (directory := known.get(job)) is None:
-                directory = known[job] = self._directory(job, named, parser)
+                directory = self._directory(job, named, parser)
+                known.add(job, directory)
             # Jobs of one hash are the same run, and the name that it was first given stays.
             directory = there.get(hashed(directory), directory)
             found.setdefault(hashed(directory), Cell(tuple(job), folder / directory))
@@ -175,7 +176,7 @@ class Grid(Sweeper):
         swept = [o for o in chosen if o.is_sweep_override()]
         axes = axes | {o.get_key_element() for o in swept} | set(self.axes)
         fixed = [o for o in chosen if o.get_key_element() not in axes and cells.changes_result(o)]
-        fixed.sort(key=lambda override: override.input_line)  # typed in another order, it is the same sweep
+        fixed.sort(key=lambda override: str(override.input_line))  # typed in another order, it is the same sweep
         name = self.config.hydra.runtime.choices.get("sweep")
         keys = [o.key_or_group.rsplit(".", 1)[-1] for o in swept if o.key_or_group not in AXES]
         parts = [name] if name else keys or ["runs"]
@@ -235,25 +236,25 @@ def hashed(directory: str) -> str:
     return directory.rsplit("_", 1)[-1]
 
 
-class Known(dict):
+class Known:
     """Directories of jobs by their overrides, kept in a file: composing hundreds of configurations takes a minute."""
 
     def __init__(self, path: Path, sources: str) -> None:
-        super().__init__()
         self.path, self.sources = path, sources
+        self.directories: dict[str, str] = {}
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return
         if kept.get("sources") == sources:
-            self.update(kept["directories"])
+            self.directories = kept["directories"]
 
     def get(self, job: Sequence[str]) -> str | None:
-        return super().get(" ".join(job))
+        return self.directories.get(" ".join(job))
 
-    def __setitem__(self, job: Sequence[str], directory: str) -> None:
+    def add(self, job: Sequence[str], directory: str) -> None:
         if "${" not in (text := " ".join(job)):  # such as a variable of the environment, which can change
-            super().__setitem__(text, directory)
+            self.directories[text] = directory
 
     def save(self) -> None:
-        write_atomically(self.path, json.dumps({"sources": self.sources, "directories": self}, indent=1))
+        write_atomically(self.path, json.dumps({"sources": self.sources, "directories": self.directories}, indent=1))

@@ -130,10 +130,11 @@ class Cache:
             return problem
         asked = json.loads(_canonical(made_from))
         others = [read_about(path).get("made_from", {}) for path in self.entries() if path.parent == folder.parent]
-        differing = [sorted(part for part in asked if asked[part] != other.get(part)) for other in others]
+        differing = [sorted(key for key in asked if asked[key] != other.get(key)) for other in others]
         if not differing:
             return "none was made yet"
-        return f"those made before have another {' and another '.join(min(differing, key=lambda parts: len(parts)))}"
+        fewest = min(differing, key=len)
+        return f"those made before have another {' and another '.join(fewest)}"
 
     def _make(
         self,

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from src.backbones import adapt
 from src.backbones.architecture import layer_stack
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.transformer import TransformerEncoder
+from src.config.checks import check_part
 from src.runs.restore import restore_encoder
 from src.utils.errors import InputError
 from tests.backbones import checkpoints
@@ -229,7 +231,9 @@ BAD = {
 
 @pytest.mark.parametrize("said", BAD)
 def test_a_meaningless_adaptation_is_refused_in_one_line(folders: dict[str, Path], said: str) -> None:
+    node = {"_target_": "src.backbones.transformer.TransformerEncoder", "name": "any", **BAD[said]}
     with pytest.raises(InputError, match=said) as caught:
+        check_part("backbone.encoder", OmegaConf.create(node))
         encoder_of(folders["bert"], **BAD[said])
     assert "\n" not in str(caught.value)
 

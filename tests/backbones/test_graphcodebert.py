@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from omegaconf import OmegaConf
 
 from src.backbones.graphcodebert import COLUMNS, GraphCodeBERTEncoder, graph_item, graph_mask
+from src.config.checks import check_part
 from src.dataflow import LANGUAGES, extract_dataflow
 from src.utils.errors import InputError
 from src.utils.ragged import Ragged, within
@@ -226,11 +228,12 @@ def test_half_a_surrogate_pair_does_not_stop_a_run(folder):
 def test_settings_that_cannot_work_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="found 'pyhton'; did you mean 'python'"):
         encoder_of(folder, language="pyhton")
+    node = {"_target_": "src.backbones.graphcodebert.GraphCodeBERTEncoder", "name": "any", "language": "python"}
     with pytest.raises(InputError, match="max_nodes: expected a whole number of 0 or more, found -1"):
-        encoder_of(folder, nodes=-1)
+        check_part("backbone.encoder", OmegaConf.create({**node, "max_nodes": -1}))
     with pytest.raises(InputError, match=r"max_code_tokens=48 and max_nodes=17.* positions for 64"):
         encoder_of(folder, tokens=48)
-    with pytest.raises(InputError, match=r"backbone\.pooling: expected pooler or cls, found 'mean'"):
-        GraphCodeBERTEncoder(str(folder), "python", "mean")
+    with pytest.raises(InputError, match=r"encoder\.pooling: expected pooler or cls, found 'mean'"):
+        check_part("backbone.encoder", OmegaConf.create({**node, "pooling": "mean"}))
     with pytest.raises(InputError, match=r"needs a RoBERTa checkpoint, and .* is a BertModel"):
         encoder_of(checkpoints.bert(tmp_path / "bert"))

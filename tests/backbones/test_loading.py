@@ -17,12 +17,14 @@ import pytest
 import torch
 import transformers
 from huggingface_hub.utils import filter_repo_objects
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 from src.backbones import hub
 from src.backbones.hub import checkpoint_folder
 from src.backbones.transformer import TransformerEncoder
 from src.backbones.unixcoder import UniXcoderEncoder
+from src.config.checks import check_part
 from src.utils.errors import InputError
 from tests.backbones import checkpoints
 from tests.backbones.checkpoints import HIDDEN, TEXTS
@@ -260,7 +262,8 @@ def test_a_pooler_that_was_never_trained_is_not_drawn_at_random(folders: dict[st
 
 
 def test_a_misspelt_pooling_is_refused_with_a_suggestion() -> None:
-    line = refusal(lambda: TransformerEncoder("any", "poolr"))
+    node = {"_target_": "src.backbones.transformer.TransformerEncoder", "name": "any", "pooling": "poolr"}
+    line = refusal(lambda: check_part("backbone.encoder", OmegaConf.create(node)))
     assert "found 'poolr'" in line
     assert "did you mean 'pooler'?" in line
 

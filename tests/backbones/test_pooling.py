@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.backbones.pooling import pool
+from src.backbones.base import pool
 
 B, L, D = 3, 5, 7
 MASKS = {

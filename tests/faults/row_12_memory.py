@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from src.backbones.tiny import TinyEncoder
 from src.module import CodeSearchModule
 from tests.faults.harness import Fault, scratch
 from tests.faults.row_01_resumes import logged
@@ -84,14 +85,14 @@ def nothing_fits(folder: Path, given: tuple[str, ...]) -> Fault:
 
 def room_for(texts: int) -> None:
     """Training, the device encodes no more texts at once."""
-    original = CodeSearchModule._encode
+    forward = TinyEncoder.forward
 
-    def encode(self: CodeSearchModule, features: dict) -> torch.Tensor:
+    def encode(self: TinyEncoder, features: dict) -> torch.Tensor:
         if self.training and len(features["rows"]) > texts:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried ...")
-        return original(self, features)
+        return forward(self, features)
 
-    CodeSearchModule._encode = encode
+    TinyEncoder.forward = encode
 
 
 def failing(method: str, error: Exception) -> None:

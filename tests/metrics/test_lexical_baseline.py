@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
-from src.metrics import lexical_baseline
-from src.metrics.lexical_baseline import bm25_ranks
+from src.metrics import summary
+from src.metrics.summary import bm25_ranks
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
 from tests.metrics.reference import naive_ranks
@@ -23,7 +23,7 @@ def test_ranks_equal_the_hand_computed_ones():
 
 @pytest.mark.parametrize("block_bytes", [1, 2000, 10**6])
 def test_ranks_equal_those_of_rank_bm25_for_every_block_size(block_bytes, monkeypatch):
-    monkeypatch.setattr(lexical_baseline, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(summary, "BLOCK_BYTES", block_bytes)
     rng = np.random.default_rng(0)
     words = ["get", "set", "file", "list", "of", "name"]
     texts = [" ".join(rng.choice(words, size)) for size in rng.integers(1, 9, 44)]

@@ -85,8 +85,8 @@ def test_only_queries_that_moved_are_shown(root):
 
 
 def test_missing_texts_are_stated_on_the_page(root):
-    assert "there are ids only: texts=false was given" in page_of(root, "texts=false")
-    assert "there are ids only" in page_of(root)
+    assert "so only ids are shown: texts=false was given" in page_of(root, "texts=false")
+    assert "so only ids are shown" in page_of(root)
 
 
 def test_several_settings_are_summed_up_in_one_plot(root, tmp_path_factory):

@@ -62,17 +62,25 @@ def memory_for(
 ) -> Iterator[list[int]]:
     """A device that encodes no more texts at once, from a step of the optimiser on; yields what it encoded."""
     encoded: list[int] = []
-    original = CodeSearchModule._encode
+    modules: list[CodeSearchModule] = []  # the one that embeds
+    embed, forward = CodeSearchModule.embed, TinyEncoder.forward
 
-    def encode(self: CodeSearchModule, features: dict) -> torch.Tensor:
+    def embed_noted(self: CodeSearchModule, side: dict) -> torch.Tensor:
+        modules[:] = [self]
+        return embed(self, side)
+
+    def encode(self: TinyEncoder, features: dict) -> torch.Tensor:
         number = len(features["rows"])
-        if self.training == training and self.global_step >= from_step:
+        if modules and self.training == training and modules[0].global_step >= from_step:
             if number > texts:
                 raise error()
             encoded.append(number)
-        return original(self, features)
+        return forward(self, features)
 
-    with mock.patch.object(CodeSearchModule, "_encode", encode):
+    with (
+        mock.patch.object(CodeSearchModule, "embed", embed_noted),
+        mock.patch.object(TinyEncoder, "forward", encode),
+    ):
         yield encoded
 
 
@@ -231,18 +239,18 @@ def test_a_test_without_memory_is_repeated_in_smaller_batches(tmp_path, capsys) 
 
 def test_a_step_that_failed_releases_its_memory(tmp_path) -> None:
     kept: list[weakref.ref] = []
-    original, forward = CodeSearchModule._encode, TinyEncoder.forward
+    forward = TinyEncoder.forward
 
-    def encode(self: CodeSearchModule, features: dict) -> torch.Tensor:
+    def encode(self: TinyEncoder, features: dict) -> torch.Tensor:
         if not self.training or len(features["rows"]) <= 2:
             if kept and kept[-1]() is not None:
                 raise AssertionError("the activations of the step that failed are there still")
-            return original(self, features)
-        activations = forward(self.encoder, features)
+            return forward(self, features)
+        activations = forward(self, features)
         kept.append(weakref.ref(activations))
         raise full()
 
-    with mock.patch.object(CodeSearchModule, "_encode", encode):
+    with mock.patch.object(TinyEncoder, "forward", encode):
         trained(tmp_path, AUTO)
     assert len(kept) == 1
 

@@ -93,7 +93,7 @@ def summarize(
     annotations: Annotations, scores: Sequence[np.ndarray], ranks: Sequence[Sequence[float] | np.ndarray]
 ) -> dict[str, float]:
     """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
         values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
         numbers |= prefixed(way, summarize_graded(values))

@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.analysis.benchmarks import annotations
-from src.corpora.codesearchnet import CodeSearchNetCorpus
+from src.analysis.benchmarks import annotations as relevance
+from src.corpora.codesearchnet import CodeSearchNetCorpus, Text
 from src.metrics.ranking import rank_queries
 from src.metrics.retrieval import summarize
 from src.metrics.summary import lexical_baseline
@@ -69,11 +69,11 @@ def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
     return [Task(path, language) for language in languages or found]
 
 
-def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -> Result:
+def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: Text) -> Result:
     """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")
-    path = annotations.find(task.root / task.language)
-    known = annotations.read(path, test.candidates) if path else None
+    path = relevance.find(task.root / task.language)
+    known = relevance.read(path, test.candidates) if path else None
     code_MD = embed_texts(module, test.candidates.codes, "code", cfg, task.name)
     query_ND = embed_texts(module, [pair.query for pair in test.pairs], "query", cfg, task.name)
     result = Result(
@@ -84,7 +84,7 @@ def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: str) -
     )
     if known:
         asked_ND = embed_texts(module, known.queries, "query", cfg, task.name)
-        result.graded["model"] = annotations.evaluate(known, asked_ND, code_MD)
-        result.graded["bm25"] = annotations.evaluate_bm25(known, test.candidates)
+        result.graded["model"] = relevance.evaluate(known, asked_ND, code_MD)
+        result.graded["bm25"] = relevance.evaluate_bm25(known, test.candidates)
         result.facts["annotations"] = len(known)
     return result

@@ -70,7 +70,7 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
         )
     found = {}
     for result in results.task_results:
-        scores = {"main_score": float(result.get_score())}
+        scores: dict[str, Any] = {"main_score": float(result.get_score())}
         for split, parts in result.scores.items():
             for part in parts:
                 scores[f"{split}/{part['hf_subset']}"] = {key: part[key] for key in KEPT if key in part}

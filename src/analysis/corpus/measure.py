@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def combined(surveys: Mapping[str, Survey]) -> dict[str, float]:
 
     A mean weighs every language the same, as test/mrr of lang=all does.
     """
-    numbers = {}
+    numbers: dict[str, float] = {}
     for language, survey in surveys.items():
         numbers |= prefixed(language, survey.numbers)
     for key in set.intersection(*(set(survey.numbers) for survey in surveys.values())):
@@ -115,8 +116,10 @@ def measure_leaks(splits: Mapping[str, Split], near: float, seed: int, result: S
     """
     train = splits["train"].pairs
     codes, queries = [pair.code for pair in train], [pair.query for pair in train]
-    code_keys = {key: i for i, pair in enumerate(train) for key in (pair.code_id, code_tokens(pair.code))}
-    query_keys = {words(query): i for i, query in enumerate(queries)}
+    code_keys: dict[Any, int] = {
+        key: i for i, pair in enumerate(train) for key in (pair.code_id, code_tokens(pair.code))
+    }
+    query_keys: dict[Any, int] = {words(query): i for i, query in enumerate(queries)}
     for name in ("valid", "test"):
         split = splits[name]
         answers = [(pair.code, pair.code_id) for pair in split.pairs]

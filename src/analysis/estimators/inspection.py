@@ -59,7 +59,7 @@ def inspect(
         for name, similarity in similarities.items():
             numbers |= _suffixed(detection(batches, known, kind, similarity, weigh), f"{kind}/{name}")
 
-    def ordered(batching: Batching, similarity: Similarity | None) -> list[Rows]:
+    def ordered(batching: Batching, similarity: Similarity) -> list[Rows]:
         return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
 
     random = ordered(RandomBatches(), NoEstimator().similarity)

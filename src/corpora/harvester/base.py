@@ -67,6 +67,7 @@ class Language:
 
     @cached_property
     def compiled_query(self) -> Query:
+        assert self.parser.language is not None
         return Query(self.parser.language, self.query)
 
     def doc(self, node: Node, comments: Sequence[Node], source: bytes) -> Doc | None:

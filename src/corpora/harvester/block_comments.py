@@ -36,4 +36,4 @@ class BlockCommentLanguage(Language):
             if not match:
                 break
             tag, rest = match[1].lower(), match[2] + rest[match.end() :]
-        return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before)) if "<" in before else before
+        return _BREAK.sub("\n\n", _VERBATIM.sub("\n\n", before))

@@ -16,15 +16,14 @@ _PLUS = re.compile(r"(?<![\w+])\+([^\s+]+)\+(?![\w+])")
 _LABEL = re.compile(r"\{([^{}]+)\}\[[^\[\]]*\](?!\()|\{([A-Z#:][\w:#.?!=]*)\}|(\w+)\[rdoc-ref:[^\[\]]*\]")
 _ESCAPE = re.compile(r"\\(?=[A-Z:#_*+<])")
 _UNDERSCORE = re.compile(r"(?<!\w)_([A-Za-z]+)_(?!\w)")
-# In order; an expression can only match text with the given substring.
-_REPLACEMENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    ("call-seq:", _CALL_SEQ, ""),
-    ("--", _PRIVATE, ""),
-    ("@", _TAG, ""),
-    ("+", _PLUS, r"\1"),
-    ("", _LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
-    ("_", _UNDERSCORE, r"\1"),
-    ("\\", _ESCAPE, ""),
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_CALL_SEQ, ""),
+    (_PRIVATE, ""),
+    (_TAG, ""),
+    (_PLUS, r"\1"),
+    (_LABEL, lambda match: next(filter(None, match.groups()))),  # braces or brackets
+    (_UNDERSCORE, r"\1"),
+    (_ESCAPE, ""),
 )
 
 
@@ -55,7 +54,6 @@ class Ruby(Language):
         return "\n".join("" if _DIRECTIVE.fullmatch(line) else line.removeprefix(" ") for line in stripped)
 
     def strip_tags(self, text: str) -> str:
-        for substring, expression, replacement in _REPLACEMENTS:
-            if substring in text:  # rare
-                text = expression.sub(replacement, text)
+        for expression, replacement in _REPLACEMENTS:
+            text = expression.sub(replacement, text)
         return text

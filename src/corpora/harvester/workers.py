@@ -24,7 +24,7 @@ SECONDS_PER_FILE = 120  # the largest files take one second
 _PROJECT = Path(__file__).parents[3]
 
 
-def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], None]) -> None:
+def harvest_all(shards: Sequence[Shard], workers: int, done: Callable[[Shard], object]) -> None:
     """Makes the missing shards in any order, and calls `done` for each; with 0 `workers` in this process."""
     todo = [shard for shard in shards if not shard.about.exists()]
     if not workers:

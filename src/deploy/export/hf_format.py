@@ -11,10 +11,9 @@ import transformers
 from torch.nn import functional as F
 from transformers import MODEL_MAPPING, AutoTokenizer, PreTrainedModel
 
-from src.backbones.base import Encoder
+from src.backbones.base import Encoder, pool
 from src.backbones.graphcodebert import GraphCodeBERTEncoder
 from src.backbones.hub import quiet
-from src.backbones.pooling import pool
 from src.backbones.tokens import rebuild_tokenizer, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.deploy.export.parity import Embed
@@ -56,7 +55,7 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
             )
         weights = model.state_dict()
         model = encoder_class(encoder.config)
-        model.encoder.load_state_dict(weights)
+        model.get_submodule("encoder").load_state_dict(weights)
     with quiet():
         model.save_pretrained(folder)
     tokenizer = rebuild_tokenizer(

@@ -51,7 +51,7 @@ def write(module: CodeSearchModule, folder: Path) -> None:
     settings: dict[str, Any] = {"similarity": module.similarity, "embedding_size": encoder.embedding_size}
     if isinstance(encoder, TwoTowers):
         for side in SIDES:
-            tower = encoder.get_submodule(side)
+            tower: Encoder = getattr(encoder, side)
             write_graph(tower, folder / f"{side}.onnx", cosine)
             settings[side] = write_tokenizer(tower, folder / f"{side}_tokenizer.json")[side]
     else:

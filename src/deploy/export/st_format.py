@@ -36,12 +36,12 @@ def write(module: CodeSearchModule, folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import Normalize, Router
 
     encoder, cosine = module.encoder, module.similarity == "cosine"
-    prompts = None
+    prompts: dict[str, Any] | None = None
     with tempfile.TemporaryDirectory() as temporary, quiet():
         if isinstance(encoder, TinyEncoder):
             modules: list[nn.Module] = [tiny_bag(encoder)]
         elif isinstance(encoder, TwoTowers):
-            query, code = encoder.get_submodule("query"), encoder.get_submodule("code")
+            query, code = encoder.query, encoder.code
             parts = parts_of(query, Path(temporary, "query")), parts_of(code, Path(temporary, "code"))
             modules = [Router.for_query_document(*parts)]
             prompts = {"query": query.query_prefix, "document": code.code_prefix}

@@ -25,7 +25,8 @@ NEAR, RANGES, LONGEST_WORD = 6, (8, 16, 32, 64), 40
 class TinyBag(InputModule):
     """The sum of a text's pieces, each times the weights of its side and place."""
 
-    config_keys: ClassVar[list[str]] = ["embedding_size", "buckets", "max_query_tokens", "max_code_tokens"]
+    # the base class annotates an instance variable and means one of the class
+    config_keys: ClassVar[list[str]] = ["embedding_size", "buckets", "max_query_tokens", "max_code_tokens"]  # type: ignore[misc]
 
     def __init__(self, embedding_size: int, buckets: int, max_query_tokens: int, max_code_tokens: int) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class TinyBag(InputModule):
         self.save_torch_weights(output_path, safe_serialization=safe_serialization)
 
     @classmethod
-    def load(
+    def load(  # type: ignore[override]  # the base class takes the same by position or by name
         cls, model_name_or_path, subfolder="", token=None, cache_folder=None, revision=None, local_files_only=False, **_
     ):
         where = {"subfolder": subfolder, "token": token, "cache_folder": cache_folder, "revision": revision}
