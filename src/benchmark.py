@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     machine = OmegaConf.masked_copy(cfg, ["cache", "accelerator"])  # `corpus` here is no corpus to train on
     trained = with_data_of(machine, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     here = local.tasks(cfg.corpus.root, cfg.languages) if cfg.corpus.root else []
-    text = local.text_of(cfg.corpus.text, trained)
+    text = cfg.corpus.text or trained.corpus.get("text") or "tokens"
     there = []
     if not here:
         mteb.reachable()

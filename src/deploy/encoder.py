@@ -23,7 +23,6 @@ from src.runs.restore import find_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
 
 PREFIX = "encoder."  # of the encoder's tensors in a checkpoint
-EXTRA_WORD = " qqzx"  # changes the tokens of any text, unless the text is truncated before it
 
 
 @dataclass
@@ -85,7 +84,7 @@ class Model:
 
         def is_full(number: int) -> bool:
             text = " ".join(words[:number])
-            one, other = (self.encoder.tokenise([query], "query") for query in (text, text + EXTRA_WORD))
+            one, other = (self.encoder.tokenise([query], "query") for query in (text, f"{text} qqzx"))
             return all(np.array_equal(one.values(name), other.values(name)) for name in one.columns)
 
         return bisect_left(range(len(words)), True, key=is_full)

@@ -69,11 +69,6 @@ def _of_root(root: str, languages: Sequence[str]) -> list[Task]:
     return [Task(path, language) for language in languages or found]
 
 
-def text_of(given: Text | None, trained: DictConfig) -> Text:
-    """Which fields are read: as given, else as the run's own corpus, else tokens."""
-    return given or trained.corpus.get("text") or "tokens"
-
-
 def evaluate(task: Task, module: CodeSearchModule, cfg: DictConfig, text: Text) -> Result:
     """Ranks as `src.eval` does, and NDCG of the annotations if there are any."""
     test = CodeSearchNetCorpus(task.root, task.language, text).split("test")

@@ -19,7 +19,6 @@ from src.deploy.export.parity import check
 from src.module import CodeSearchModule
 from src.utils.errors import InputError, first_line, nearest
 
-WAIT = 10.0  # seconds for the hub's first answer
 KEPT = ("ndcg_at_10", "mrr_at_10", "map_at_10", "recall_at_1", "recall_at_10")  # of a subset's scores
 INSTEAD = "corpus.root=DIR evaluates on local corpora"
 
@@ -30,7 +29,7 @@ def reachable() -> None:
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"mteb's tasks come from the hub, and HF_HUB_OFFLINE is set; {INSTEAD}")
     try:
-        httpx.head(endpoint, timeout=WAIT, follow_redirects=True)
+        httpx.head(endpoint, timeout=10, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise InputError(
             f"mteb's tasks come from the hub, and {endpoint} does not answer ({first_line(error)}); {INSTEAD}"

@@ -14,8 +14,6 @@ from src.analysis.corpus.tables import headlines, overview, tables
 from src.utils.svg import COLORS, INK, empty_figure, plain, to_svg
 from src.utils.tables import first_lines
 
-BINS = 32
-
 
 def page(surveys: Mapping[str, Survey], near: float, title: str, facts: Mapping[str, str]) -> str:
     """HTML; of several languages an overview and then each."""
@@ -89,7 +87,7 @@ def length_plot(survey: Survey, kind: str) -> str:
     if np.array_equal(lengths["valid"], lengths["test"]):  # one codebase: two lines would be one
         lengths = {"train": lengths["train"], "valid and test": lengths["test"]}
     shortest, longest = (bound(np.concatenate(list(lengths.values()))) for bound in (np.min, np.max))
-    edges = np.unique(np.geomspace(shortest, longest + 1, BINS).round())  # lengths are whole: finer bins would be empty
+    edges = np.unique(np.geomspace(shortest, longest + 1, 32).round())  # lengths are whole: finer bins would be empty
     for color, (name, values) in zip(COLORS, lengths.items()):
         shares = np.histogram(values, edges)[0] / len(values)
         axis.stairs(shares, edges, color=color, linewidth=2, label=name)

@@ -16,8 +16,6 @@ from src.corpora.base import Pair
 from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 from src.utils.tables import first_lines
 
-BINS = 40
-
 
 def page(inspection: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]) -> str:
     """HTML. `pairs` are the items that were looked at; `facts` what it was measured on."""
@@ -86,7 +84,7 @@ def histograms(values: Mapping[str, np.ndarray], limits: tuple[float, float] | N
     figure = Figure(figsize=(WIDTH, 0.4 + 0.95 * len(values)), layout="constrained")
     panels = figure.subplots(len(values), 1, squeeze=False)[:, 0]
     for i, (axis, (name, value_N)) in enumerate(zip(panels, values.items())):
-        counts, edges = np.histogram(value_N, bins=BINS, range=limits)
+        counts, edges = np.histogram(value_N, bins=40, range=limits)
         axis.bar(edges[:-1], counts / max(len(value_N), 1), np.diff(edges), align="edge", color=COLORS[i % len(COLORS)])
         axis.set_yscale("log")
         axis.set_ylim(0.5 / max(len(value_N), 1), 2)
@@ -114,7 +112,6 @@ def agreement_plot(inspection: Inspection) -> str:
     centres = np.arange(len(names)) + 0.5
     axis.set_xticks(centres, names)
     axis.set_yticks(centres, names)
-    axis.set_xlim(0, len(names))
-    axis.set_ylim(len(names), 0)
+    axis.set(xlim=(0, len(names)), ylim=(len(names), 0))
     axis.spines[:].set_visible(False)
     return to_svg(figure, "agreement")

@@ -73,15 +73,14 @@ def kind_table(inspection: Inspection, kind: str) -> Table:
         weighed = [f"{n['weight_known']:.2f}", f"{n['weight_ordinary']:.2f}"]
         rows.append([name, *ranked, *weighed, percent(n["recall"]), f"{n['false_alarms']:.2f}"])
     title = f"Detecting planted false negatives: {kind}, {inspection.numbers[f'rows/{kind}']:,} rows"
-    note = f"{CAVEATS[kind]}." + (f" {LEGEND}" if kind == inspection.kinds[0] else "")
+    note = f"{CAVEATS[kind]}."
+    if kind == inspection.kinds[0]:
+        note += (
+            " top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, and of "
+            "ordinary negatives; recall: share of the known ones with a weight w below 0.5; false alarms: ordinary "
+            "negatives of a row with such a weight, which include false negatives that are not known."
+        )
     return Table(title, columns, rows, note)
-
-
-LEGEND = (
-    "top 1: how often the most similar negative is a known one; weight: mean weight of the known ones, and of ordinary "
-    "negatives; recall: share of the known ones with a weight w below 0.5; false alarms: ordinary negatives of a row "
-    "with such a weight, which include false negatives that are not known."
-)
 
 
 def weight_table(inspection: Inspection, batching: str) -> Table:

@@ -27,8 +27,6 @@ from src.deploy.export.parity import PROBES, SIDES, Embed, features
 from src.module import CodeSearchModule
 
 SETTINGS = "encoder.json"
-OUTPUT = "sentence_embedding"  # as other exporters call it; `embedding` is a name inside BERT
-OPSET = 18  # onnxruntime has read it since 1.14 (2023)
 
 
 class Graph(nn.Module):
@@ -86,9 +84,9 @@ def write_graph(encoder: Encoder, path: Path, cosine: bool) -> None:
             tuple(example.values()),
             path,
             input_names=list(example),
-            output_names=[OUTPUT],
+            output_names=["sentence_embedding"],  # as other exporters call it; `embedding` is a name inside BERT
             dynamic_shapes={"tensors": tuple(sizes for _ in example)},
-            opset_version=OPSET,
+            opset_version=18,  # onnxruntime has read it since 1.14 (2023)
             dynamo=True,
             external_data=False,
             verbose=False,

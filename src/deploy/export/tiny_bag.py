@@ -78,12 +78,7 @@ class TinyBag(InputModule):
     def load(  # type: ignore[override]  # the base class takes the same by position or by name
         cls, model_name_or_path, subfolder="", token=None, cache_folder=None, revision=None, local_files_only=False, **_
     ):
-        where = {
-            "subfolder": subfolder,
-            "token": token,
-            "cache_folder": cache_folder,
-            "revision": revision,
-            "local_files_only": local_files_only,
-        }
+        where = {"subfolder": subfolder, "token": token, "cache_folder": cache_folder, "revision": revision}
+        where["local_files_only"] = local_files_only
         config = cls.load_config(model_name_or_path=model_name_or_path, **where)
         return cls.load_torch_weights(model_name_or_path=model_name_or_path, model=cls(**config), **where)

@@ -190,8 +190,7 @@ class _Build:
                     known.add(digest)
                     yield digest, joined(row["docstring"], row["source"]), row["code"]
 
-        total = sum(len(shard.report()["index"]) for shard in shards)
-        with bars.of("embedding", total, "functions") as advance:
+        with bars.of("embedding", sum(len(shard.report()["index"]) for shard in shards), "functions") as advance:
             functions = missing()
             while chunk := list(islice(functions, CHUNK)):
                 digests, texts, codes = zip(*chunk)

@@ -16,7 +16,6 @@ from src.deploy.index.nearest import best
 from src.utils.errors import InputError
 
 NAME = "graph.usearch"
-CONNECTIVITY, EXPANSION_ADD = 16, 128
 EXPANSION_SEARCH = 256  # chosen among 64, 128, 256, 512: see tests/benchmarks/approximate.py
 BATCH = 4096  # vectors that are added at a time
 
@@ -52,8 +51,8 @@ def write_graph(
         if len(gone := np.setdiff1d(there, wanted)):
             graph.remove(gone)
     else:
-        options = {"connectivity": CONNECTIVITY, "expansion_add": EXPANSION_ADD}
-        graph = usearch.Index(ndim=vectors[0].shape[1], metric="ip", dtype="f16", **options)
+        size = vectors[0].shape[1]
+        graph = usearch.Index(ndim=size, metric="ip", dtype="f16", connectivity=16, expansion_add=128)
         there = np.empty(0, np.uint64)
     for own, held in zip(digests, vectors):
         new = np.flatnonzero(~np.isin(own, there))

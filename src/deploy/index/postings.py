@@ -21,7 +21,6 @@ from src.utils.subtokens import subtokens
 
 K1, B, EPSILON = 1.5, 0.75, 0.25  # as src.utils.bm25, which imports scipy
 FILES = ("terms", "term_starts", "term_items", "term_counts", "lengths")
-MAX_COUNT = np.iinfo(np.uint16).max  # of a term in a function
 
 
 def terms_of(doc: str, source: str) -> list[str]:
@@ -43,7 +42,7 @@ def write_postings(folder: Path, documents: Iterable[Sequence[str]]) -> None:
         "terms": hashes_V[order_V],
         "term_starts": counts_VM.indptr.astype(np.int64),
         "term_items": counts_VM.indices.astype(np.uint16),
-        "term_counts": np.minimum(counts_VM.data, MAX_COUNT).astype(np.uint16),
+        "term_counts": np.minimum(counts_VM.data, np.iinfo(np.uint16).max).astype(np.uint16),
         "lengths": np.asarray(counts_MV.sum(axis=1)).ravel().astype(np.int32),
     }
     for name, array in arrays.items():
