@@ -61,7 +61,7 @@ def base_rate_table(inspection: Inspection) -> Table:
 
 
 def kind_table(inspection: Inspection, kind: str) -> Table:
-    columns = ["", "AUC", "95% interval", "top 1", "weight", "weight of\nordinary"]
+    columns = ["", "AUC", "95%\ninterval", "top 1", "weight", "weight of\nordinary"]
     columns += ["recall at\nw < 0.5", "false\nalarms\na row"]  # these lines keep the table within 80 characters
     rows = []
     for name in inspection.estimators:
