@@ -89,7 +89,7 @@ def test_a_push_uploads_exactly_the_folder_to_a_private_repository(stand_in, fol
 @pytest.mark.filterwarnings("ignore")
 def test_a_failed_push_keeps_the_export_and_names_the_upload_command(stand_in, folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=r"the export in .* is whole, but push=me/model failed") as told:
+    with pytest.raises(InputError, match=r"the export in .* is complete, but push=me/model failed") as told:
         push(folder, "me/model", private=True)
     assert f"hf upload me/model {folder}" in str(told.value)
     assert "hf_not_a_token" not in str(told.value)
