@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from src.training.setup import dashboards, start_loggers, validate_config
-
 if __name__ == "__main__":
     import sys
 
@@ -47,6 +45,7 @@ from src.training.auto_batch import run_test
 from src.training.build import build_estimator, build_loss
 from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
+from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
 from src.weights.base import Estimator
 

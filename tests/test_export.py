@@ -43,8 +43,8 @@ def test_a_refusal_is_one_line_and_leaves_nothing_behind(finished, tmp_path):
     cases = {
         (): "expected run=DIR",
         ("run=nowhere",): "run directory nowhere does not exist",
-        (f"run={tmp_path}",): "is no run directory",
-        (f"run={unfinished}",): "is interrupted, not finished",
+        (f"run={tmp_path}",): "did not finish (no readable status.json)",
+        (f"run={unfinished}",): "did not finish (interrupted)",
         (f"run={finished}", "format=onx"): "found 'onx'; did you mean 'onnx'?",
         (f"run={finished}", "format=hf"): "format=hf holds a model of transformers, which TinyEncoder is not",
         (f"run={finished}", "push=model"): "push expects owner/name",

@@ -69,7 +69,7 @@ def find_checkpoint(run: str | None, checkpoint: str | None = None, finished: bo
     folder = Path(run).expanduser()
     if not folder.is_dir():
         raise InputError(f"run directory {run} does not exist: give the directory that src.train printed at its end")
-    status = recorded(folder).get("status", "without a status.json")
+    status = recorded(folder).get("status", "no readable status.json")
     if finished and status != "finished":
         raise InputError(
             f"run {run} did not finish ({status}): give a finished run, or one of its checkpoints in checkpoint=FILE"
