@@ -28,7 +28,9 @@ def print_tables(shown: Iterable[Table], sentences: Iterable[str] = (), console:
     """Titles, tables and notes; then the sentences of the headline, where a reader of a terminal ends."""
     console = console or Console()
     for table in shown:
-        rich = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        rich = RichTable(
+            title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        )
         for i, column in enumerate(table.columns):
             rich.add_column(column, justify="right" if i else "left")
         for row in table.rows:
