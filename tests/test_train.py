@@ -219,7 +219,7 @@ def test_the_logger_gets_the_parameters_of_the_loss_and_the_choices_as_tags(root
             super().__init__(save_dir, name="", version="")
 
     importlib.import_module("src.train")  # which then has the true one, and takes this for another kind of logger
-    monkeypatch.setattr("src.loggers.FaultTolerantWandbLogger", Logger)
+    monkeypatch.setattr("src.loggers.wandb.FaultTolerantWandbLogger", Logger)
     result = run_command(
         *("train", tmp_path, *SMALL, f"corpus.root={root}", "logger=wandb", "loss.alpha=0.5", "trainer.max_epochs=1")
     )

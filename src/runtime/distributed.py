@@ -123,9 +123,14 @@ def shard(encoder: nn.Module, mesh: dist.DeviceMesh) -> None:
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a transformer: what its outermost lists of modules hold."""
+    """The layers of a transformer, which its outermost lists of modules hold, and the modules next to these lists."""
     for child in module.children():
-        yield from child if isinstance(child, nn.ModuleList) else _blocks(child)
+        if isinstance(child, nn.ModuleList):
+            yield from child
+        elif any(isinstance(inside, nn.ModuleList) for inside in child.modules()):
+            yield from _blocks(child)
+        elif any(True for _ in child.parameters()):
+            yield child
 
 
 def loader_workers(asked: int | str, device: str) -> int:

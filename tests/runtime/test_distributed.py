@@ -279,5 +279,5 @@ def test_auto_means_one_loader_process_on_cuda_and_none_on_a_cpu():
 
 @pytest.mark.parametrize("asked", ["atuo", -1, 1.5, True, None])
 def test_an_invalid_number_of_loader_processes_is_refused(asked):
-    with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes from 0"):
+    with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes of 0 or more"):
         loader_workers(asked, "cpu")

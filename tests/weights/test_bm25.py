@@ -66,7 +66,7 @@ def test_self_normalisation_divides_by_the_rows_own_score(between):
     np.testing.assert_allclose(similarity, expected[np.ix_(ROWS, COLUMNS)], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("statistics")
+@pytest.mark.parametrize("statistics", STATISTICS)
 @pytest.mark.parametrize("between", ["query_query", "code_code"])
 def test_self_normalisation_gives_a_text_similarity_one_to_itself(between, statistics):
     similarity = fitted(between=between, statistics=statistics, normalize="self").similarity(ROWS, np.arange(7))
@@ -80,8 +80,8 @@ def test_self_normalisation_does_not_need_the_own_document_among_the_columns():
     assert np.isfinite(fitted(normalize="self", statistics="batch").similarity(ROWS, columns)).all()
 
 
-@pytest.mark.parametrize("statistics")
-@pytest.mark.parametrize("normalize")
+@pytest.mark.parametrize("statistics", STATISTICS)
+@pytest.mark.parametrize("normalize", NORMALIZE)
 def test_an_empty_text_is_similar_to_nothing(normalize, statistics):
     similarity = fitted(normalize=normalize, statistics=statistics).similarity(np.arange(7), np.arange(7))
     assert not similarity[3].any()
@@ -114,8 +114,8 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
 @given(
     st.lists(st.tuples(words, words), min_size=2, max_size=7),
     st.sampled_from(list(BETWEEN)),
-    st.sampled_from(get_args(Statistics)),
-    st.sampled_from(get_args(Normalize)),
+    st.sampled_from(STATISTICS),
+    st.sampled_from(NORMALIZE),
     st.randoms(use_true_random=False),
 )
 def test_similarities_are_finite_and_do_not_depend_on_the_batch_order(texts, between, statistics, normalize, random):
@@ -129,7 +129,7 @@ def test_similarities_are_finite_and_do_not_depend_on_the_batch_order(texts, bet
     np.testing.assert_allclose(estimator.similarity(rows, rows[order]), similarity[:, order], rtol=1e-6)
 
 
-@pytest.mark.parametrize("statistics")
+@pytest.mark.parametrize("statistics", STATISTICS)
 def test_a_pickled_estimator_gives_the_same_similarities(statistics):
     estimator = fitted(statistics=statistics, normalize="self")
     copy = pickle.loads(pickle.dumps(estimator))
@@ -153,7 +153,7 @@ def test_a_fitted_estimator_holds_no_matrix_of_all_pairs():
         ({"between": "query_queri"}, "weights.between: .*'query_queri'; did you mean 'query_query'"),
         ({"statistics": "batches"}, "weights.statistics: .*'batches'; did you mean 'batch'"),
         ({"normalize": "own"}, "weights.normalize: expected none or self, found 'own'"),
-        ({"normalize": None}, "weights.normalize: expected none or self, found None"),
+        ({"normalize": None}, "weights.normalize: expected none or self, found null"),
     ],
 )
 def test_an_unknown_option_is_refused_and_the_known_ones_are_named(options, message):
