@@ -16,6 +16,7 @@ from src import cli
 from src.analysis.benchmarks import local, mteb
 from src.config.checks import check
 from src.config.targets import from_outside
+from src.corpora.codesearchnet import Text
 from src.runs.directory import RunDirectory, environment, relative
 from src.runs.restore import find_checkpoint, load_checkpoint, with_data_of
 from src.training.build import restore_module
@@ -32,7 +33,7 @@ def main(cfg: DictConfig) -> None:
     machine = OmegaConf.masked_copy(cfg, ["cache", "accelerator"])  # `corpus` here is no corpus to train on
     trained = with_data_of(machine, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     here = local.tasks(cfg.corpus.root, cfg.languages) if cfg.corpus.root else []
-    text = cfg.corpus.text or trained.corpus.get("text") or "tokens"
+    text: Text = cfg.corpus.text or trained.corpus.get("text") or "tokens"
     there = []
     if not here:
         mteb.reachable()
