@@ -90,7 +90,8 @@ def stopped(place: tuple[int, int]) -> Iterator[list]:
 
     def asked(self, trainer, module, *args) -> None:
         if trainer.current_epoch == place[0]:
-            with mock.patch.object(self, "watch", mock.Mock(asked=True, stop=mock.Mock(side_effect=StoppedError))):
+            watcher = mock.Mock(stop_requested=True, stop=mock.Mock(side_effect=StoppedError))
+            with mock.patch.object(self, "watcher", watcher):
                 original(self, trainer, module, *args)
 
     with recorded_batches() as batches, mock.patch.object(SaveLast, "on_validation_batch_start", asked):
