@@ -1,4 +1,4 @@
-"""Runs commands under Hydra: whatever is wrong with the input becomes one line and exit status 2."""
+"""Runs commands under Hydra: an error in the input becomes one line and exit status 2."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_corpus_is_downloaded_once_filtered_and_readable(mirror, tmp_path):
     result = run_command("download", tmp_path / "run", "corpus=codesearchnet", *given)
     assert result.status == 0, result.errors
     assert "HTTP 403; trying the next mirror" in result.output
-    assert "going on at byte 501" in result.output
+    assert "resuming at byte 501" in result.output
     corpus = CodeSearchNetCorpus(tmp_path / "data", "ruby")
     assert [pair.code_id for pair in corpus.split("train").pairs] == ["u0", "u1", "u2"]
     assert [len(corpus.split(name)) for name in ("valid", "test")] == [2, 2]
@@ -117,7 +117,7 @@ def test_published_splits_are_reproduced(mirror, tmp_path, way):
     asked = [path for path, _ in mirror.asked]
     assert asked == (["/refused", "/l", "/l", "/a"] if way == "fetched" else ["/a"])
     if way == "fetched":
-        assert "going on at byte 71" in result.output
+        assert "resuming at byte 71" in result.output
         sums = json.loads((tmp_path / "data" / "downloads" / "sums.json").read_text())
         assert sums["graphcodebert.zip"]["sha256"] == hashlib.sha256(mirror.files["/l"]).hexdigest()
 

@@ -1,4 +1,4 @@
-"""This project beside its peers, in one run: python -m src.bench [quick=true] [only=[train_step,bm25_block]]
+"""Speed and memory next to other libraries, in one run: python -m src.bench [quick=true] [only=[train_step,bm25_block]]
 
 Leaves bench.json (flat: `<what>/<peer>` = the peer's cost over ours, and `@N` for other sizes), costs.json (every
 round), environment.json, bench.md and bench.html in its run directory. A peer that is not installed is left out, and

@@ -85,7 +85,7 @@ class Download:
         lang: the programming language.
         source: addresses and reader of the corpus's files.
         out: folder that the corpus is written to.
-        attempts: number of requests to one mirror, each of which continues where the last one broke off.
+        attempts: number of requests to one mirror, each of which resumes where the last one stopped.
         pause: seconds before the second attempt, doubled for each further one.
         timeout: seconds without a byte after which a connection counts as broken.
     """

@@ -34,7 +34,7 @@ from src.utils.errors import InputError, UserError, message_of
 
 
 def run(task: Callable[[Any], object], command: str) -> None:
-    """Runs `task` with the command's keys; one line for whatever is wrong with them, exit status 2."""
+    """Runs `task` with the command's keys; an error in them is one line and exit status 2."""
     try:
         keys = read_keys(command, sys.argv[1:])
         if keys is not None:

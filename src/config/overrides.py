@@ -166,7 +166,7 @@ def read_override(word: str, multirun: bool = False, is_group: bool = False) -> 
 
 
 def read_value(key: str, text: str) -> Any:
-    """The value of KEY=text. Plain text and whole numbers are told apart here, all else is read by Hydra's grammar."""
+    """The value of KEY=text. Plain text and whole numbers are recognised here; Hydra's grammar reads the rest."""
     if not text:
         raise InputError(no_value(key))
     if text.lower() in CONSTANTS:
@@ -187,12 +187,12 @@ def no_such_key(name: str, keys: Sequence[str], command: str, near: Sequence[str
     """The error of a key that does not exist.
 
     Args:
-        keys: the keys that exist; those beside the wrong one are listed where no name is near.
+        keys: the keys that exist; those at the same level are listed if no name is near.
         near: the names that may be meant, where those are not `keys`.
     """
     above = name.rpartition(".")[0]
-    beside = [key for key in keys if key.rpartition(".")[0] == above]
-    listed = f" (there are {', '.join(beside)})" if 0 < len(beside) <= MOST_LISTED else ""
+    siblings = [key for key in keys if key.rpartition(".")[0] == above]
+    listed = f" (there are {', '.join(siblings)})" if 0 < len(siblings) <= MOST_LISTED else ""
     hint = nearest(name, keys if near is None else near) or listed
     return f"{name} is no key of src.{command}{hint}; --help lists them"
 

@@ -155,7 +155,7 @@ class Negatives:
 
 @dataclass
 class Trainer:
-    """What an option of conf/trainer has beside the keys of lightning.Trainer, and those of them that suit the machine.
+    """Keys of conf/trainer: our own, besides lightning.Trainer's, and those of Lightning's that suit the machine.
 
     Args:
         accelerator: what it trains on, such as cpu or gpu.

@@ -1,4 +1,4 @@
-"""Files from mirrors: resumed where they broke off, checked against a hash, never half there.
+"""Files from mirrors: interrupted downloads resume, files are checked against a hash and never half there.
 
 folder/NAME              the file, in one step and only after its check
 folder/NAME.part         what has arrived so far; NAME.part.json says of what, so that no two files are ever mixed
@@ -59,7 +59,7 @@ class Fetcher:
         attempts: requests to a mirror that breaks off or is busy, each going on where the last one ended.
         pause: seconds before the second attempt; doubled for each further one.
         timeout: seconds without a byte after which a connection counts as broken.
-        say: told a line for people: what is reused, resumed, refused.
+        say: called with a line for people: what is reused, resumed, refused.
     """
 
     folder: Path
@@ -107,7 +107,7 @@ class Fetcher:
                 self.say(f"{mirror}: {error}; trying the next mirror" if mirror != file.mirrors[-1] else failures[-1])
         reasons = "; ".join(failures) or "source names no mirror"
         raise InputError(
-            f"{file.name} cannot be had: {reasons}; run the same command again to go on, add a mirror to the source's "
+            f"{file.name} cannot be had: {reasons}; run the same command again to resume, add a mirror to the source's "
             f"yaml, or put the file at {self.folder / file.name} yourself"
         )
 
@@ -143,19 +143,19 @@ class Fetcher:
             if not failure.passing or attempt == self.attempts:
                 raise failure
             arrived = part.stat().st_size if part.exists() else 0
-            self.say(f"{file.name}: broke off ({failure}), going on at byte {arrived:,}")
+            self.say(f"{file.name}: interrupted ({failure}), resuming at byte {arrived:,}")
             time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("unreachable: attempts is at least 1")
 
     def _go_on(self, name: str, url: str, part: Path) -> None:
-        """One request: appends what is missing, or begins anew where the mirror has something else than before."""
+        """One request: appends what is missing, or starts again if the mirror's file has changed."""
         offset, headers = self._resumable(url, part)
         with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=self.timeout) as response:
             if response.status_code == 416 and _total(response) == offset:
                 return  # everything had arrived
             if response.status_code == 416 or (response.status_code == 206 and _start(response) != offset):
                 _about(part).unlink(missing_ok=True)
-                raise MirrorError("cannot go on where it broke off", passing=True)
+                raise MirrorError("cannot resume an interrupted download", passing=True)
             if response.status_code not in (200, 206):
                 raise MirrorError(f"HTTP {response.status_code}", response.status_code in PASSING)
             offset = offset if response.status_code == 206 else 0

@@ -30,7 +30,7 @@ class Source(Protocol):
     def rows(
         self, files: Mapping[str, Path], language: str, lists: Mapping[str, set[str]] | None, counts: Counter[str]
     ) -> Iterator[tuple[str, Fields]]:
-        """(file without .jsonl, row), streamed. `counts` is told what was read and what was dropped, and why.
+        """(file without .jsonl, row), streamed. `counts` gets the numbers of rows read, and dropped by reason.
 
         Args:
             files: by the names that the source's yaml gives them.

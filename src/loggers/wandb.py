@@ -92,7 +92,7 @@ class FaultTolerantWandbLogger(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Called by Lightning when a training or a test ends: checks the server while the run goes on to its test."""
+        """Called by Lightning when a training or a test ends: checks the server while the run continues."""
         super().finalize(status)
         if status == "success" and self._mode == "online" and self._checking is None:
             self._checking = threading.Thread(target=self._check_server, daemon=True)

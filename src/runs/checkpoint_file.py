@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there: written beside their place, summed, then moved into it.
+"""Checkpoint files that are whole or not there: written under another name, summed, then renamed.
 
 checkpoints/last.ckpt            where training stands; best.ckpt: the weights of the epoch that is kept
 checkpoints/last.previous.ckpt   the one before, until training has finished: what is used where last.ckpt is damaged

@@ -88,8 +88,8 @@ class RunDirectory:
 
     def interrupted(self) -> None:
         """status.json of a process that ends without leaving `recording`."""
-        told = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        self.write_json("status.json", {**told, "status": "interrupted"})
+        status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        self.write_json("status.json", {**status, "status": "interrupted"})
 
     def write_config(self, cfg: DictConfig) -> None:
         write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -124,7 +124,7 @@ def read_ranks(path: Path) -> dict[str, float]:
 
 
 def environment(seed: int, **data: Any) -> dict[str, Any]:
-    """What a number depends on beside the configuration: versions, hardware, code, seed, and `data` as given."""
+    """What results depend on in addition to the configuration: versions, hardware, code, seed, and `data` as given."""
     import torch  # here, as readers of run directories need none of it
 
     return {

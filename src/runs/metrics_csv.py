@@ -1,4 +1,4 @@
-"""metrics.csv of a run directory: every logged number, also where the run was broken off and goes on."""
+"""metrics.csv of a run directory: every logged number, also of a run that was interrupted and resumed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A run's README.md: a model card as the Hugging Face hub reads it, from the files of the run directory alone.
 
-It is written when a run ends, however it ends: the card of a failed run says so, and while a run goes on there is none.
+It is written when a run ends, however it ends: the card of a failed run says so, and a run in progress has none.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except DamagedError as error:
         raise InputError(
-            f"checkpoint {path} is damaged: {error}; give another, such as {path.stem}.previous{path.suffix} beside it"
+            f"checkpoint {path} is damaged: {error}; give another, such as "
+            f"{path.stem}.previous{path.suffix} in the same folder"
         ) from error
     except pickle.UnpicklingError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The same command again goes on where it broke off: in which run directory, from which checkpoint.
+"""Resuming: in which run directory and from which checkpoint the same command continues.
 
 `resume=` of conf/train.yaml says whether:
 
@@ -33,39 +33,39 @@ if TYPE_CHECKING:
 AUTO, NEVER = "auto", "never"
 DONE = ("finished", "pruned")
 OUTPUTS = Path("outputs")
-GO_ON_FROM = "SOFT_INFONCE_GO_ON_FROM"  # what the processes that Lightning starts inherit
+RESUME_FROM = "SOFT_INFONCE_RESUME_FROM"  # what the processes that Lightning starts inherit
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Whether a run begins or goes on."""
+    """Whether a run begins or is resumed."""
 
-    goes_on: bool = False
-    checkpoint: Path | None = None  # of its training; None where it broke off before the first
+    is_resumed: bool = False
+    checkpoint: Path | None = None  # of its training; None where it stopped before the first
     number: int = 1  # which attempt this is
 
     def environment_file(self, folder: Path, data: Mapping[str, Any]) -> str:
-        """The name of the file that tells what this attempt depends on beside the configuration.
+        """The name of the file for what this attempt depends on in addition to the configuration.
 
         Raises InputError where the run began with other data: it would be a run of neither.
         """
-        began = _environment(folder) if self.goes_on else {}
+        began = _environment(folder) if self.is_resumed else {}
         if not began:
             return "environment.json"
         if any(began.get(key) != value for key, value in data.items()):
             raise InputError(
                 f"{relative(folder)} began with other data (its environment.json has the fingerprints): "
-                "resume=never begins anew"
+                "resume=never starts a new run"
             )
         return f"environment.{self.number}.json"
 
     def of(self, folder: Path) -> Path | None:
         """The checkpoint of another training of the run, in a folder of its own."""
-        return good(folder)[0] if self.goes_on else None
+        return good(folder)[0] if self.is_resumed else None
 
 
 def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> list[str]:
-    """What to add to the command line, so that Hydra takes the directory of the run that goes on; claims it.
+    """The override that gives Hydra the directory of the run that is resumed, which is then claimed.
 
     Raises InputError where `resume=` names what is not there, or what another process has, and where `hydra.run.dir=`
     names the directory of a finished run.
@@ -75,7 +75,9 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     named = given.get("resume", AUTO).strip("'\"")
     if named == "null":
-        raise InputError("resume=null: expected auto, never, a run directory or a checkpoint in one; never begins anew")
+        raise InputError(
+            "resume=null: expected auto, never, a run directory or a checkpoint in one; never starts a new run"
+        )
     if named == NEVER:
         return []
     if named == AUTO and "hydra.run.dir" in given:
@@ -112,7 +114,7 @@ def candidates(wanted: str) -> list[Path]:
 
 
 def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
-    """What the run in `folder`, a cell of a sweep if `swept`, does; says so in one line where it goes on.
+    """Whether the run in `folder`, a cell of a sweep if `swept`, begins or is resumed, which is printed in one line.
 
     Raises InputError where the folder holds a finished run, or an unfinished one of another configuration, or `resume=`
     names a run that has finished.
@@ -140,7 +142,7 @@ def attempt(cfg: DictConfig, folder: Path, swept: bool = False) -> Attempt:
     remove_parts(folder)
     for line in damaged:
         print(line, flush=True)
-    print(f"resume: {relative(folder)} goes on {_where(checkpoint)}{_other_code(folder)}", flush=True)
+    print(f"resume: {relative(folder)} continues {_where(checkpoint)}{_other_code(folder)}", flush=True)
     return Attempt(True, checkpoint, before.get("attempts", 1) + 1)
 
 
@@ -171,10 +173,10 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
     if not dist.is_initialized():
         environment = getattr(trainer.strategy, "cluster_environment", None)
         if trainer.is_global_zero and environment and not environment.creates_processes_externally:
-            os.environ[GO_ON_FROM] = said  # Lightning is about to start the others
+            os.environ[RESUME_FROM] = said  # Lightning is about to start the others
             return checkpoint
-        if GO_ON_FROM in os.environ:  # one of those
-            return Path(os.environ[GO_ON_FROM]) if os.environ[GO_ON_FROM] else None
+        if RESUME_FROM in os.environ:  # one of those
+            return Path(os.environ[RESUME_FROM]) if os.environ[RESUME_FROM] else None
         trainer.strategy.setup_environment()
     said = trainer.strategy.broadcast(said)
     return Path(said) if said else None
@@ -215,7 +217,7 @@ def _other_code(folder: Path) -> str:
 
 def _where(checkpoint: Path | None) -> str:
     if checkpoint is None:
-        return "from its beginning, since it broke off before its first checkpoint"
+        return "from its beginning, since it stopped before its first checkpoint"
     from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
 
     try:

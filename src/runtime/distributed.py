@@ -62,7 +62,7 @@ class _AllGatherWithGrad(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient_CD: Tensor) -> tuple[Tensor, None]:
         summed_CD = gradient_CD.clone(memory_format=torch.contiguous_format)
-        # all_reduce and not reduce_scatter, which gloo lacks in versions that we support; it is small beside a model's.
+        # all_reduce and not reduce_scatter, which gloo lacks in versions that we support; a model's own is far larger.
         dist.all_reduce(summed_CD)
         return summed_CD[ctx.rank_slice.rows(len(summed_CD))], None
 

@@ -58,8 +58,8 @@ class Cell:
         number = next(n for n in range(1, 10**6) if not (attempts / f"{self.name}.{n}").exists())
         moved = self.path.rename(attempts / f"{self.name}.{number}")
         # Reports read finished runs only: two of one seed must not meet in a table.
-        told = {**status, "status": SET_ASIDE, "was": status["status"]}
-        write_atomically(moved / "status.json", json.dumps(told, indent=2) + "\n")
+        replaced = {**status, "status": SET_ASIDE, "was": status["status"]}
+        write_atomically(moved / "status.json", json.dumps(replaced, indent=2) + "\n")
 
 
 @contextmanager

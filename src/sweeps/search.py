@@ -31,7 +31,7 @@ CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are as
 
 
 class Search(Grid):
-    """Trials one batch after the other, each a job; the same command goes on until there are `n_trials`.
+    """Trials one batch after the other, each a job; the same command resumes until there are `n_trials`.
 
     Args:
         root: the folder of all searches.

@@ -21,12 +21,12 @@ _asked: list[bool] = []  # in such a process
 
 
 class Stopped(Exception):
-    """A job that has been stopped, or was not begun: told to the sweep by its status.json alone."""
+    """A job that was stopped or never began; the sweep reads which from its status.json."""
 
 
 @contextmanager
 def jobs_elsewhere(launcher: Any) -> Iterator[None]:
-    """Around a launcher's work: where that is in joblib's processes, they are told to stop and waited for.
+    """Around a launcher's work: the processes of joblib's launcher are asked to stop and waited for.
 
     Raises Preempted or KeyboardInterrupt at the end where that was asked for.
     """

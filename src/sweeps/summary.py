@@ -19,8 +19,8 @@ from src.sweeps.cells import Cell
 
 HINTS = {
     "failed": "sweep.rerun=failed runs again what failed",
-    "unfinished": "the same command goes on",
-    "missing": "the same command goes on",
+    "unfinished": "the same command resumes the sweep",
+    "missing": "the same command resumes the sweep",
     "running": "another process is still at work on what is running",
 }
 

@@ -1,15 +1,15 @@
 """Runs the missing cells of a grid: a Hydra sweeper that finds what an earlier invocation has finished.
 
 The grid is that of the command line (`loss=infonce,bce seed=1,2`) and of `sweep=`, an option of conf/sweep. The sweep's
-directory is named by the grid and by what is fixed beside it, a cell's by its overrides and a hash of its resolved
+directory is named by the grid and by the fixed overrides, a cell's by its overrides and a hash of its resolved
 configuration, so the same command finds both again. What `sweep.rerun` says:
 
     missing   what never began, or was cut off by Ctrl-C, kill -9 or a power failure (the default)
     failed    that, and what failed
     all       everything
 
-What was cut off goes on in its directory, from its last checkpoint (`resume=never`: it does not). What else runs again
-gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
+An interrupted cell resumes in its directory from its last checkpoint, unless `resume=never`. What else runs
+again gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Grid(Sweeper):
     Args:
         root: the folder of all sweeps.
         max_batch_size: jobs that a launcher gets at once; None: all of them.
-        params: swept values beside the command line's, as Hydra's own sweeper takes them.
+        params: swept values in addition to the command line's, as Hydra's own sweeper takes them.
     """
 
     axes: tuple[str, ...] = AXES
@@ -108,7 +108,7 @@ class Grid(Sweeper):
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
             self._announce(folder, before, todo)
             for cell in todo:
-                if before[cell] != "missing" and not (before[cell] == "unfinished" and self._goes_on(cell)):
+                if before[cell] != "missing" and not (before[cell] == "unfinished" and self._resumes(cell)):
                     cell.set_aside()
             try:
                 if todo:
@@ -136,21 +136,21 @@ class Grid(Sweeper):
             known.save()
         return list(found.values())
 
-    def _goes_on(self, cell: Cell) -> bool:
-        """Whether a cell that was cut off goes on from its last checkpoint, as every run of src.train does."""
+    def _resumes(self, cell: Cell) -> bool:
+        """Whether an interrupted cell resumes from its last checkpoint, as every run of src.train does."""
         return self.config.get("resume") != "never" and "identity" in identity.recorded(cell.path)
 
     def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
         """Named by those of the job's overrides that decide something, and the hash of all that does."""
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
         self._check(cfg, job)
-        told = [
+        named_overrides = [
             o for o in parser.parse_overrides(list(job)) if o.get_key_element() in named and cells.changes_result(o)
         ]
         if not reads_similarity(cfg):
-            told = [o for o in told if o.key_or_group.split(".")[0] != "weights"]
-        said = cells.joined(cells.words(told, self._groups())) or "cell"
-        return f"{said}_{identity.identity(cfg, 10)}"
+            named_overrides = [o for o in named_overrides if o.key_or_group.split(".")[0] != "weights"]
+        name = cells.joined(cells.words(named_overrides, self._groups())) or "cell"
+        return f"{name}_{identity.identity(cfg, 10)}"
 
     @staticmethod
     def _check(cfg: DictConfig, job: Sequence[str]) -> None:

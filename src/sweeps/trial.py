@@ -48,7 +48,7 @@ def pruner(options: Any) -> Any:
 
 
 def callbacks(cfg: DictConfig) -> list[Callback]:
-    """What a training needs beside its own callbacks where it is a trial; nothing where it is none."""
+    """The callbacks that a training needs if it is a trial; otherwise none."""
     if OmegaConf.select(cfg, "sweep.trial") is None:
         return []
     from lightning.pytorch.callbacks import Callback

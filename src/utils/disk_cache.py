@@ -80,7 +80,7 @@ class Cache:
             about: a line for people.
             waiting: called when another process is making the entry.
             making: called with the reason before `make`.
-            resumable: whether `make` goes on in a folder where another one was interrupted; else it gets an empty one.
+            resumable: whether `make` resumes in the folder of one that was interrupted; else it gets an empty one.
 
         Raises:
             NotWritableError: the folder cannot be written. Whatever `make` raises; nothing is kept then.

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved into it in one step."""
+"""Files that are whole or not there: written under another name, then renamed in one step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.utils.resource_errors import explaining_full_disk
 
-PART = ".part"  # ends the name of what is being written, beside the file or folder that it will replace
+PART = ".part"  # ends the name of what is being written, next to the file or folder that it will replace
 
 
 @contextmanager

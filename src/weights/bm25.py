@@ -33,19 +33,19 @@ BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
 
 
 class BM25Estimator(Estimator):
-    """BM25 score of the column's text for the row's text; higher = more alike.
+    """BM25 score of the column's text for the row's text; higher = more similar.
 
     The features are two sparse matrices over the training texts (one when rows and columns are the same texts), a few
     tens of MB for 250,000 queries; a block is one sparse product, half a millisecond for a batch of 512.
 
     Args:
-        between: `query_query` (as the paper: two queries that ask alike have codes that answer alike), `query_code`
+        between: `query_query` (as the paper: similar queries are answered by similar codes), `query_code`
             or `code_code`: the row item's text against the column item's text.
         statistics: `corpus` takes document frequencies and lengths from all training texts, with the formula of
             `rank_bm25.BM25Okapi` (k1=1.5, b=0.75, floored idf); `batch` takes them from the columns of each block, as
             the paper's code does (see `batch_weights`). With `batch` a score depends on its neighbours.
         normalize: `none`, or `self`: a row is divided by the score of its text for the document at its own index, so
-            that 1 means "as alike as its own" (`query_code` may exceed it: another code can match better). Only a
+            that 1 means "as similar as its own" (`query_code` may exceed it: another code can match better). Only a
             positive own score is a yardstick: a row whose own score is 0 or negative (an empty text, no word in
             common, only words that most documents have) becomes all 0: no negative stands out.
         scale: multiplies the similarity after normalising; it divides the losses' `weight_temperature` for this

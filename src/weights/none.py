@@ -1,4 +1,4 @@
-"""No estimator: `weights=none`, for losses that treat every negative alike."""
+"""No estimator: `weights=none`, for losses that treat all negatives equally."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_every_wanted_member_is_read(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
-@pytest.mark.parametrize("name", ["../b.txt", "a/../../b.txt", "/tmp/b.txt", "..\\b.txt", "C:/b.txt"])
+@pytest.mark.parametrize("name", ["../b.txt", "a/../../b.txt", "/b.txt", "..\\b.txt", "C:/b.txt"])
 def test_a_member_that_leaves_the_archive_is_refused(tmp_path, suffix, name):
     folder = tmp_path / "in"
     folder.mkdir()

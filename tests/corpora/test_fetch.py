@@ -53,7 +53,7 @@ def test_a_truncated_download_resumes_where_it_ended(mirror, fetcher, said):
     mirror.files["/a"], mirror.breaks["/a"] = DATA, [10_007, 20_011]
     assert fetcher.fetch(Remote("a.bin", [mirror.url("/a")], SUM)).read_bytes() == DATA
     assert [asked for _, asked in mirror.asked] == [None, "bytes=10007-", "bytes=30018-"]
-    assert "going on at byte 30,018" in said[1]
+    assert "resuming at byte 30,018" in said[1]
 
 
 def test_a_killed_download_resumes_where_it_ended(mirror, fetcher):

@@ -67,8 +67,8 @@ def resumed(name: str, folder: Path, given: tuple[str, ...], place: tuple[int, i
         result = train(path, *given)
     if result.status:
         return Fault(name, False, result.errors)
-    if "goes on after step" not in result.output:
-        return Fault(name, False, "it began anew")
+    if "continues after step" not in result.output:
+        return Fault(name, False, "it started again")
     wrong = [] if before + after == all_ else ["the batches"]
     states = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (whole, path)]
     wrong += differences(*states)

@@ -107,8 +107,8 @@ class Work:
         assert "damaged" not in said, f"a torn checkpoint: {said}"
         if unfinished is None:
             return
-        assert f"resume: {unfinished.relative_to(self.folder)} goes on" in said, f"it began anew: {said}"
-        step = re.search(r"goes on after step ([\d,]+)", said)
+        assert f"resume: {unfinished.relative_to(self.folder)} continues" in said, f"it started again: {said}"
+        step = re.search(r"continues after step ([\d,]+)", said)
         at = int(step[1].replace(",", "")) if step else 0
         assert at >= done - 1, f"{done} steps were made, it went on after {at}"
 

@@ -55,7 +55,7 @@ def stopped(work: Path, given: tuple[str, ...], number: signal.Signals, place: s
     after = start(work, work.parent / f"{work.name}-again.txt", given)
     assert ended(after) == 0, after.text()
     said = after.text()
-    assert f"resume: {run.relative_to(work)} goes on" in said, said
+    assert f"resume: {run.relative_to(work)} continues" in said, said
     assert saved is None or f"after step {saved:,}" in said, f"saved after step {saved}, then: {said}"
     assert len(list(work.glob("outputs/*/*/status.json"))) == 1
     assert (run / "test_ranks.csv").read_bytes() == ranks, "other ranks"

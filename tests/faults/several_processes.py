@@ -220,8 +220,8 @@ def stopped(work: Path, given: Sequence[str], case: Case, whole: Path) -> None:
         assert len(lines) == 1, f"expected one line, found {lines} in {said}"
     again = start_two(work, work.parent / f"{work.name}-again.txt", given)
     assert ended(again) == 0, again.text()
-    assert f"resume: {run.relative_to(work)} goes on" in again.text(), again.text()
-    assert case.place != "in mid-epoch" or "goes on after step" in again.text(), f"it began anew: {again.text()}"
+    assert f"resume: {run.relative_to(work)} continues" in again.text(), again.text()
+    assert case.place != "in mid-epoch" or "continues after step" in again.text(), f"it started again: {again.text()}"
     wrong = unequal(only_run(work), whole)
     assert not wrong, f"not as the run that was never stopped: {wrong[:5]}"
 

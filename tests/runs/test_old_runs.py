@@ -117,7 +117,7 @@ def test_runs_of_an_older_version_are_reported():
 def test_an_interrupted_run_of_an_older_version_is_resumed(here):
     result = run_command("train", RUNS / "interrupted", *BEGUN)
     assert result.status == 0, result.errors
-    assert "resume: outputs/old/interrupted goes on after step 6, in epoch 2 (last.ckpt)" in result.output
+    assert "resume: outputs/old/interrupted continues after step 6, in epoch 2 (last.ckpt)" in result.output
     # As if it had never been interrupted; another processor rounds otherwise.
     resumed, whole = (weights(RUNS / name / "checkpoints" / "best.ckpt") for name in ("interrupted", "finished"))
     torch.testing.assert_close(resumed, whole, rtol=1e-4, atol=1e-5)
@@ -126,7 +126,7 @@ def test_an_interrupted_run_of_an_older_version_is_resumed(here):
 def test_the_command_of_an_older_version_finds_its_interrupted_run_by_itself():
     status, said = command("train", *BEGUN)
     assert status == 0, said
-    assert "resume: outputs/old/interrupted goes on after step 6" in said
+    assert "resume: outputs/old/interrupted continues after step 6" in said
     assert json.loads((RUNS / "interrupted" / "status.json").read_text())["status"] == "finished"
 
 

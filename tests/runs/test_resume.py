@@ -123,7 +123,7 @@ def test_a_run_that_resumes_says_so(capsys):
     (folder / ".status.json.123.part").write_text("half")
     attempt = resume.attempt(CFG, folder)
     assert attempt == resume.Attempt(True, folder / "checkpoints" / "last.ckpt", 2)
-    assert capsys.readouterr().out == f"resume: {folder} goes on after step 7, in epoch 2 (last.ckpt)\n"
+    assert capsys.readouterr().out == f"resume: {folder} continues after step 7, in epoch 2 (last.ckpt)\n"
     assert not list(folder.glob(".*.part"))
 
 

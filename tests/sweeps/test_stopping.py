@@ -88,6 +88,6 @@ def test_jobs_at_work_are_interrupted_cleanly_and_resume(tmp_path, number, to_al
     again = typed()
     said, _ = again.communicate(timeout=250)
     assert again.returncode == 0, said
-    assert said.count("goes on after step") == 2, said
+    assert said.count("continues after step") == 2, said
     assert sorted(cell["attempts"] for cell in cells().values()) == [1, 2, 2]
     assert not list(tmp_path.glob("outputs/sweeps/*/replaced"))
