@@ -1,7 +1,5 @@
 """From a configuration to objects, with the checks that must fail before anything expensive starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Callbacks that measure and report: throughput, the weights of negatives, one line per epoch without a terminal."""
 
-from __future__ import annotations
-
 import time
 from typing import Any, cast
 

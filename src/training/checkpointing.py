@@ -1,7 +1,5 @@
 """When a training is saved, and what a checkpoint holds so that the resumed training equals one that never stopped."""
 
-from __future__ import annotations
-
 import random
 import time
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from src.datamodule import CodeSearchData
 from src.runs import checkpoint_file
 from src.runs.directory import relative
 from src.runs.metrics_csv import MetricsCSV
+from src.runtime.launch import process_rank
 from src.runtime.lightning_internals import StepRecordingCheckpoint, restart_training_batches
 from src.runtime.signals import SIGNALS, SignalWatcher
 from src.training.nonfinite import check_finite
@@ -188,7 +187,12 @@ class KeepBest(StepRecordingCheckpoint):
         super().__init__(
             folder, filename="best", monitor=monitor, mode="max", save_weights_only=True, enable_version_counter=False
         )
-        self.path = Path(self.dirpath or folder) / f"best{self.FILE_EXTENSION}"
+
+    @property
+    def path(self) -> Path:
+        """best.ckpt in the first process's folder, which Lightning sends to the other processes in `setup`."""
+        assert self.dirpath is not None  # given to the constructor
+        return Path(self.dirpath) / f"best{self.FILE_EXTENSION}"
 
     def state_dict(self) -> dict[str, Any]:
         return {"score": self.best_model_score, "step": self.step if self.best_model_path else None}
@@ -203,15 +207,19 @@ class KeepBest(StepRecordingCheckpoint):
 
 
 def restore_step(path: Path, step: int) -> bool:
-    """Whether `path` is the checkpoint of that step; if only the previous file is, that one is moved back to `path`."""
-    for candidate in (path, checkpoint_file.previous(path)):
+    """Whether `path` is the checkpoint of that step; if only the previous file is, that one is moved back to `path`.
+
+    Of several processes the first moves it; the others look at `path` again, since that may happen while they look.
+    """
+    again = [path] if process_rank() else []
+    for candidate in (path, checkpoint_file.previous(path), *again):
         try:
             found = checkpoint_file.read(candidate)["global_step"]
         except checkpoint_file.DamagedError as error:
             print(f"{relative(candidate)} is damaged: {error}", flush=True)
             continue
         if found == step:
-            if candidate != path:
+            if candidate != path and not process_rank():
                 candidate.replace(path)
             return True
     print(f"{relative(path)} is lost: the best of the coming epochs is kept", flush=True)

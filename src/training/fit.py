@@ -1,7 +1,5 @@
 """One training: model and data under a seed, and the fit itself. The main job and the estimators' models share it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

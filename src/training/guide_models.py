@@ -4,8 +4,6 @@ They are trained by the main job's own code, from the recipes in conf/experiment
 experiment=simcse` trains what `weights=simcse` trains.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -3,8 +3,6 @@
 Shape letters: N training pairs, M distinct codes, D embedding size, K candidates of a query, B rows of a block.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Stop or skip on a NaN or inf loss or gradient; never save such weights."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any, Literal, cast
 

@@ -1,7 +1,5 @@
 """Checks of a training's configuration that need no data and no model: contradictions, missing files, wrong options."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """What a training needs before data is read: a complete, checked configuration and its loggers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

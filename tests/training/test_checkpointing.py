@@ -68,6 +68,24 @@ def test_the_best_checkpoint_is_put_back_to_the_step_that_is_resumed(tmp_path, c
     assert "best.ckpt is damaged: it is empty" in capsys.readouterr().out
 
 
+def test_only_the_first_process_moves_a_best_checkpoint_back(tmp_path, monkeypatch):
+    best = tmp_path / "best.ckpt"
+    for step in (4, 8):
+        checkpoint_file.write({"global_step": step}, best)
+    monkeypatch.setenv("RANK", "1")
+    assert restore_step(best, 4)
+    assert checkpoint_file.read(best)["global_step"] == 8
+
+
+def test_every_process_restores_the_best_checkpoint_of_the_first_ones_folder(tmp_path):
+    first, other = tmp_path / "first", tmp_path / "other"
+    checkpoint_file.write({"global_step": 4}, first / "best.ckpt")
+    kept = KeepBest(other, "val/mrr")
+    kept.dirpath = str(first)  # as Lightning's `setup` does in every process
+    kept.load_state_dict({"score": torch.tensor(0.5), "step": 4})
+    assert kept.best_model_path == str(first / "best.ckpt")
+
+
 def test_the_best_score_is_forgotten_when_its_file_is_lost(tmp_path):
     state = {"score": torch.tensor(0.5), "step": 4}
     lost = KeepBest(tmp_path, "val/mrr")
