@@ -1,7 +1,5 @@
 """Lists the commands: python -m src"""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

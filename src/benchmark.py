@@ -1,7 +1,5 @@
 """Measure a finished run's model on other benchmarks: python -m src.benchmark run=DIR [corpus.root=DIR]"""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

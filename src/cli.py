@@ -1,7 +1,5 @@
 """Runs commands under Hydra: an error in the input becomes one line and exit status 2."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Measure sizes, duplicates, leaks and languages of a corpus: python -m src.corpus_report corpus=stdlib"""
 
-from __future__ import annotations
-
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict

@@ -1,7 +1,5 @@
 """Make a W&B workspace and report of a project's runs: python -m src.dashboard project=soft-infonce"""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The LightningDataModule: the only place where corpus, tokens and estimator meet."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

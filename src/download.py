@@ -1,7 +1,5 @@
 """Download a public corpus: python -m src.download corpus=codesearchnet lang=ruby"""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Evaluate a finished run again: python -m src.eval run=DIR [corpus=... lang=...]"""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Write a finished run's model for other libraries to load: python -m src.export run=DIR format=onnx out=DIR"""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 from pathlib import Path

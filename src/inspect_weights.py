@@ -1,7 +1,5 @@
 """Measure how well estimators find known false negatives: python -m src.inspect_weights corpus=stdlib"""
 
-from __future__ import annotations
-
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate

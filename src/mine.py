@@ -1,7 +1,5 @@
 """Mine hard negatives with a finished run's model: python -m src.mine run=DIR [corpus=... lang=...]"""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig

@@ -1,7 +1,5 @@
 """The LightningModule: the only place where encoder, loss and metrics meet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 

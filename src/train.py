@@ -1,7 +1,5 @@
 """Train a model, test it, and compare it with InfoNCE and BM25: python -m src.train weights=bm25 lang=python"""
 
-from __future__ import annotations
-
 if __name__ == "__main__":
     import sys
 

@@ -1,7 +1,5 @@
 """Parts that each architecture of transformers names differently: encoder, dropouts, positions and layers."""
 
-from __future__ import annotations
-
 import inspect
 
 from torch import nn

@@ -3,8 +3,6 @@
 Shape letters: B texts, L tokens, D embedding size.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence

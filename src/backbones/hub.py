@@ -1,7 +1,5 @@
 """The files of a pretrained checkpoint: in a local folder, or in the hub's cache."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Shape letters: B texts, L pieces of the longest text, D embedding size, V buckets + 1.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import zlib

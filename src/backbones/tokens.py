@@ -1,7 +1,5 @@
 """Pretrained tokenizers: checks, padding and end tokens, truncation, and how checkpoints store them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Pretrained transformers as encoders: any checkpoint that `AutoModel` and a fast tokenizer can read."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence

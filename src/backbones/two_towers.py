@@ -1,7 +1,5 @@
 """Two separate encoders: one for queries, one for codes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

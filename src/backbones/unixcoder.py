@@ -1,7 +1,5 @@
 """UniXcoder in its encoder-only mode (Guo et al., 2022, "UniXcoder: Unified Cross-Modal Pre-training")."""
 
-from __future__ import annotations
-
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 

@@ -5,8 +5,6 @@ it element by element, then through queries, columns and tokens. Slow ways run f
 up to the batch. Before anything is timed, ours are checked against the loops (statistics=batch) and rank-bm25 (corpus).
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence

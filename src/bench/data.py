@@ -1,7 +1,5 @@
 """What the benchmarks run on: the functions of CPython's library, and an encoder of MiniLM's size."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ gathered, the model embeds, scores and learns. Estimators are fitted before, thr
 the paper's way, for benchmark: no features, but a forward pass of an encoder over the queries inside every step.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -4,8 +4,6 @@ The sort and faiss look for the first 1,000 ranks. Every run is a fresh process;
 All three must find the same ranks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Each runs in a fresh process. `ours` is the small batch: a ratio of 1 in memory 
 Without a GPU texts are truncated to a few tokens, which keeps the time bearable.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The data loader, which must keep up with the training step, and the memory allocator under it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from hydra.utils import instantiate

@@ -7,8 +7,6 @@ through autograd (model.loss_block=null); `paper` follows the description of the
 embeddings and features (on a GPU, less what was allocated before).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median

@@ -1,7 +1,5 @@
 """How a cost is measured: in turns with the peers' costs, as a ratio to ours."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -1,7 +1,5 @@
 """The results of the benchmarks in sentences, tables and plots: on the terminal, as Markdown and on a page."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

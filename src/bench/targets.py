@@ -1,7 +1,5 @@
 """The ratios that should be reached, and why those that are missed cannot be."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ All train the same model on the same texts with InfoNCE over cosines (MultipleNe
 sentence-transformers). A step is timed from texts to updated weights, tokenising included. Each round takes new texts.
 """
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from collections.abc import Callable, Sequence

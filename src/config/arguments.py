@@ -4,8 +4,6 @@ So a key of the configuration has one home, the constructor that it is an argume
 whose arguments these are: `**options: Annotated[Any, lightning.Trainer]`, or `Annotated[Any, "of"]` for those of `of`.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping

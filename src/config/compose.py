@@ -1,7 +1,5 @@
 """Composes a command's configuration, and explains which word of the command line Hydra refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@
 command's dataclass; the words that are not KEY=VALUE go to the key that is marked with FreeWords.
 """
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence

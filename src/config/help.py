@@ -1,7 +1,5 @@
 """What --help prints: groups with their options, and every key with its value, its type and a sentence about it."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Types of configuration values: how an error names them, and whether a value has one, which pydantic checks."""
 
-from __future__ import annotations
-
 import importlib
 import types
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Members of zip and tar archives, read one after the other and never unpacked: no name in them becomes a path here."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import tarfile

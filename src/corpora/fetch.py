@@ -6,8 +6,6 @@ folder/NAME.wrong        what a mirror gave in place of the file
 folder/sums.json         NAME -> SHA-256, bytes and origin of what was accepted; what has no known hash is checked by it
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

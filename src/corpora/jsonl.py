@@ -1,7 +1,5 @@
 """JSON-lines files read one row at a time, with errors that name the file, the line and the field."""
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import json

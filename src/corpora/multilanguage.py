@@ -1,7 +1,5 @@
 """Several languages as one corpus: lang=all. Each language keeps its own codebase, and its queries are ranked there."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Positions come from `ast` (whose columns are UTF-8 bytes) and from `tokenize` (w
 regular expression would take the `#` of `"#fff"` for a comment and the text of a multi-line string for indentation.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import re

@@ -4,8 +4,6 @@ A source says which files it needs (conf/source/*.yaml) and gives, from those fi
 and `codebase`. Rows keep `code`, `code_tokens`, `docstring`, `docstring_tokens`, `url` and where the function is from.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -3,8 +3,6 @@
 Shape letters: B queries of this rank (rows), C codes of all ranks (columns), N pairs of the split, R rows of the split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Encoding a batch in buckets of similar text lengths, so that little padding is computed; the loss sees one batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ first), and the fingerprint of the training split that all of them belong to. Ma
 Shape letters: N training pairs, B pairs of a batch, K mined columns of a row, C = B (1 + K) columns.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Texts tokenised once: the items of a split as flat arrays in the cache, mapped into memory by whoever reads them."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

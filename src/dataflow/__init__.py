@@ -7,8 +7,6 @@
 maps the node kinds of each language to rules, and `flow` runs the program.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 

@@ -5,8 +5,6 @@ a use of another named leaf (a literal, a type), which reads definitions of its 
 is a pair: an operation of `Flow` and its argument.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any

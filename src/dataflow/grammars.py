@@ -1,7 +1,5 @@
 """For each language: the rules of its node kinds, and the code to put around a function to parse it."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A rule replaces a node by the items to visit instead of it, in source order. An 
 of what has been lowered so far. Rules consist of the actions in this file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import cache

@@ -4,8 +4,6 @@ They follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its publis
 examples. Docstrings mention where the published one differs from what a reader would expect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 from tree_sitter import Node

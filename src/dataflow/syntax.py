@@ -1,7 +1,5 @@
 """Parsing: from a function of one of six languages to its tokens and its program."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from tree_sitter import Node

@@ -1,7 +1,5 @@
 """A run's metadata on a dashboard: its group and tags, and the configuration that distinguishes it from other runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether a W&B server answers: found out in seconds, before W&B's own client tries for minutes."""
 
-from __future__ import annotations
-
 import threading
 import time
 

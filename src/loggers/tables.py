@@ -3,8 +3,6 @@
 Shape letters: N queries, M codes, D embedding size, E example queries, K = codes of each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

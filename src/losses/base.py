@@ -4,8 +4,6 @@ s_ij = score of query i and code j, p = the positive's column, n = the row's neg
 sigma_ij = softmax over the row's negatives of similarity_ij / t (t = `weight_temperature`).
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import torch

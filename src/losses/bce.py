@@ -1,7 +1,5 @@
 """Binary cross entropy of the softmax probabilities against soft labels."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, check_temperature, count_negatives, fill_column, gather_column, negative_softmax

@@ -1,7 +1,5 @@
 """False-negative cancellation: InfoNCE without the negatives that look like answers."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, fill_column, gather_column, weighted_infonce_rows

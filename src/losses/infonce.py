@@ -1,7 +1,5 @@
 """InfoNCE: every other code of the batch is equally wrong."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, weighted_infonce_rows

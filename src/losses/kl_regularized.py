@@ -1,7 +1,5 @@
 """InfoNCE plus a KL term that asks the model to rank negatives as the estimator does."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, check_temperature, fill_column, negative_softmax, weighted_infonce_rows

@@ -1,7 +1,5 @@
 """Soft-InfoNCE: InfoNCE whose negatives weigh less the more they look like an answer."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import (

@@ -1,7 +1,5 @@
 """Weighted InfoNCE: a soft-label cross entropy that pulls similar negatives closer."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, check_temperature, negative_softmax

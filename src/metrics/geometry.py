@@ -4,8 +4,6 @@ Source: Wang and Isola 2020, arXiv 2005.10242. Always computed on normalised emb
 with different similarities can be compared.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

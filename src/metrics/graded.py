@@ -7,8 +7,6 @@ computed in two ways: from ranks *within* the annotated codes only, or from rank
 candidates are ranked, where the challenge reads the first 300; codes with equal scores share the mean of their ranks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ so ranks are exact, deterministic and never truncated; a positive that shares th
 Shape letters: N queries, M candidate codes, D embedding size, B queries and C codes of a tile, P pairs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

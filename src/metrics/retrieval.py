@@ -1,7 +1,5 @@
 """Retrieval metrics of a list of ranks, with a bootstrap interval for the mean reciprocal rank."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -7,8 +7,6 @@ makes most of the work cheaper.
 Shape letters: N queries, M codes, D embedding size, B queries and C codes of a tile, P pairs of a query and a code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

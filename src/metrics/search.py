@@ -3,8 +3,6 @@
 Shape letters: N queries, M codes, D embedding size, K = min(k, M), P pairs of a query and a code.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

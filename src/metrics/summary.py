@@ -1,7 +1,5 @@
 """The final results of a run next to the lexical baseline, which is BM25, and the table printed for them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

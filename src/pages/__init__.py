@@ -1,7 +1,5 @@
 """Self-contained pages: one HTML file that needs nothing else; text from outside is shown and never interpreted."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

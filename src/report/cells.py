@@ -1,7 +1,5 @@
 """Grouping of runs: those of one table, those of one of its rows, and the hyper-parameters that a row shows."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

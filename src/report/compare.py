@@ -1,7 +1,5 @@
 """The comparison of every row of every setting with the baseline."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

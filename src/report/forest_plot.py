@@ -1,7 +1,5 @@
 """Forest plot of the differences to a baseline: a panel per setting, a line with its 95% interval per row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Plots of a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Reading finished runs from their directories."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """How hyper-parameters were selected: which recipes were tried, and which was chosen by what."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from src.report.compare import Comparison, Row

@@ -4,8 +4,6 @@ N queries, C columns (rows of a table), R resamples. A stratum is a language of 
 languages; otherwise all queries are one stratum.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

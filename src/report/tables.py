@@ -1,7 +1,5 @@
 """A comparison in sentences and tables, for the terminal, the page, Markdown, LaTeX and CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

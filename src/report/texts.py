@@ -1,7 +1,5 @@
 """The texts of finished runs' queries, read again from the corpus that their config.yaml names."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ into place together with what it is of, which a second file could not be, and ev
 Plain archives, without a comment, are read as they are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

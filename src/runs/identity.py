@@ -1,7 +1,5 @@
 """What makes two runs the same run: the part of a configuration that decides its result."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What tables, model cards and dashboards call a run. An estimator is named only where the run has used one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One process at a time in the directory of a run or a sweep; the system frees the lock when its process ends."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

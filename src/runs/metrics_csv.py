@@ -1,7 +1,5 @@
 """metrics.csv of a run directory: every logged number, also of a run that was interrupted and resumed."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -3,8 +3,6 @@
 It is written when a run ends, however it ends: the card of a failed run says so, and a run in progress has none.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence

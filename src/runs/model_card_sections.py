@@ -1,7 +1,5 @@
 """What a model card says of a finished run, section by section: Markdown from its configuration and its numbers."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 No Lightning here: what only asks a model starts in a third of the time.
 """
 
-from __future__ import annotations
-
 import pickle
 import warnings
 from pathlib import Path

@@ -4,8 +4,6 @@ By default glibc returns every freed block above 128 kB to the system, and gets 
 next step. https://www.gnu.org/software/libc/manual/html_node/Malloc-Tunable-Parameters.html
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import os

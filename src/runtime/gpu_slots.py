@@ -4,8 +4,6 @@ SLURM and ray say which GPUs a job has. joblib's and submitit's local processes 
 the first: here each claims a slot, a lock that ends with its process, and with it a GPU.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

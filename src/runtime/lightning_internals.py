@@ -5,8 +5,6 @@ training, to tell a launcher that forks from one that starts commands, to restar
 which step `ModelCheckpoint` saved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any

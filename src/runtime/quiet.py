@@ -1,7 +1,5 @@
 """Advice of other libraries that does not apply here, silenced."""
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

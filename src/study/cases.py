@@ -3,8 +3,6 @@
 S items (training pairs that are looked at), B rows, C columns of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

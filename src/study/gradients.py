@@ -1,7 +1,5 @@
 """The gradient of a loss with respect to each score, and the three terms of Soft-InfoNCE."""
 
-from __future__ import annotations
-
 import torch
 
 from src.losses.base import Loss, fill_column, gather_column, negative_softmax

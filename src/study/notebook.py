@@ -1,7 +1,5 @@
 """Shared by all notebooks: the working directory, one style for all plots, and HTML tables."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Sequence

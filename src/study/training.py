@@ -3,8 +3,6 @@
 B queries, N items (training pairs), C candidates.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import sys

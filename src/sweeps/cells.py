@@ -4,8 +4,6 @@ Two cells are one where all that decides their result is the same: a loss withou
 whatever the estimator, and where a cache is or who logs changes nothing.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence

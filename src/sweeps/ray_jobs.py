@@ -4,8 +4,6 @@ Our own, since hydra-ray-launcher (1.2.2, its last) asks for boto3 and a cloudpi
 own; this one takes the cluster that is there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

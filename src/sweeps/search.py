@@ -4,8 +4,6 @@ Our own, since hydra-optuna-sweeper (1.3.0, its last) needs an Optuna below 3, w
 multi-process sampling that are used here. Directories, locks, launchers and what is finished are those of the grid.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import sys

@@ -4,8 +4,6 @@ The signal comes to the sweep's process, which passes it on, or to all of them. 
 kill the other jobs in the middle of their saving.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Iterator

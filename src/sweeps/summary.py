@@ -1,7 +1,5 @@
 """What a sweep says at its end: of every cell what became of it, and why."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import Counter

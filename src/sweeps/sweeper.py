@@ -12,8 +12,6 @@ An interrupted cell resumes in its directory from its last checkpoint, unless `r
 again gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import sys

@@ -1,7 +1,5 @@
 """Lines for the terminal, and options that accept one value or a list."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -9,8 +9,6 @@ that makes a kind of entry changes its content, is part of that. It appears in o
 against its sums whenever a process first uses it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

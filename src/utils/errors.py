@@ -1,7 +1,5 @@
 """Errors that a user can do something about; entry points print them as one line and exit with status 2."""
 
-from __future__ import annotations
-
 import difflib
 import signal
 from collections.abc import Iterable

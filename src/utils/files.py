@@ -1,7 +1,5 @@
 """Files that are whole or not there: written under another name, then renamed in one step."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Shape letters: B rows, C columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 Shape letters: M, N rows of the two factors, K what is summed over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache

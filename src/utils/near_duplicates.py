@@ -1,7 +1,5 @@
 """Near duplicates by the Jaccard index of sub-token sets: exact, without comparing every pair."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

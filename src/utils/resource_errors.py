@@ -1,7 +1,5 @@
 """Full disks and exhausted memory as one line: which file and how many bytes, or which settings need less memory."""
 
-from __future__ import annotations
-
 import errno
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Splitting text into lexical units, for BM25, duplicate removal and the tiny backbone."""
 
-from __future__ import annotations
-
 import re
 
 # In order: an acronym before a capitalised word (HTTPServer -> http server), a word with an optional capital,

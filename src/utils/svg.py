@@ -1,7 +1,5 @@
 """Inline SVG plots whose lines and texts have the page's text colour, in light and dark mode."""
 
-from __future__ import annotations
-
 import io
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Tables for the terminal, pages and Markdown, and how their numbers and texts are shortened."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

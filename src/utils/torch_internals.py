@@ -4,8 +4,6 @@ torch has no public name for oneDNN's product, which is what torch.compile puts 
 it say publicly that its fused optimisers could unscale gradients themselves, for which Lightning reads that attribute.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 Shape letters: N training pairs, B rows, C columns, V distinct tokens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter

@@ -3,8 +3,6 @@
 Shape letters: N training pairs, B rows, C columns, D embedding size.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Several estimators at once: `weights=mixture`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """No estimator: `weights=none`, for losses that treat all negatives equally."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """SimCSE similarity of training queries: `weights=simcse`."""
 
-from __future__ import annotations
-
 from src.weights.embedding import EmbeddingEstimator
 
 

@@ -1,7 +1,5 @@
 """Similarity by a model that was trained before: `weights=trained_model`."""
 
-from __future__ import annotations
-
 from src.weights.embedding import EmbeddingEstimator
 
 

@@ -5,8 +5,6 @@
 is one annotation: from 0, irrelevant, to 3, an exact match; several of one query and code are averaged.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

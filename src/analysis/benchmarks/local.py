@@ -1,7 +1,5 @@
 """Corpora on this disk as benchmark tasks: every language's test queries against their whole codebase."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Evaluation of the exported model by mteb, on mteb's own data from the hub."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """The measurements of a corpus. Shares are from 0 to 1; lengths are in words and punctuation marks."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

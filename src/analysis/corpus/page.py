@@ -1,7 +1,5 @@
 """The page of a survey, with its plots."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A survey in sentences and tables: the same ones on the terminal and on the page."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from src.analysis.corpus.measure import QUANTILES, SPLITS, Survey, combined

@@ -3,8 +3,6 @@
 S items (training pairs that are looked at), P pairs of items.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

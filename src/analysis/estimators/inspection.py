@@ -1,7 +1,5 @@
 """All measurements of one inspection, in order."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 S items (training pairs that are looked at), B rows, C columns of a batch, N negatives of several batches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

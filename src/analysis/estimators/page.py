@@ -1,7 +1,5 @@
 """The page of an inspection, with its plots."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl

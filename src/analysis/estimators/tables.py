@@ -1,7 +1,5 @@
 """An inspection in sentences and tables: the same ones on the terminal and on the page."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 from src.analysis.estimators.false_negatives import CAVEATS, KINDS

@@ -1,7 +1,5 @@
 """The base class of a harvested language: its grammar, its query, and the form of its doc comments."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence

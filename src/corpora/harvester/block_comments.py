@@ -1,7 +1,5 @@
 """The common part of Javadoc, JSDoc and PHPDoc: /** ... */ with block tags."""
 
-from __future__ import annotations
-
 import re
 
 from src.corpora.harvester.base import Language

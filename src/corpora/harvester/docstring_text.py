@@ -1,7 +1,5 @@
 """From a doc comment to a query: its first paragraph of prose, without tags, markup and signatures."""
 
-from __future__ import annotations
-
 import html
 import re
 from itertools import takewhile

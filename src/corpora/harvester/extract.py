@@ -1,7 +1,5 @@
 """The functions of a file: found by a tree-sitter query, filtered, divided into query and code."""
 
-from __future__ import annotations
-
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """GraphCodeBERT's filter of CodeSearchNet (Guo et al., 2021): which pairs are dropped, and why."""
 
-from __future__ import annotations
-
 import re
 import string
 

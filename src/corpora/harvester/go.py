@@ -1,7 +1,5 @@
 """Go: line comments directly above the function, without directives; a method is qualified by its receiver."""
 
-from __future__ import annotations
-
 import re
 
 from tree_sitter import Node

@@ -1,7 +1,5 @@
 """Java: Javadoc before methods; annotations belong to the method."""
 
-from __future__ import annotations
-
 import re
 
 from src.corpora.harvester.block_comments import BlockCommentLanguage

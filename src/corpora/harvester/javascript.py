@@ -1,7 +1,5 @@
 """JavaScript: JSDoc before functions, methods, and functions that are assigned to something."""
 
-from __future__ import annotations
-
 import re
 
 from src.corpora.harvester.block_comments import BlockCommentLanguage

@@ -1,7 +1,5 @@
 """The languages that can be harvested, by name."""
 
-from __future__ import annotations
-
 from src.corpora.harvester.base import Language
 from src.corpora.harvester.go import Go
 from src.corpora.harvester.java import Java

@@ -1,7 +1,5 @@
 """PHP: PHPDoc before functions and methods, in files that may contain HTML."""
 
-from __future__ import annotations
-
 import re
 
 from src.corpora.harvester.block_comments import BlockCommentLanguage

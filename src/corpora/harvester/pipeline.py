@@ -1,7 +1,5 @@
 """A harvest from roots to a finished corpus: shards, removal of duplicates, splits, and one rename at the end."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Python: docstrings, which are statements instead of comments."""
 
-from __future__ import annotations
-
 import ast
 import re
 import warnings

@@ -1,7 +1,5 @@
 """Ruby: comment lines (or =begin ... =end) right above the method, as RDoc and YARD read them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

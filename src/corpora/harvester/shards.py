@@ -4,8 +4,6 @@ A shard exists completely or not at all, so a killed harvest resumes with the mi
 depends only on the files, so any number of workers writes the same rows.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """Harvested trees: folders or zip archives, their source files, and their origin."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The split of each file: whole repositories, or whole modules if there are few repositories."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The code of a function without comments and docstrings, and its tokens; string literals are never changed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

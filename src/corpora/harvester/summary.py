@@ -1,7 +1,5 @@
 """The numbers of a harvest as a table."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path

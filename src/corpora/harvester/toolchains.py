@@ -1,7 +1,5 @@
 """Folders on this machine where toolchains keep the source of their standard libraries."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -4,8 +4,6 @@ They are plain child processes instead of multiprocessing, which would import th
 each of them, and would not report the file at which a process died.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

@@ -1,7 +1,5 @@
 """format=hf: a folder for AutoModel and AutoTokenizer of transformers; the reader does the pooling."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """push=owner/name: upload of a finished export to the Hugging Face hub, or to the server in HF_ENDPOINT."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

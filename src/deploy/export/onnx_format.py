@@ -3,8 +3,6 @@
 Shape letters: B texts, D embedding size.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import warnings

@@ -1,7 +1,5 @@
 """Comparison of an export with the original model: the texts, and the largest difference allowed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """format=sentence_transformers: a folder for SentenceTransformer(out), its encode_query and encode_document."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

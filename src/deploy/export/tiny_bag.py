@@ -6,8 +6,6 @@ src/backbones/tiny.py, which explains it. Texts are queries where the task is `q
 Shape letters: B texts, L pieces of the longest text, D embedding size, V buckets + 1.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Making an index of source trees with a model: find the files, harvest and embed those that changed, commit."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

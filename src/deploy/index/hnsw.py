@@ -4,8 +4,6 @@ Malkov and Yashunin 2016, arXiv 1603.09320. The graph proposes items and exact s
 an answer that the graph misses; its recall is measured whenever a graph is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

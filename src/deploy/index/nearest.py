@@ -1,7 +1,5 @@
 """Exact search: one product in half precision, then the scores of the best again in float64."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

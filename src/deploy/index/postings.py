@@ -6,8 +6,6 @@ million of them.
 Shape letters: M distinct functions of all segments, V terms of a segment, P places where a term was found.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

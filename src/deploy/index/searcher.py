@@ -1,7 +1,5 @@
 """Search: from a query to the places that answer it, dense or fused with BM25, in all files or in some."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

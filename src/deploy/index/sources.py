@@ -1,7 +1,5 @@
 """The source files below the roots of an index, in all languages."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence

@@ -1,7 +1,5 @@
 """A finished index in a few lines: its contents, the time it took, what was left out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """The server's answers as plain values: the indexes, the hits of a query, one file."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Syntax highlighting: source code as pieces of a few kinds, which the page colours and never reads as HTML."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter

@@ -1,7 +1,5 @@
 """The search page over HTTP, for this machine only, with headers that block any other content."""
 
-from __future__ import annotations
-
 import errno
 import json
 import sys
