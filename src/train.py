@@ -33,9 +33,8 @@ from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
 from src.runs import model_card, resume
-from src.runs.directory import RunDirectory, environment, relative
-from src.runs.labels import INFONCE, reads_similarity, run_name
-from src.runs.lock import claimed
+from src.runs.directory import RunDirectory, claimed, environment, relative
+from src.runs.identity import INFONCE, reads_similarity, run_name
 from src.runs.resume import Attempt
 from src.runtime import launch
 from src.runtime.signals import SIGNALS

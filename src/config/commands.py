@@ -212,13 +212,7 @@ class Export:
 # Commands as `python -m src` lists them.
 GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
     "Train and evaluate": {"train": Train, "eval": Eval},
-    "Data": {
-        "harvest": Harvest,
-        "download": Download,
-        "corpus_report": CorpusReport,
-        "mine": Mine,
-        "cache": Cache,
-    },
+    "Data": {"harvest": Harvest, "download": Download, "corpus_report": CorpusReport, "mine": Mine, "cache": Cache},
     "Analysis": {
         "report": Report,
         "inspect_weights": InspectWeights,

@@ -4,7 +4,6 @@
 command's dataclass; the words that are not KEY=VALUE go to the key that is marked with FreeWords.
 """
 
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,18 +13,7 @@ import yaml
 from src.config.arguments import Argument, arguments
 from src.config.checks import check_keys
 from src.config.commands import COMMANDS, free_words_key
-from src.config.overrides import (
-    ASSIGNMENT,
-    CFG,
-    FLAGS,
-    HELP,
-    INTEGER,
-    NO_VALUE,
-    VALUE,
-    no_such_key,
-    read_value,
-    split_words,
-)
+from src.config.overrides import ASSIGNMENT, CFG, FLAGS, HELP, no_such_key, read_value, split_words
 from src.config.targets import CONF, read_yaml
 from src.config.types import describe_type
 from src.utils.errors import InputError, UserError, message_of
@@ -34,8 +22,7 @@ from src.utils.errors import InputError, UserError, message_of
 def run(task: Callable[[Any], object], command: str) -> None:
     """Runs `task` with the command's keys; an error in them is one line and exit status 2."""
     try:
-        keys = read_keys(command, sys.argv[1:])
-        if keys is not None:
+        if (keys := read_keys(command, sys.argv[1:])) is not None:
             task(keys)
     except BrokenPipeError:  # `| head` has read enough
         sys.stdout = None  # python would complain at its end that it cannot flush
@@ -55,10 +42,11 @@ def read_keys(command: str, typed: Sequence[str]) -> Any:
     """
     accepted = arguments(COMMANDS[command])
     values = read_yaml(CONF / f"{command}.yaml")
-    line = split_words(typed, {flag: FLAGS[flag] for flag in (HELP, CFG)} | _old_flags(accepted))
+    _refuse_keys_with_dashes(typed, accepted)
+    line = split_words(typed, {flag: FLAGS[flag] for flag in (HELP, CFG)})
     free_key = free_words_key(command)
     free_words = []
-    for word in [*line.words, *_in_new_spelling(line.flags, accepted)]:
+    for word in line.words:
         match = ASSIGNMENT.fullmatch(word)
         key, text = (match[2], match[3]) if match else ("", "")
         if key in accepted:
@@ -84,6 +72,17 @@ def read_keys(command: str, typed: Sequence[str]) -> Any:
     return COMMANDS[command](**values)
 
 
+def _refuse_keys_with_dashes(typed: Sequence[str], accepted: Mapping[str, Argument]) -> None:
+    """Raises InputError, with what to type instead, for --key and --no-key: some commands had them."""
+    for word in typed:
+        flag, _, value = word.partition("=")
+        key = flag.removeprefix("--").replace("-", "_").removeprefix("no_")
+        if flag.startswith("--") and key in accepted:
+            switch = "false" if flag.startswith("--no-") else "true"
+            text = value or (switch if accepted[key].annotation is bool else "VALUE")
+            raise InputError(f"{flag} is no flag: type {key}={text}")
+
+
 def _takes_list(argument: Argument) -> bool:
     return "a list of" in describe_type(argument.annotation)
 
@@ -92,32 +91,3 @@ def _is_plain_text(argument: Argument, text: str) -> bool:
     """Whether the text is the value as it stands: where a key takes only text, commas and digits need no quotes."""
     is_text = describe_type(argument.annotation) in ("text", "text or null")
     return is_text and text.lower() not in ("", "null") and text[0] not in "'\""
-
-
-def _old_flags(accepted: Mapping[str, Argument]) -> dict[str, int]:
-    """--key, --no-key and --key VALUE, which were the spelling of some commands."""
-    flags: dict[str, int] = {}
-    for key, argument in accepted.items():
-        is_switch = argument.annotation is bool
-        flags |= dict.fromkeys(_spellings(key)[: 2 if is_switch else 1], NO_VALUE if is_switch else VALUE)
-    return flags
-
-
-def _spellings(key: str) -> tuple[str, str]:
-    return f"--{key.replace('_', '-')}", f"--no-{key.replace('_', '-')}"
-
-
-def _in_new_spelling(flags: Mapping[str, str], accepted: Mapping[str, Argument]) -> list[str]:
-    """The old flags as KEY=VALUE; one line says so."""
-    words = []
-    for key, argument in accepted.items():
-        on, off = _spellings(key)
-        if argument.annotation is bool:
-            words += [f"{key}={str(flag == on).lower()}" for flag in (on, off) if flag in flags]
-        elif on in flags:
-            text = flags[on]
-            is_plain = INTEGER.fullmatch(text) or not _takes_list(argument)
-            words.append(f"{key}={text}" if is_plain else f"{key}=[{text}]")
-    if words:
-        print(f"note: flags are now typed as keys: {shlex.join(words)}", file=sys.stderr)
-    return words

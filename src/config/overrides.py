@@ -20,22 +20,9 @@ if TYPE_CHECKING:
 HELP, CFG = "--help", "--cfg"
 NO_VALUE, VALUE, OPTIONAL_VALUE = range(3)
 # Hydra's flags, and whether a value follows: https://hydra.cc/docs/advanced/hydra-command-line-flags
-FLAGS = {
-    HELP: NO_VALUE,
-    "--hydra-help": NO_VALUE,
-    "--version": NO_VALUE,
-    "--resolve": NO_VALUE,
-    "--run": NO_VALUE,
-    "--multirun": NO_VALUE,
-    "--shell-completion": NO_VALUE,
-    CFG: VALUE,
-    "--package": VALUE,
-    "--config-path": VALUE,
-    "--config-name": VALUE,
-    "--config-dir": VALUE,
-    "--experimental-rerun": VALUE,
-    "--info": OPTIONAL_VALUE,
-}
+SWITCHES = (HELP, "--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion")
+VALUED = (CFG, "--package", "--config-path", "--config-name", "--config-dir", "--experimental-rerun")
+FLAGS = dict.fromkeys(SWITCHES, NO_VALUE) | dict.fromkeys(VALUED, VALUE) | {"--info": OPTIONAL_VALUE}
 SHORT = {
     "-h": HELP,
     "-r": "--run",

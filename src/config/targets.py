@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,21 +149,9 @@ def from_outside(config: Mapping[str, Any], source: str | Path) -> DictConfig:
         raise InputError(f"{source} has a configuration that does not resolve ({first_line(error)})") from error
     plain = with_names(plain)
     check_targets(plain, source)
-    if (left := next(_interpolations(plain), None)) is not None:
+    _, start, rest = str(plain).partition("${")  # once more, in any key or value
+    if start:
         raise InputError(
-            f"{source} hides an interpolation in its configuration, which is never resolved: {left[:80]!r}"
+            f"{source} hides an interpolation in its configuration, which is never resolved: {(start + rest)[:80]!r}"
         )
     return OmegaConf.create(plain)
-
-
-def _interpolations(value: Any) -> Iterator[str]:
-    """Texts that would be one once more."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _interpolations(key)
-            yield from _interpolations(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _interpolations(item)
-    elif isinstance(value, str) and "${" in value:
-        yield value

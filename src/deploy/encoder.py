@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from src.backbones.base import Encoder
 from src.config.targets import from_outside
 from src.data.length_buckets import BatchSide, embed_side, to_device
-from src.runs.labels import needs_similarity
+from src.runs.identity import needs_similarity
 from src.runs.restore import find_checkpoint, load_checkpoint, restore_encoder
 from src.utils.errors import InputError
 

@@ -12,8 +12,7 @@ from src.config.arguments import marked
 from src.config.schema import Train
 from src.config.targets import CONF
 from src.config.types import Effect
-from src.runs.identity import result_config
-from src.runs.labels import is_infonce, reads_similarity
+from src.runs.identity import is_infonce, reads_similarity, result_config
 
 TAG = 64  # characters that W&B takes
 # Keys that distinguish no run from another.

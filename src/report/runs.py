@@ -14,8 +14,7 @@ import yaml
 
 from src.config.targets import with_names
 from src.runs.directory import read_ranks
-from src.runs.identity import SET_ASIDE
-from src.runs.labels import reads_similarity, run_name
+from src.runs.identity import SET_ASIDE, reads_similarity, run_name
 from src.utils.errors import InputError, first_line
 
 Setting = tuple[str, str, str]  # corpus, lang, backbone: the same for all runs of a comparison

@@ -25,11 +25,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from src.utils.cpus import usable_cpus
-from src.utils.errors import InputError, TrialPruned, UserError, first_line, is_interrupt
-from src.utils.files import write_atomically
+from src.utils.errors import InputError, ResourceError, TrialPruned, UserError, first_line, is_interrupt
+from src.utils.files import read_json, write_atomically
 
 PACKAGES = (
     "torch",
@@ -42,6 +43,8 @@ PACKAGES = (
     "rank-bm25",
     "scipy",
 )
+LOCK = ".lock"
+_claimed: dict[Path, FileLock] = {}  # as long as this process lives
 
 
 class RunDirectory:
@@ -88,8 +91,7 @@ class RunDirectory:
 
     def interrupted(self) -> None:
         """status.json of a process that ends without leaving `recording`."""
-        status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        self.write_json("status.json", {**status, "status": "interrupted"})
+        self.write_json("status.json", {**read_json(self.path / "status.json"), "status": "interrupted"})
 
     def write_config(self, cfg: DictConfig) -> None:
         write_atomically(self.path / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -110,6 +112,51 @@ class RunDirectory:
         writer.writerow(["query_id", "rank"])
         writer.writerows((query_id, f"{float(rank):.15g}") for query_id, rank in zip(query_ids, ranks, strict=True))
         write_atomically(self.path / "test_ranks.csv", text.getvalue())
+
+
+def claim(folder: Path, timeout: float = 0) -> bool:
+    """Keeps every other process out of a directory, for as long as this one lives; False where one is in it.
+
+    Args:
+        timeout: seconds to wait for the other one's end.
+    """
+    folder = folder.resolve()
+    if folder in _claimed:
+        return True
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=timeout)
+    except (Timeout, OSError):
+        return False
+    _claimed[folder] = lock
+    return True
+
+
+def release(folder: Path) -> None:
+    if (lock := _claimed.pop(folder.resolve(), None)) is not None:
+        lock.release()
+
+
+@contextmanager
+def claimed(folder: Path, timeout: float = 0, advice: str = "nothing of it was touched") -> Iterator[None]:
+    """Claims a folder for the block. Raises ResourceError, which ends with `advice`, where another process has it."""
+    if not claim(folder, timeout):
+        raise ResourceError(f"another process is at work in {relative(folder)}: {advice}")
+    try:
+        yield
+    finally:
+        release(folder)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a living process has claimed the directory."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def relative(path: Path) -> Path:

@@ -17,7 +17,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from src.runs import model_card_sections as sections
 from src.runs.directory import RunDirectory
-from src.runs.labels import run_name
+from src.runs.identity import run_name
 from src.runtime import launch
 from src.utils.errors import InputError, UserError, first_line
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from src.metrics.summary import COLUMNS
-from src.runs.labels import needs_similarity, reads_similarity, run_name
+from src.runs.identity import needs_similarity, reads_similarity, run_name
 
 NAMES = {"mrr": "MRR", "recall@1": "R@1", "recall@5": "R@5", "recall@10": "R@10", "ndcg@10": "NDCG@10"}
 INTENDED = (

@@ -12,7 +12,6 @@ Two configurations are the same where all that decides a result is; see `src.run
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from src.runs.directory import relative, revision
+from src.runs.directory import claim, relative, release, revision
 from src.runs.identity import identity, recorded
-from src.runs.lock import claim, release
 from src.utils.errors import InputError, ResourceError
-from src.utils.files import remove_parts
+from src.utils.files import read_json, remove_parts
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -49,7 +47,7 @@ class Attempt:
 
         Raises InputError where the run began with other data: it would be a run of neither.
         """
-        began = _environment(folder) if self.is_resumed else {}
+        began = read_json(folder / "environment.json") if self.is_resumed else {}
         if not began:
             return "environment.json"
         if any(began.get(key) != value for key, value in data.items()):
@@ -201,17 +199,9 @@ def _folder(named: Path) -> Path:
     return folder
 
 
-def _environment(folder: Path) -> dict[str, Any]:
-    """What the first attempt noted; empty where it did not get there."""
-    try:
-        return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
 def _other_code(folder: Path) -> str:
     """What is to be said where the run began with another revision of the code."""
-    began, now = _environment(folder).get("git", {}).get("revision"), revision()
+    began, now = read_json(folder / "environment.json").get("git", {}).get("revision"), revision()
     return f"; the code was {began[:7]} and is {now[:7]} now" if began and now and began != now else ""
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
+from src.runs.directory import claimed, is_claimed
 from src.runs.identity import SET_ASIDE, non_result_keys, recorded
-from src.runs.lock import claimed, is_claimed
 from src.utils.errors import ResourceError
 from src.utils.files import write_atomically
 

@@ -16,14 +16,14 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from omegaconf import DictConfig, OmegaConf
 
 from src.runs import identity
-from src.runs.directory import relative
-from src.runs.lock import claimed
+from src.runs.directory import claimed, relative
 from src.runtime import launch
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
 from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
+from src.utils.files import read_json
 
 CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are asked again, and do not count
 
@@ -164,7 +164,7 @@ class Search(Grid):
         for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             cell = self._cell(folder, trial.params)
             state = cell.status()["status"]
-            if state == "finished" and math.isfinite(value := float(metric(cell))):
+            if state == "finished" and math.isfinite(value := read_json(cell.path / "metrics.json")[METRIC]):
                 study.tell(trial.number, value)
             elif state == "pruned":
                 study.tell(trial.number, state=states.PRUNED)
@@ -219,10 +219,6 @@ def as_overrides(params: Mapping[str, Any]) -> list[str]:
 
 def is_cut_off(trial: Any) -> bool:
     return bool(trial.user_attrs.get(CUT_OFF))
-
-
-def metric(cell: Cell) -> float:
-    return json.loads((cell.path / "metrics.json").read_text(encoding="utf-8"))[METRIC]
 
 
 def say_best(optuna: Any, study: Any) -> None:

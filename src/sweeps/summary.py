@@ -1,6 +1,5 @@
 """What a sweep says at its end: of every cell what became of it, and why."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -14,6 +13,8 @@ from rich.text import Text
 
 from src.runs.directory import relative
 from src.sweeps.cells import Cell
+from src.sweeps.trial import METRIC
+from src.utils.files import read_json
 
 HINTS = {
     "failed": "sweep.rerun=failed runs again what failed",
@@ -42,23 +43,15 @@ def _print_table(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell])
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("cell", overflow="fold")
     table.add_column("")
-    table.add_column("val/mrr", justify="right")
+    table.add_column(METRIC, justify="right")
     table.add_column("s", justify="right")
     table.add_column("why", overflow="fold")
     ran = set(ran)
     for cell, status in ended.items():
         state = status["status"]
         state = {"finished": "ran" if cell in ran else "skipped", "missing": "not started"}.get(state, state)
-        seconds = status.get("seconds")
-        why = "" if state != "skipped" else "finished before"
-        why = status.get("error", why)
-        row = (cell.name, state, _val_mrr(cell), "" if seconds is None else f"{seconds:.0f}", why)
-        table.add_row(*(Text(text) for text in row))  # no markup: an error may hold brackets
+        mrr, seconds = read_json(cell.path / "metrics.json").get(METRIC), status.get("seconds")
+        numbers = "" if mrr is None else f"{mrr:.4f}", "" if seconds is None else f"{seconds:.0f}"
+        why = status.get("error", "finished before" if state == "skipped" else "")
+        table.add_row(*map(Text, (cell.name, state, *numbers, why)))  # no markup: an error may hold brackets
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _val_mrr(cell: Cell) -> str:
-    try:
-        return f"{json.loads((cell.path / 'metrics.json').read_text())['val/mrr']:.4f}"
-    except (OSError, ValueError, KeyError):
-        return ""

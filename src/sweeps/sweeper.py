@@ -30,15 +30,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from src.runs import identity
-from src.runs.directory import relative
-from src.runs.labels import reads_similarity
-from src.runs.lock import claimed
+from src.runs.directory import claimed, relative
+from src.runs.identity import reads_similarity
 from src.runtime import launch
 from src.sweeps import cells, stopping
 from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.utils.errors import InputError, nearest
-from src.utils.files import write_atomically
+from src.utils.files import read_json, write_atomically
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -239,13 +238,8 @@ class Known:
 
     def __init__(self, path: Path, sources: str) -> None:
         self.path, self.sources = path, sources
-        self.directories: dict[str, str] = {}
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return
-        if kept.get("sources") == sources:
-            self.directories = kept["directories"]
+        kept = read_json(path)
+        self.directories: dict[str, str] = kept["directories"] if kept.get("sources") == sources else {}
 
     def get(self, job: Sequence[str]) -> str | None:
         return self.directories.get(" ".join(job))

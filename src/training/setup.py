@@ -13,7 +13,7 @@ from src.config.checks import check
 from src.loggers import FaultTolerantWandbLogger
 from src.loggers.run_metadata import init_arguments
 from src.runs.directory import RunDirectory
-from src.runs.labels import is_infonce
+from src.runs.identity import is_infonce
 from src.training.preflight import check_training
 from src.utils.errors import InputError
 

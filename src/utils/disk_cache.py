@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from src.utils.errors import ResourceError, UserError
-from src.utils.files import PART
+from src.utils.files import PART, read_json
 from src.utils.resource_errors import explaining_full_disk
 
 log = logging.getLogger(__name__)
@@ -213,11 +213,7 @@ def _damage(folder: Path, about: Mapping[str, Any]) -> str:
 
 def read_about(folder: Path) -> dict[str, Any]:
     """What about.json says; nothing where it cannot be read."""
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
+    return read_json(folder / ABOUT)
 
 
 def removed(path: Path) -> None:

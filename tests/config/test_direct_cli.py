@@ -34,13 +34,18 @@ def test_text_needs_no_quotes_where_a_key_takes_nothing_else() -> None:
     assert search("path=['src/(a).py', b]").path == ["src/(a).py", "b"]
 
 
-def test_flags_of_older_versions_work_and_their_new_spelling_is_printed(capsys) -> None:
-    cfg = read_keys("report", ["outputs", "--baseline", "infonce, similar", "--no-texts", "--plot=a.png", "more"])
-    assert (cfg.runs, cfg.baseline, cfg.texts, cfg.plot) == (["outputs", "more"], "infonce, similar", False, "a.png")
-    note = "note: flags are now typed as keys: 'baseline=infonce, similar' texts=false plot=a.png\n"
-    assert capsys.readouterr().err == note
-    assert read_keys("bench", ["--only", "losses,loader", "--threads", "2"]).only == ["losses", "loader"]
-    assert search("x", "--json", "--exact").json
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("--baseline", "baseline=VALUE"),
+        ("--plot=a.png", "plot=a.png"),
+        ("--markdown", "markdown=true"),
+        ("--no-mix-pools", "mix_pools=false"),
+    ],
+)
+def test_a_key_with_dashes_is_refused_with_what_to_type_instead(word, instead) -> None:
+    with pytest.raises(InputError, match=f"^{word.partition('=')[0]} is no flag: type {instead}$"):
+        read_keys("report", ["outputs", word])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,7 @@ def test_flags_of_older_versions_work_and_their_new_spelling_is_printed(capsys) 
     [
         ("tpo=3", "tpo is no key of src.search; did you mean 'top'"),
         ("qqqq=3", r"qqqq is no key of src.search \(there are index, query, .*\); --help lists them"),
-        ("--jsn", "--jsn is no flag; did you mean '--json'"),
+        ("--hlp", "--hlp is no flag; did you mean '--help'"),
         ("top=", "top=: expected a value after =, found nothing"),
         ("top=1,2", "top=1,2: expected one value, found several"),
         ("path=[a", "a bracket is never closed"),

@@ -7,7 +7,7 @@ import torch
 
 from src.losses.base import Loss
 from src.losses.soft_infonce import SoftInfoNCE
-from src.runs.labels import is_infonce, needs_similarity, reads_similarity, run_name
+from src.runs.identity import is_infonce, needs_similarity, reads_similarity, run_name
 from src.runs.model_card_sections import summary
 
 RANDOM, SIMILAR = "src.data.samplers.RandomBatches", "src.data.samplers.SimilarBatches"

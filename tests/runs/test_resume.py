@@ -12,7 +12,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.runs import checkpoint_file, lock, resume
+from src.runs import checkpoint_file, directory, resume
 from src.utils.errors import InputError, ResourceError
 
 CFG = OmegaConf.create({"loss": {"_target_": "src.losses.infonce.InfoNCE"}, "seed": 1, "resume": "auto", "cache": "a"})
@@ -23,7 +23,7 @@ CFG.batching = {"_target_": "src.data.samplers.RandomBatches"}
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield
-    for folder in list(lock._claimed):
+    for folder in list(directory._claimed):
         resume.release(folder)
 
 
@@ -107,11 +107,11 @@ def test_two_processes_cannot_resume_one_directory_and_a_dead_one_frees_it():
     holder = context.Process(target=hold, args=(folder, ready))
     holder.start()
     assert ready.wait(20)
-    assert lock.is_claimed(folder)
+    assert directory.is_claimed(folder)
     assert chosen() is None
     with pytest.raises(ResourceError, match="another process is at work"):
         chosen(f"resume={folder}")
-    with pytest.raises(ResourceError, match="another process is at work"), lock.claimed(folder):
+    with pytest.raises(ResourceError, match="another process is at work"), directory.claimed(folder):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
