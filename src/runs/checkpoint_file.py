@@ -1,12 +1,7 @@
-"""Checkpoint files that are whole or not there: written under another name, summed, then renamed.
+"""Checkpoint files that are whole or not there: written under another name, summed, then renamed (docs/faults.md).
 
-checkpoints/last.ckpt            where training stands; best.ckpt: the weights of the epoch that is kept
-checkpoints/last.previous.ckpt   the one before, until training has finished: what is used where last.ckpt is damaged
-checkpoints/.last.ckpt.N.part    one that process N is writing, or was when it died
-
-A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment. So the sum is moved
-into place together with what it is of, which a second file could not be, and every other tool still reads the file.
-Plain archives, without a comment, are read as they are.
+A checkpoint is torch's zip archive; the SHA-256 of all bytes before it is the archive's comment, which a rename moves
+into place with the rest and every other tool reads over. Archives without a comment are read as they are.
 """
 
 import hashlib
@@ -101,8 +96,7 @@ def size_of(checkpoint: dict[str, Any]) -> int:
 class _Counted:
     """A file that keeps nothing but its size."""
 
-    def __init__(self) -> None:
-        self.size = 0
+    size = 0
 
     def write(self, data: Any) -> int:
         self.size += len(data)

@@ -8,6 +8,7 @@ test_ranks.csv     query_id,rank of every test query
 checkpoints/       best.ckpt (by val/mrr) and last.ckpt; see src/runs/checkpoint_file.py
 train.log          every message of the run
 README.md          what became of it, as a model card (src/runs/model_card.py)
+.lock              held by the process that works in it; the system frees it when that process ends
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ PACKAGES = (
     "scipy",
 )
 LOCK = ".lock"
-_claimed: dict[Path, FileLock] = {}  # as long as this process lives
+_claimed: dict[Path, FileLock] = {}  # by this process
 
 
 class RunDirectory:

@@ -1,10 +1,13 @@
 """A run's README.md: a model card as the Hugging Face hub reads it, from the files of the run directory alone.
 
-It is written when a run ends, however it ends: the card of a failed run says so, and a run in progress has none.
+It is written when a run ends, however it ends: the card of a failed run says so, and a run in progress has none. Its
+text is model_card.md, a template for jinja2; the tables and the front matter are made here.
 """
 
 import json
 import logging
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +17,11 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+from jinja2 import StrictUndefined, Template, UndefinedError
 
-from src.runs import model_card_sections as sections
+from src.metrics.summary import COLUMNS
 from src.runs.directory import RunDirectory
-from src.runs.identity import run_name
+from src.runs.identity import needs_similarity, reads_similarity, run_name
 from src.runtime import launch
 from src.utils.errors import InputError, UserError, first_line
 
@@ -25,23 +29,14 @@ log = logging.getLogger(__name__)
 
 FILE = "README.md"
 TAG = "soft-infonce-run"  # tells our cards from a README.md that somebody wrote
-LOAD = """In this directory, in an environment that has the project (`pip install -e` its folder):
-
-```python
-import torch
-
-from src.training.guide_models import read_module
-
-module = read_module("checkpoints/best.ckpt").eval()
-queries = ["read all lines of a file"]
-codes = ["def close(socket):\\n    socket.shutdown()", "def read_lines(file):\\n    return file.readlines()"]
-with torch.inference_mode():
-    queries_BD, codes_CD = module.embed(module.encoder.queries(queries)), module.embed(module.encoder.codes(codes))
-    scores_BC = module.score(queries_BD, codes_CD)
-print(codes[scores_BC[0].argmax()])
-```
-
-`python -m src.eval run=DIR`, with this directory as DIR, ranks the test split again and must find the same ranks."""
+TEMPLATE = Template(
+    Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+LANGUAGE = re.compile(r"test/([^/]+)/mrr")
+NAMES = {"mrr": "MRR", "recall@1": "R@1", "recall@5": "R@5", "recall@10": "R@10", "ndcg@10": "NDCG@10"}
 
 
 @contextmanager
@@ -69,7 +64,7 @@ def is_ours(path: Path) -> bool:
     return not path.exists() or f"\n- {TAG}\n" in path.read_text(encoding="utf-8", errors="replace")
 
 
-def card(run_directory: str | Path, load: str = LOAD, library_name: str | None = None) -> str:
+def card(run_directory: str | Path, load: str = "", library_name: str | None = None) -> str:
     """The model card of a run, as Markdown under YAML front matter.
 
     Args:
@@ -90,31 +85,39 @@ def card(run_directory: str | Path, load: str = LOAD, library_name: str | None =
         ) from error
     if status.get("status") != "finished":
         # Other files may be those of an earlier run in the same directory.
-        return _join(ModelCardData(tags=[TAG]), ["# A run without a result", *_verdict(status)])
+        how = {"failed": "failed", "interrupted": "was interrupted"}.get(str(status.get("status")), "has not finished")
+        error = status.get("error", "").replace("```", "")
+        return TEMPLATE.render(front_matter=ModelCardData(tags=[TAG]).to_yaml(), verdict=how, error=error)
     try:
         cfg = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         metrics, environment = (
             json.loads((folder / name).read_text(encoding="utf-8")) for name in ("metrics.json", "environment.json")
         )
-        names = cfg["choices"]
-        parts = [
-            f"# {run_name(cfg)}: {names['backbone']} encoder, {names['lang']} code search",
-            sections.summary(cfg),
-            *("## Results", *sections.results(cfg, metrics, environment)),
-            *("## Data", *sections.data(cfg, environment)),
-            *("## Recipe", sections.recipe(cfg, metrics, environment), *sections.command(folder)),
-            *("## How to load", load, *sections.form(cfg)),
-            *("## Intended use", sections.INTENDED),
-            *("## Limitations", sections.limitations(cfg)),
-        ]
-        return _join(_front_matter(cfg, metrics, library_name), parts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        encoder = cfg["backbone"]["encoder"]
+        sides = {"query": "max_query_tokens", "code": "max_code_tokens"}
+        return TEMPLATE.render(
+            front_matter=_front_matter(cfg, metrics, library_name).to_yaml(),
+            verdict="",
+            cfg=cfg,
+            name=run_name(cfg),
+            names=cfg["choices"],
+            metrics=metrics,
+            estimator=cfg["choices"]["weights"] if needs_similarity(cfg["loss"]) else "",
+            corpus=_corpus(cfg),
+            queries=f"{metrics['test/queries']:,.0f}",
+            candidates=f"{metrics['test/candidates']:,.0f}",
+            pool=environment["corpus"]["test_pool_fingerprint"],
+            results=_results(cfg, metrics),
+            languages=_languages(metrics),
+            data=_data(environment["corpus"]),
+            recipe=_recipe(cfg, metrics, environment),
+            command=_command(folder),
+            load=load,
+            lengths=[f"{encoder[key]} tokens of a {side}" for side, key in sides.items() if key in encoder],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, UndefinedError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{folder} is not a whole run directory ({reason})") from error
-
-
-def _join(data: ModelCardData, parts: Sequence[str]) -> str:
-    return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _front_matter(cfg: Mapping[str, Any], metrics: Mapping[str, float], library_name: str | None) -> ModelCardData:
@@ -124,14 +127,14 @@ def _front_matter(cfg: Mapping[str, Any], metrics: Mapping[str, float], library_
             task_type="text-retrieval",
             task_name="Code search",
             dataset_type=names["corpus"],
-            dataset_name=f"{sections.corpus(cfg)} {names['lang']}",
+            dataset_name=f"{_corpus(cfg)} {names['lang']}",
             dataset_config=names["lang"],
             dataset_split="test",
             metric_type=key.replace("@", "_at_"),
             metric_name=name,
             metric_value=metrics[f"test/{key}"],
         )
-        for key, name in sections.NAMES.items()
+        for key, name in NAMES.items()
     ]
     bases = list(dict.fromkeys(_hub_names(cfg["backbone"]["encoder"])))
     return ModelCardData(
@@ -158,8 +161,107 @@ def _hub_names(encoder: Mapping[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _verdict(status: Mapping[str, Any]) -> Iterator[str]:
-    what = {"failed": "failed", "interrupted": "was interrupted"}.get(str(status.get("status")), "has not finished")
-    yield f"**This run {what}.** How far it got is in `train.log`; there is no result to report."
-    if status.get("error"):
-        yield f"```text\n{status['error'].replace('```', '')}\n```"
+def _corpus(cfg: Mapping[str, Any]) -> str:
+    """What was trained on; the name of the folder alone where it is one, for a path says nothing elsewhere."""
+    root = cfg["corpus"].get("root")
+    own = cfg["choices"]["corpus"]
+    return own if not root or Path(root).name == own else f"{own} ({Path(root).name})"
+
+
+def _results(cfg: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
+    rows = {f"**{run_name(cfg)}**": "test", "infonce, same seed and batches": "infonce", "BM25": "bm25"}
+    return _table(
+        ["", "MRR", "95%", *(NAMES[column] for column in COLUMNS)],
+        [
+            [name, f"{metrics[f'{key}/mrr']:.3f}", _interval(metrics, key)]
+            + [f"{metrics[f'{key}/{column}']:.3f}" for column in COLUMNS]
+            for name, key in rows.items()
+            if f"{key}/mrr" in metrics
+        ],
+    )
+
+
+def _languages(metrics: Mapping[str, float]) -> str:
+    """The table of a model of several languages; empty for one language."""
+    keys = {found[1]: found[0].removesuffix("/mrr") for key in metrics if (found := LANGUAGE.fullmatch(key))}
+    rows = [
+        [lang, f"{metrics[f'{key}/queries']:,.0f}", f"{metrics[f'{key}/mrr']:.3f}", _interval(metrics, key)]
+        for lang, key in keys.items()
+    ]
+    return _table(["language", "queries", "MRR", "95%"], rows) if rows else ""
+
+
+def _interval(metrics: Mapping[str, float], key: str) -> str:
+    return f"{metrics[f'{key}/mrr_low']:.3f} to {metrics[f'{key}/mrr_high']:.3f}"
+
+
+def _data(found: Mapping[str, Any]) -> str:
+    rows = {
+        "training pairs": ("train_pairs", "train_fingerprint"),
+        "valid queries": ("valid_queries", "valid_fingerprint"),
+        "test queries": ("test_queries", "test_fingerprint"),
+        "test candidates": ("test_candidates", "test_pool_fingerprint"),
+    }
+    return _table(
+        ["", "number", "fingerprint"],
+        [[name, f"{found[number]:,}", f"`{found.get(mark, '')}`"] for name, (number, mark) in rows.items()],
+    )
+
+
+def _recipe(cfg: Mapping[str, Any], metrics: Mapping[str, float], environment: Mapping[str, Any]) -> str:
+    names, data, optimizer = cfg["choices"], cfg["data"], cfg["optimizer"]
+    hardware = environment.get("hardware", {})
+    packages = environment.get("packages", {})
+    rows = {
+        "loss": f"`{names['loss']}`{_parameters(cfg['loss'])}",
+        "negative weights": f"`{names['weights']}`{_parameters(cfg['weights'])}" if reads_similarity(cfg) else "none",
+        "batches": f"{data['batch_size']} pairs, {names.get('batching', 'random')}"
+        + (", copies of a positive masked" if cfg.get("negatives", {}).get("mask_duplicates") else ""),
+        "score": f"{cfg['model']['similarity']} x {cfg['model']['score_scale']:g}",
+        "optimiser": f"AdamW, learning rate {optimizer['learning_rate']:g}, weight decay "
+        f"{optimizer['weight_decay']:g}, warm-up {optimizer['warmup']:g} of the steps",
+        "epochs": f"{cfg['trainer']['max_epochs']}, kept: {cfg.get('keep', 'best')}"
+        + f" (val/mrr {metrics['val/mrr']:.3f})",
+        "encoder": f"`{names['backbone']}`{_parameters(cfg['backbone']['encoder'])}",
+        "seed": str(cfg["seed"]),
+        "training time": f"{metrics['train/seconds']:,.0f} s",
+        "hardware": ", ".join(hardware.get("gpus", [])) or (f"{hardware['cpus']} CPUs" if hardware else ""),
+        "versions": ", ".join(f"{name} {packages[name]}" for name in ("torch", "lightning") if packages.get(name)),
+        "code": (environment.get("git", {}).get("revision") or "")[:12]
+        + (", with changes" if environment.get("git", {}).get("dirty") else ""),
+    }
+    return _table(["", ""], [[name, value] for name, value in rows.items() if value])
+
+
+def _parameters(node: Mapping[str, Any]) -> str:
+    """`: alpha 1.0, beta 1.0`, without what is not set."""
+    shown = [f"{key} {_short(str(value))}" for key, value in _flat(node)]
+    return f": {', '.join(shown)}" if shown else ""
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif not key.startswith("_") and value not in (None, "", False):
+            yield f"{prefix}{key}", value
+
+
+def _command(folder: Path) -> str:
+    """What was typed, where Hydra has kept it. Paths of this machine are cut to their last name."""
+    kept_by_hydra = folder / ".hydra" / "overrides.yaml"
+    if not kept_by_hydra.is_file():
+        return ""
+    overrides = [_short(str(word)) for word in yaml.safe_load(kept_by_hydra.read_text(encoding="utf-8")) or []]
+    words = [word for word in overrides if not word.startswith(("hydra.", "cache="))]
+    return shlex.join(["python", "-m", "src.train", *words])
+
+
+def _short(text: str) -> str:
+    return re.sub(r"(?<![^=,\[])(?:/|~/)[^,\]]*/([^/,\]]+)", r"…/\1", text)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (header, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return "\n".join([lines[0], f"|{'---|' * len(header)}", *lines[1:]])

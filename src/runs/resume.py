@@ -1,11 +1,4 @@
-"""Resuming: in which run directory and from which checkpoint the same command continues.
-
-`resume=` of conf/train.yaml says whether:
-
-    auto    the latest run of the same configuration that has not finished; where there is none, a new one begins
-    never   a new run begins
-    DIR     this run directory, or nothing
-    FILE    this checkpoint of a run directory, such as checkpoints/last.previous.ckpt
+"""Resuming: in which run directory and from which checkpoint the same command continues (docs/faults.md).
 
 Two configurations are the same where all that decides a result is; see `src.runs.identity.result_config`.
 """
@@ -72,10 +65,6 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
         return []
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     named = given.get("resume", AUTO).strip("'\"")
-    if named == "null":
-        raise InputError(
-            "resume=null: expected auto, never, a run directory or a checkpoint in one; never starts a new run"
-        )
     if named == NEVER:
         return []
     if named == AUTO and "hydra.run.dir" in given:
@@ -211,7 +200,7 @@ def _where(checkpoint: Path | None) -> str:
     from src.runs import checkpoint_file  # here, since a sweep may have nothing to run
 
     try:
-        held: dict[str, Any] = checkpoint_file.read(checkpoint)
+        held = checkpoint_file.read(checkpoint)
     except checkpoint_file.DamagedError as error:
         raise InputError(f"checkpoint {checkpoint} cannot be used: {error}") from error
     if "loops" not in held:

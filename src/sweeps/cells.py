@@ -1,8 +1,4 @@
-"""The cells of a grid: what tells one from another, what its directory is called, and how it ended.
-
-Two cells are one where all that decides their result is the same: a loss without similarity trains the same model
-whatever the estimator, and where a cache is or who logs changes nothing.
-"""
+"""The cells of a grid: what its directory is called, and how it ended."""
 
 import json
 import re

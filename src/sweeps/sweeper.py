@@ -1,15 +1,8 @@
 """Runs the missing cells of a grid: a Hydra sweeper that finds what an earlier invocation has finished.
 
-The grid is that of the command line (`loss=infonce,bce seed=1,2`) and of `sweep=`, an option of conf/sweep. The sweep's
-directory is named by the grid and by the fixed overrides, a cell's by its overrides and a hash of its resolved
-configuration, so the same command finds both again. What `sweep.rerun` says:
-
-    missing   what never began, or was cut off by Ctrl-C, kill -9 or a power failure (the default)
-    failed    that, and what failed
-    all       everything
-
-An interrupted cell resumes in its directory from its last checkpoint, unless `resume=never`. What else runs
-again gets a fresh directory; the earlier attempt is moved to `replaced/`. Launchers are Hydra's.
+The grid is that of the command line and of `sweep=`. The sweep's directory is named by the grid and by the fixed
+overrides, a cell's by its overrides and a hash of its resolved configuration, so the same command finds both again.
+docs/sweeps.md says what runs again, and where. Launchers are Hydra's.
 """
 
 import itertools

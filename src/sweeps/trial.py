@@ -15,14 +15,6 @@ if TYPE_CHECKING:  # a sweep that has nothing to run does without
 METRIC = "val/mrr"
 
 
-def study_of(cfg: DictConfig) -> Any:
-    """The study of the trial that `sweep.trial` names: {study, name, number, pruning}."""
-    import optuna
-
-    about = cfg.sweep.trial
-    return optuna.load_study(study_name=about.name, storage=journal(about.study), pruner=pruner(about.pruning))
-
-
 def journal(path: str | Path) -> Any:
     """Optuna's storage in a file, which several processes may write."""
     from optuna.storages import JournalStorage
@@ -48,12 +40,14 @@ def pruner(options: Any) -> Any:
 
 
 def callbacks(cfg: DictConfig) -> list[Callback]:
-    """The callbacks that a training needs if it is a trial; otherwise none."""
-    if OmegaConf.select(cfg, "sweep.trial") is None:
+    """The callbacks that a training needs if it is a trial, with `sweep.trial`: {study, name, number, pruning}."""
+    if (about := OmegaConf.select(cfg, "sweep.trial")) is None:
         return []
+    import optuna
     from lightning.pytorch.callbacks import Callback
 
-    trial = open_trial(study_of(cfg), cfg.sweep.trial.study, cfg.sweep.trial.number)
+    study = optuna.load_study(study_name=about.name, storage=journal(about.study), pruner=pruner(about.pruning))
+    trial = open_trial(study, about.study, about.number)
 
     class Reporting(Callback):
         """Reports val/mrr after each epoch. Raises TrialPruned where the study says that it is no use to go on."""
@@ -61,10 +55,9 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             if trainer.sanity_checking or METRIC not in trainer.callback_metrics:
                 return
-            value = float(trainer.callback_metrics[METRIC])
-            trial.report(value, trainer.current_epoch)
+            value, epoch = float(trainer.callback_metrics[METRIC]), trainer.current_epoch
+            trial.report(value, epoch)
             if trial.should_prune():
-                epoch = trainer.current_epoch + 1
-                raise TrialPruned(f"{METRIC} {value:.4f} is below the median of earlier trials at epoch {epoch}")
+                raise TrialPruned(f"{METRIC} {value:.4f} is below the median of earlier trials at epoch {epoch + 1}")
 
     return [Reporting()]

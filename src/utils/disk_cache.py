@@ -91,7 +91,23 @@ class Cache:
                 return found
             why = self._why(folder, made_from)
             making(why)
-            return self._make(folder, made_from, make, about, why, resumable)
+            part = part_of(folder)  # what is there was left by a process that was killed: we hold the lock
+            if not resumable or part.is_symlink():
+                removed(part)
+            part.mkdir(exist_ok=True)
+            try:
+                with explaining_full_disk(part):
+                    facts = dict(make(part) or {})
+                description = _description(part, about, made_from, facts)
+                (part / ABOUT).write_text(json.dumps(description, indent=2) + "\n")
+                removed(folder)
+                part.rename(folder)
+            except BaseException as error:
+                if not resumable or isinstance(error, UserError):  # which the next one would meet as well
+                    removed(part)
+                raise
+            self._checked.add(folder)
+            return Entry(folder, facts, description["made"], why)
 
     def entries(self) -> Iterator[Path]:
         """The folders of all entries, by kind and key."""
@@ -134,37 +150,6 @@ class Cache:
         fewest = min(differing, key=len)
         return f"those made before have another {' and another '.join(fewest)}"
 
-    def _make(
-        self,
-        folder: Path,
-        made_from: Mapping[str, Any],
-        make: Callable[[Path], Mapping[str, Any] | None],
-        about: str,
-        why: str,
-        resumable: bool,
-    ) -> Entry:
-        part = part_of(folder)  # what is there was left by a process that was killed: we hold the lock
-        if not resumable or part.is_symlink():
-            removed(part)
-        part.mkdir(exist_ok=True)
-        try:
-            with explaining_full_disk(part):
-                facts = dict(make(part) or {})
-            files = sorted(path for path in part.rglob("*") if path.is_file())
-            sums = {path.relative_to(part).as_posix(): sha256(path) for path in files}
-            made = time.strftime("%Y-%m-%d %H:%M:%S")
-            description = {"about": about, "made": made, "made_from": made_from, "facts": facts, "files": sums}
-            description["sum"] = key_of(description)
-            (part / ABOUT).write_text(json.dumps(description, indent=2) + "\n")
-            removed(folder)
-            part.rename(folder)
-        except BaseException as error:
-            if not resumable or isinstance(error, UserError):  # which the next one would meet as well
-                removed(part)
-            raise
-        self._checked.add(folder)
-        return Entry(folder, facts, made, why)
-
     @contextmanager
     def _locked(self, folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         try:
@@ -188,6 +173,15 @@ class Cache:
 def key_of(made_from: Mapping[str, Any]) -> str:
     """16 hex digits of SHA-256 over the values, whatever the order of their keys."""
     return hashlib.sha256(_canonical(made_from).encode()).hexdigest()[:16]
+
+
+def _description(part: Path, about: str, made_from: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of about.json."""
+    files = sorted(path for path in part.rglob("*") if path.is_file())
+    sums = {path.relative_to(part).as_posix(): sha256(path) for path in files}
+    made = time.strftime("%Y-%m-%d %H:%M:%S")
+    description = {"about": about, "made": made, "made_from": made_from, "facts": facts, "files": sums}
+    return {**description, "sum": key_of(description)}
 
 
 def damage(folder: Path) -> str:

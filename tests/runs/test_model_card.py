@@ -76,6 +76,16 @@ def test_the_tables_show_every_interval_and_baseline(edited):
     assert "Minus BM25: +0.1250 MRR (+0.1000 to +0.2000, paired by query; the interval excludes zero)." in text
 
 
+def test_the_card_of_a_loss_without_similarity_names_no_estimator(edited):
+    assert "with negatives judged by `bm25`" in model_card.card(edited)
+    cfg = yaml.safe_load((edited / "config.yaml").read_text())
+    cfg["loss"] = {"_target_": "src.losses.infonce.InfoNCE"}
+    (edited / "config.yaml").write_text(yaml.safe_dump(cfg))
+    text = model_card.card(edited)
+    assert "judged by" not in text
+    assert "| negative weights | none |" in text
+
+
 def test_the_pool_and_its_fingerprint_are_shown(finished):
     corpus = json.loads((finished / "environment.json").read_text())["corpus"]
     text = text_of(finished)

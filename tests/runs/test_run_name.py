@@ -8,7 +8,6 @@ import torch
 from src.losses.base import Loss
 from src.losses.soft_infonce import SoftInfoNCE
 from src.runs.identity import is_infonce, needs_similarity, reads_similarity, run_name
-from src.runs.model_card_sections import summary
 
 RANDOM, SIMILAR = "src.data.samplers.RandomBatches", "src.data.samplers.SimilarBatches"
 
@@ -55,14 +54,6 @@ INFONCE = config("infonce", "src.losses.infonce.InfoNCE")
 def test_a_run_is_named_with_an_estimator_only_where_it_used_one(run, name):
     assert run_name(run) == name
     assert reads_similarity(run) == ("bm25" in name)
-
-
-def test_the_card_of_a_loss_without_similarity_names_no_estimator():
-    common = {"model": {"similarity": "cosine"}, "corpus": {"root": None}}
-    names = {"backbone": "tiny", "lang": "python", "corpus": "stdlib"}
-    plain, soft = ({**run, **common, "choices": {**run["choices"], **names}} for run in (PLAIN, SOFT))
-    assert "bm25" not in summary(plain)
-    assert "negatives judged by `bm25`" in summary(soft)
 
 
 def test_a_run_from_before_there_was_a_choice_of_batchings_had_random_batches():
