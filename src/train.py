@@ -27,8 +27,8 @@ from omegaconf import DictConfig, open_dict
 from src.corpora.base import Corpus, Split
 from src.corpora.dedup import named
 from src.datamodule import CodeSearchData
-from src.loggers import start_server_probe
 from src.loggers.tables import Examples, results
+from src.loggers.wandb import start_server_probe
 from src.metrics.retrieval import summarize
 from src.metrics.summary import language_lines, lexical_baseline, mrr_difference, pool_facts, prefixed, print_table
 from src.module import CodeSearchModule
@@ -158,7 +158,7 @@ def train_infonce(
         plain.loss = {"_target_": INFONCE}
         plain.choices.loss = "infonce"
     print_facts({"loss": "infonce, the same seed and batches, for comparison (compare_infonce=false leaves it out)"})
-    child = run.child("infonce")
+    child = RunDirectory(run.path / "infonce")
     return fit_and_test(
         plain, *build_model_and_data(plain, corpus, estimator), child, resume_from=attempt.of(child.path)
     )

@@ -74,13 +74,11 @@ def _metadata(kind: Any) -> Iterator[Any]:
 def kwargs_key(of: Callable[..., Any]) -> str | None:
     """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
     function = _constructor(of)
+    # torch.nn.Module takes any, and then refuses them.
+    if function is object.__init__ or getattr(function, "__module__", "") == "torch.nn.modules.module":
+        return ""
     for name, parameter in inspect.signature(function).parameters.items():
-        # torch.nn.Module takes any, and then refuses them.
-        if (
-            parameter.kind is parameter.VAR_KEYWORD
-            and function is not object.__init__
-            and getattr(function, "__module__", "") != "torch.nn.modules.module"
-        ):
+        if parameter.kind is parameter.VAR_KEYWORD:
             metadata = getattr(get_type_hints(function, include_extras=True).get(name), "__metadata__", None)
             return None if metadata is None else next((item for item in metadata if isinstance(item, str)), "")
     return ""

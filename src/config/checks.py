@@ -53,7 +53,8 @@ def check_keys(prefix: str, node: Mapping[str, Any], of: Callable[..., Any]) -> 
             raise InputError(f"{prefix}{key} is no key of {owner}{nearest(f'{prefix}{key}', names)}")
         _check(f"{prefix}{key}", value, accepted[key].annotation)
     if not node.get("_partial_"):
-        for key in sorted(_missing(accepted, node)):
+        required = {key for key, item in accepted.items() if item.required}
+        for key in sorted(required - node.keys() - SET_BY_CODE):
             raise InputError(f"{prefix}{key}: expected {describe_type(accepted[key].annotation)}, found nothing")
 
 
@@ -65,10 +66,6 @@ def accepted_arguments(of: Callable[..., Any], node: Mapping[str, Any]) -> dict[
         passed_on = arguments(locate_target(node[inner]["_target_"]))
         accepted |= {key: item for key, item in passed_on.items() if key not in accepted}
     return accepted
-
-
-def _missing(accepted: Mapping[str, Argument], node: Mapping[str, Any]) -> set[str]:
-    return {key for key, item in accepted.items() if item.required} - node.keys() - SET_BY_CODE
 
 
 def _check(key: str, value: Any, annotation: Any) -> None:

@@ -12,7 +12,6 @@ Pooling = Literal["mean", "cls", "last", "pooler"]
 Language = Literal["python", "java", "javascript", "php", "ruby", "go"]
 NAMES: tuple[str, ...] = get_args(Language)
 Skipped = Literal["vendored", "tests", "generated", "minified"]
-REASONS: tuple[str, ...] = get_args(Skipped)
 
 ExportFormat = Literal["sentence_transformers", "hf", "onnx"]
 # What src.bench measures, in its order.

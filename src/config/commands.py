@@ -232,7 +232,5 @@ def sentence_of(command: str) -> str:
 
 def free_words_key(command: str) -> str | None:
     """The key that takes the words of a command line that are not KEY=VALUE, where the command has one."""
-    for name, argument in arguments(COMMANDS[command]).items():
-        if any(isinstance(item, FreeWords) for item in getattr(argument.annotation, "__metadata__", ())):
-            return name
-    return None
+    items = arguments(COMMANDS[command]).items()
+    return next((name for name, item in items if FreeWords() in getattr(item.annotation, "__metadata__", ())), None)

@@ -77,7 +77,10 @@ def _explain(
                 f"{name} is a key of {', '.join(others[:3])}{more}, found {group}={cfg.hydra.runtime.choices[group]}: "
                 "choose that too, or leave it out"
             )
-        return no_such_key(name, keys, config_name, [key for key in (*keys, *groups) if _may_be_meant(key, name)])
+        # None that the name stands below may be meant, and Hydra's own only for one of those.
+        own = [key for key in (*keys, *groups) if key.startswith("hydra") == name.startswith("hydra")]
+        near = [key for key in own if not name.startswith(f"{key}.")]
+        return no_such_key(name, keys, config_name, near)
     if override.is_add() and not override.is_force_add():
         return f"{word}: {name} is there already; type {word.lstrip('+')}"
     node = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
@@ -104,11 +107,6 @@ def _explain_group(override: Override, cfg: DictConfig, options: Sequence[str], 
         each = f"{name}={','.join(_choices(override))}"
         return f"{word}: expected one option of {name}, found a list; -m {each} runs each"
     return ""
-
-
-def _may_be_meant(key: str, name: str) -> bool:
-    """Whether a key may be meant: none that the name stands below, and Hydra's own only for one of those."""
-    return not name.startswith(f"{key}.") and key.startswith("hydra") == name.startswith("hydra")
 
 
 def _choices(override: Override) -> list[str]:

@@ -113,13 +113,9 @@ def _type_names(annotation: Any) -> Iterator[str]:
 
 def _describe_range(bounds: tuple[Any, ...]) -> str:
     """` above 0 and up to 1`."""
-    words = []
-    for bound in bounds:
-        for name, before, after in (("gt", "above ", ""), ("ge", "of ", " or more"), ("lt", "below ", "")):
-            if (number := getattr(bound, name, None)) is not None:
-                words.append(f"{before}{number}{after}")
-        if (number := getattr(bound, "le", None)) is not None:
-            words.append(f"up to {number}")
+    forms = {"gt": "above {}", "ge": "of {} or more", "lt": "below {}", "le": "up to {}"}
+    numbers = [(form, getattr(bound, name, None)) for bound in bounds for name, form in forms.items()]
+    words = [form.format(number) for form, number in numbers if number is not None]
     return f" {' and '.join(words)}" if words else ""
 
 
@@ -132,7 +128,7 @@ def literal_values(annotation: Any) -> list[str]:
     return [word for member in get_args(annotation) if member is not annotation for word in literal_values(member)]
 
 
-def format_value(value: Any, most: int = 80) -> str:
-    """A value as a person types it, on one line."""
+def format_value(value: Any) -> str:
+    """A value as a person types it, on one line of at most 80 characters."""
     text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +24,6 @@ from src.runs.directory import relative
 from src.utils.errors import first_line
 
 ID = "wandb_id.txt"  # of the W&B run, in the run directory
-FRESH = 60.0  # seconds for which an answer of the server counts
 # Shares of `timeout`: for the server to answer at all, when a run starts and when it ends, and for the last upload.
 AT_START, AT_END, LAST_UPLOAD = 0.5, 0.2, 0.5
 ARTIFACT_SECONDS = 600  # for the upload of an artifact that has begun
@@ -61,7 +59,6 @@ class FaultTolerantWandbLogger(WandbLogger):
         self._folder, self._timeout, self._artifacts = Path(save_dir), timeout, artifacts
         self._init = {**init, "id": _run_id(self._folder)}
         self._lost = False
-        self._last_answer = 0.0  # of the server, by the monotonic clock
         self._checking: threading.Thread | None = None
         self._run, self._mode = self._start(os.environ.get("WANDB_MODE") or mode)
 
@@ -107,7 +104,7 @@ class FaultTolerantWandbLogger(WandbLogger):
         online = self._mode == "online"
         if self._checking is not None:
             self._checking.join()
-        if online and not self._lost and time.monotonic() - self._last_answer > FRESH:
+        if online and not self._lost:
             self._check_server()
         self._try(self._write_results, metrics)
         complete = self._close()
@@ -124,8 +121,6 @@ class FaultTolerantWandbLogger(WandbLogger):
         if reason := ServerProbe(AT_END * self._timeout).unavailable_reason():
             self._lose(reason)
             self._close()
-        else:
-            self._last_answer = time.monotonic()
 
     def _write_results(self, metrics: Mapping[str, float]) -> None:
         run = self.experiment
@@ -226,10 +221,7 @@ def start_server_probe(mode: str = "auto", timeout: float = 10.0, **other: Any) 
 def _run_id(folder: Path) -> str:
     """The id in the run directory; a new one is made and stored there where it has none."""
     path = folder / ID
-    try:
-        found = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        found = ""
+    found = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
     if re.fullmatch(r"[\w-]{1,128}", found):
         return found
     made = secrets.token_hex(5)

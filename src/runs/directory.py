@@ -61,13 +61,6 @@ class RunDirectory:
                 "choose another with hydra.run.dir=DIR"
             ) from error
 
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    def child(self, name: str) -> RunDirectory:
-        return RunDirectory(self.path / name)
-
     @contextmanager
     def recording(self, **facts: Any) -> Iterator[None]:
         """status.json tells how the block went, also when it fails, and the `facts`."""

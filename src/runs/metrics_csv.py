@@ -70,7 +70,15 @@ class MetricsCSV(Logger):
             self._columns = columns
             self._rewrite()
         elif fresh:
-            self._append(self._text(fresh).encode())
+            data = self._text(fresh).encode()
+            with explaining_full_disk(self.path, lambda: len(data)), self.path.open("ab") as file:
+                whole = file.tell()
+                try:
+                    file.write(data)
+                    file.flush()
+                except OSError:
+                    os.truncate(self.path, whole)  # no half of a row
+                    raise
             self._written = len(self._rows)
 
     @rank_zero_only
@@ -80,16 +88,6 @@ class MetricsCSV(Logger):
     def _rewrite(self) -> None:
         write_atomically(self.path, ",".join(self._columns) + "\n" + self._text(self._rows))
         self._written = len(self._rows)
-
-    def _append(self, data: bytes) -> None:
-        with explaining_full_disk(self.path, lambda: len(data)), self.path.open("ab") as file:
-            whole = file.tell()
-            try:
-                file.write(data)
-                file.flush()
-            except OSError:
-                os.truncate(self.path, whole)  # no half of a row
-                raise
 
     def _text(self, rows: list[dict[str, Any]]) -> str:
         text = io.StringIO()

@@ -1,14 +1,14 @@
 """A run's README.md: a model card as the Hugging Face hub reads it, from the files of the run directory alone.
 
 It is written when a run ends, however it ends: the card of a failed run says so, and a run in progress has none. Its
-text is model_card.md, a template for jinja2; the tables and the front matter are made here.
+text is model_card.md, a template of jinja2.
 """
 
 import json
 import logging
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import StrictUndefined, Template, UndefinedError
 
-from src.metrics.summary import COLUMNS
 from src.runs.directory import RunDirectory
 from src.runs.identity import needs_similarity, reads_similarity, run_name
 from src.runtime import launch
@@ -93,7 +92,7 @@ def card(run_directory: str | Path, load: str = "", library_name: str | None = N
         metrics, environment = (
             json.loads((folder / name).read_text(encoding="utf-8")) for name in ("metrics.json", "environment.json")
         )
-        encoder = cfg["backbone"]["encoder"]
+        encoder, packages = cfg["backbone"]["encoder"], environment.get("packages", {})
         sides = {"query": "max_query_tokens", "code": "max_code_tokens"}
         return TEMPLATE.render(
             front_matter=_front_matter(cfg, metrics, library_name).to_yaml(),
@@ -102,15 +101,13 @@ def card(run_directory: str | Path, load: str = "", library_name: str | None = N
             name=run_name(cfg),
             names=cfg["choices"],
             metrics=metrics,
+            environment=environment,
             estimator=cfg["choices"]["weights"] if needs_similarity(cfg["loss"]) else "",
+            reads_similarity=reads_similarity(cfg),
             corpus=_corpus(cfg),
-            queries=f"{metrics['test/queries']:,.0f}",
-            candidates=f"{metrics['test/candidates']:,.0f}",
-            pool=environment["corpus"]["test_pool_fingerprint"],
-            results=_results(cfg, metrics),
-            languages=_languages(metrics),
-            data=_data(environment["corpus"]),
-            recipe=_recipe(cfg, metrics, environment),
+            languages=[found[1] for key in metrics if (found := LANGUAGE.fullmatch(key))],
+            parameters=_parameters,
+            versions=", ".join(f"{name} {packages[name]}" for name in ("torch", "lightning") if packages.get(name)),
             command=_command(folder),
             load=load,
             lengths=[f"{encoder[key]} tokens of a {side}" for side, key in sides.items() if key in encoder],
@@ -168,75 +165,10 @@ def _corpus(cfg: Mapping[str, Any]) -> str:
     return own if not root or Path(root).name == own else f"{own} ({Path(root).name})"
 
 
-def _results(cfg: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
-    rows = {f"**{run_name(cfg)}**": "test", "infonce, same seed and batches": "infonce", "BM25": "bm25"}
-    return _table(
-        ["", "MRR", "95%", *(NAMES[column] for column in COLUMNS)],
-        [
-            [name, f"{metrics[f'{key}/mrr']:.3f}", _interval(metrics, key)]
-            + [f"{metrics[f'{key}/{column}']:.3f}" for column in COLUMNS]
-            for name, key in rows.items()
-            if f"{key}/mrr" in metrics
-        ],
-    )
-
-
-def _languages(metrics: Mapping[str, float]) -> str:
-    """The table of a model of several languages; empty for one language."""
-    keys = {found[1]: found[0].removesuffix("/mrr") for key in metrics if (found := LANGUAGE.fullmatch(key))}
-    rows = [
-        [lang, f"{metrics[f'{key}/queries']:,.0f}", f"{metrics[f'{key}/mrr']:.3f}", _interval(metrics, key)]
-        for lang, key in keys.items()
-    ]
-    return _table(["language", "queries", "MRR", "95%"], rows) if rows else ""
-
-
-def _interval(metrics: Mapping[str, float], key: str) -> str:
-    return f"{metrics[f'{key}/mrr_low']:.3f} to {metrics[f'{key}/mrr_high']:.3f}"
-
-
-def _data(found: Mapping[str, Any]) -> str:
-    rows = {
-        "training pairs": ("train_pairs", "train_fingerprint"),
-        "valid queries": ("valid_queries", "valid_fingerprint"),
-        "test queries": ("test_queries", "test_fingerprint"),
-        "test candidates": ("test_candidates", "test_pool_fingerprint"),
-    }
-    return _table(
-        ["", "number", "fingerprint"],
-        [[name, f"{found[number]:,}", f"`{found.get(mark, '')}`"] for name, (number, mark) in rows.items()],
-    )
-
-
-def _recipe(cfg: Mapping[str, Any], metrics: Mapping[str, float], environment: Mapping[str, Any]) -> str:
-    names, data, optimizer = cfg["choices"], cfg["data"], cfg["optimizer"]
-    hardware = environment.get("hardware", {})
-    packages = environment.get("packages", {})
-    rows = {
-        "loss": f"`{names['loss']}`{_parameters(cfg['loss'])}",
-        "negative weights": f"`{names['weights']}`{_parameters(cfg['weights'])}" if reads_similarity(cfg) else "none",
-        "batches": f"{data['batch_size']} pairs, {names.get('batching', 'random')}"
-        + (", copies of a positive masked" if cfg.get("negatives", {}).get("mask_duplicates") else ""),
-        "score": f"{cfg['model']['similarity']} x {cfg['model']['score_scale']:g}",
-        "optimiser": f"AdamW, learning rate {optimizer['learning_rate']:g}, weight decay "
-        f"{optimizer['weight_decay']:g}, warm-up {optimizer['warmup']:g} of the steps",
-        "epochs": f"{cfg['trainer']['max_epochs']}, kept: {cfg.get('keep', 'best')}"
-        + f" (val/mrr {metrics['val/mrr']:.3f})",
-        "encoder": f"`{names['backbone']}`{_parameters(cfg['backbone']['encoder'])}",
-        "seed": str(cfg["seed"]),
-        "training time": f"{metrics['train/seconds']:,.0f} s",
-        "hardware": ", ".join(hardware.get("gpus", [])) or (f"{hardware['cpus']} CPUs" if hardware else ""),
-        "versions": ", ".join(f"{name} {packages[name]}" for name in ("torch", "lightning") if packages.get(name)),
-        "code": (environment.get("git", {}).get("revision") or "")[:12]
-        + (", with changes" if environment.get("git", {}).get("dirty") else ""),
-    }
-    return _table(["", ""], [[name, value] for name, value in rows.items() if value])
-
-
 def _parameters(node: Mapping[str, Any]) -> str:
-    """`: alpha 1.0, beta 1.0`, without what is not set."""
-    shown = [f"{key} {_short(str(value))}" for key, value in _flat(node)]
-    return f": {', '.join(shown)}" if shown else ""
+    """`: alpha 1.0, beta 1.0`, without what is not set, as it may stand in a table."""
+    shown = ", ".join(f"{key} {_short(str(value))}" for key, value in _flat(node))
+    return ": " + shown.replace("|", "\\|").replace("\n", " ") if shown else ""
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -259,9 +191,3 @@ def _command(folder: Path) -> str:
 
 def _short(text: str) -> str:
     return re.sub(r"(?<![^=,\[])(?:/|~/)[^,\]]*/([^/,\]]+)", r"…/\1", text)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (header, *rows)]
-    lines = [f"| {' | '.join(row)} |" for row in escaped]
-    return "\n".join([lines[0], f"|{'---|' * len(header)}", *lines[1:]])

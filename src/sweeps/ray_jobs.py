@@ -1,8 +1,4 @@
-"""Jobs of a sweep on a ray cluster, or on this machine by ray: a Hydra launcher.
-
-Our own, since hydra-ray-launcher (1.2.2, its last) asks for boto3 and a cloudpickle below 3, and starts clusters of its
-own; this one takes the cluster that is there.
-"""
+"""Jobs of a sweep on a ray cluster, or on this machine by ray: a Hydra launcher (why our own: docs/sweeps.md)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,6 @@
-"""Searches for the hyper-parameters with the best val/mrr: a Hydra sweeper over Optuna.
+"""Searches for the hyper-parameters with the best val/mrr: a Hydra sweeper over Optuna (why our own: docs/sweeps.md).
 
-Our own, since hydra-optuna-sweeper (1.3.0, its last) needs an Optuna below 3, which lacks the storage and the
-multi-process sampling that are used here. Directories, locks, launchers and what is finished are those of the grid.
+Directories, locks, launchers and what is finished are those of the grid.
 """
 
 import json
@@ -13,7 +12,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from src.runs import identity
 from src.runs.directory import claimed, relative
@@ -108,7 +107,7 @@ class Search(Grid):
         fixed = [str(o.input_line) for o in typed.values() if not o.is_sweep_override()]
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, fixed)
         given = self.parser.parse_overrides([f"{key}={values}" for key, values in self.params.items()])
-        own = {o.get_key_element(): o for o in given if has(cfg, o.key_or_group)}
+        own = {o.get_key_element(): o for o in given if OmegaConf.select(cfg, o.key_or_group, default=cfg) is not cfg}
         return list({**own, **typed}.values())
 
     def _study(self, optuna: Any, folder: Path, space: Mapping[str, Any]) -> Any:
@@ -149,10 +148,9 @@ class Search(Grid):
                 cell.set_aside()
             elif state != "missing":
                 continue
+            pruning = json.dumps(self.pruning).replace('"', "")
             about = {"study": f"'{study_file(folder)}'", "name": study.study_name, "number": trial.number}
-            extra = [f"+sweep.trial.{key}={value}" for key, value in about.items()]
-            options = "null" if self.pruning is None else json.dumps(self.pruning).replace('"', "")
-            extra.append(f"+sweep.trial.pruning={options}")
+            extra = [f"+sweep.trial.{key}={value}" for key, value in (about | {"pruning": pruning}).items()]
             todo.setdefault(cell, Cell((*cell.overrides, *extra), cell.path))
         if todo:
             self._launch(list(todo.values()))
@@ -200,16 +198,6 @@ def distribution(override: Override) -> Any:
         return kind(low, high, log="log" in values.tags)
     except ValueError as error:
         raise InputError(f"{override.input_line}: {error}") from error
-
-
-def has(cfg: DictConfig, key: str) -> bool:
-    """Whether the configuration has the dotted key."""
-    node: Any = cfg
-    for part in key.split("."):
-        if not OmegaConf.is_dict(node) or part not in node:
-            return False
-        node = node[part]
-    return True
 
 
 def as_overrides(params: Mapping[str, Any]) -> list[str]:

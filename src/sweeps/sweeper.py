@@ -17,10 +17,9 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from src.runs import identity
 from src.runs.directory import claimed, relative
@@ -56,10 +55,6 @@ class Grid(Sweeper):
     """
 
     axes: tuple[str, ...] = AXES
-    # Set in `setup`, before anything else is called.
-    hydra_context: HydraContext
-    config: DictConfig
-    launcher: Launcher
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.root = Path(root)
@@ -139,7 +134,7 @@ class Grid(Sweeper):
         ]
         if not reads_similarity(cfg):
             named_overrides = [o for o in named_overrides if o.key_or_group.split(".")[0] != "weights"]
-        name = cells.joined(cells.words(named_overrides, self._groups())) or "cell"
+        name = cells.joined(cells.words(named_overrides, self.config.hydra.runtime.choices)) or "cell"
         return f"{name}_{identity.identity(cfg, 10)}"
 
     @staticmethod
@@ -147,12 +142,8 @@ class Grid(Sweeper):
         """Raises InputError, before the first cell runs, for keys and values that no cell could run with."""
         from src.config.checks import check  # here, since a sweep may have nothing to run
 
-        command = cfg.hydra.job.config_name
-        cfg = cfg.copy()
-        with open_dict(cfg):
-            del cfg["hydra"]
         try:
-            check(cfg, command)
+            check(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), cfg.hydra.job.config_name)
         except InputError as error:
             raise InputError(f"{error} (in the cell {' '.join(job)})") from None
 
@@ -167,16 +158,14 @@ class Grid(Sweeper):
         axes = axes | {o.get_key_element() for o in swept} | set(self.axes)
         fixed = [o for o in chosen if o.get_key_element() not in axes and cells.changes_result(o)]
         fixed.sort(key=lambda override: str(override.input_line))  # typed in another order, it is the same sweep
-        name = self.config.hydra.runtime.choices.get("sweep")
+        choices = self.config.hydra.runtime.choices
+        name = choices.get("sweep")
         keys = [o.key_or_group.rsplit(".", 1)[-1] for o in swept if o.key_or_group not in AXES]
         parts = [name] if name else keys or ["runs"]
-        parts += cells.words(fixed, self._groups())
+        parts += cells.words(fixed, choices)
         if fixed:
             parts = [cells.joined(parts), identity.fingerprint([o.input_line for o in fixed], 6)]
         return self.root / cells.joined([cells.UNSAFE.sub("-", part) for part in parts])
-
-    def _groups(self) -> set[str]:
-        return set(self.config.hydra.runtime.choices)
 
     def _sources(self) -> str:
         """A hash of what turns overrides into the names of directories: Hydra, the yaml files, and our own version."""

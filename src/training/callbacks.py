@@ -7,7 +7,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from src.data.collate import TrainingBatch
-from src.loggers import FaultTolerantWandbLogger
+from src.loggers.wandb import FaultTolerantWandbLogger
 from src.losses.base import Loss, effective_negatives, mask_excluded, negatives
 from src.module import CodeSearchModule
 from src.utils.lazy_matrix import some_rows

@@ -10,8 +10,8 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 
 from src.config.checks import check
-from src.loggers import FaultTolerantWandbLogger
 from src.loggers.run_metadata import init_arguments
+from src.loggers.wandb import FaultTolerantWandbLogger
 from src.runs.directory import RunDirectory
 from src.runs.identity import is_infonce
 from src.training.preflight import check_training

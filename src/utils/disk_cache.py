@@ -45,10 +45,6 @@ class Entry:
     made: str = ""  # time of making, local
     why: str = ""
 
-    @property
-    def key(self) -> str:
-        return self.path.name
-
 
 class Cache:
     """Entries below one folder, shared by every job that names it."""

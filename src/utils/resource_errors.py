@@ -12,14 +12,7 @@ from src.utils.errors import ResourceError, first_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How torch and the system say it where it is no OutOfMemoryError: on a CPU, in cuBLAS, in cuDNN.
-NO_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "alloc_failed",
-    "unable to allocate",
-)
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "unable to allocate")
 
 
 @contextmanager
@@ -37,17 +30,10 @@ def explaining_full_disk(path: Path, needed: Callable[[], int] | None = None) ->
             raise
         kept = "; the file that is there is untouched" if path.exists() else ""
         raise ResourceError(
-            f"no room to write {path}: it needs {f'{needed():,}' if needed else 'more'} bytes, found {_free(path):,} "
-            f"({error.strerror}){kept}; "
+            f"no room to write {path}: it needs {f'{needed():,}' if needed else 'more'} bytes, "
+            f"found {shutil.disk_usage(path.parent).free:,} ({error.strerror}){kept}; "
             "free some, and the same command resumes"
         ) from error
-
-
-def _free(path: Path) -> int:
-    try:
-        return shutil.disk_usage(path.parent).free
-    except OSError:
-        return 0
 
 
 @contextmanager

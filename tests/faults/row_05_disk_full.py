@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-from src.loggers import FaultTolerantWandbLogger
+from src.loggers.wandb import FaultTolerantWandbLogger
 from src.runs import checkpoint_file
 from src.utils.disk_cache import Cache
 from src.utils.errors import UserError

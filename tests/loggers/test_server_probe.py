@@ -10,8 +10,8 @@ import time
 import pytest
 import wandb
 
-from src.loggers import FaultTolerantWandbLogger
 from src.loggers.server_probe import ServerProbe
+from src.loggers.wandb import FaultTolerantWandbLogger
 from tests.support.processes import free_port
 from tests.support.wandb_transaction_log import finished, history
 

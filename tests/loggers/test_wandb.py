@@ -12,8 +12,7 @@ import wandb
 
 from src.config.checks import check
 from src.config.compose import compose_config
-from src.loggers import FaultTolerantWandbLogger, start_server_probe
-from src.loggers.wandb import ID
+from src.loggers.wandb import ID, FaultTolerantWandbLogger, start_server_probe
 from src.utils.errors import InputError
 from tests.support.wandb_transaction_log import finished, history, plain
 

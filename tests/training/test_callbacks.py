@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from src.loggers import FaultTolerantWandbLogger
+from src.loggers.wandb import FaultTolerantWandbLogger
 from src.losses.base import effective_negatives
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE

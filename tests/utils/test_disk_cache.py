@@ -189,7 +189,7 @@ def test_the_list_shows_every_entry_and_its_damage(tmp_path, capsys):
     (broken.path / "data.txt").write_text("jello")
     assert main([f"root={tmp_path}"]) == 0
     shown = capsys.readouterr().out
-    for word in ("things", "others", whole.key, broken.key, "[of mine]", "damaged"):
+    for word in ("things", "others", whole.path.name, broken.path.name, "[of mine]", "damaged"):
         assert word in shown
     assert shown.count("damaged") == 1
 
@@ -197,8 +197,8 @@ def test_the_list_shows_every_entry_and_its_damage(tmp_path, capsys):
 def test_clear_removes_only_the_given_entry(tmp_path, capsys):
     cache = Cache(tmp_path)
     one, two = (cache.get("things", {"a": a}, write("hello")) for a in (1, 2))
-    assert main(["clear", one.key, f"root={tmp_path}"]) == 0
-    assert [path.name for path in cache.entries()] == [two.key]
+    assert main(["clear", one.path.name, f"root={tmp_path}"]) == 0
+    assert [path.name for path in cache.entries()] == [two.path.name]
     assert main(["clear", f"root={tmp_path}"]) == 0
     assert not list(cache.entries())
     assert main(["clear", "nothing", f"root={tmp_path}"]) == 2
@@ -207,7 +207,7 @@ def test_clear_removes_only_the_given_entry(tmp_path, capsys):
 
 def test_clear_leaves_an_entry_that_a_job_is_making(tmp_path, capsys):
     entry = Cache(tmp_path).get("things", {"a": 1}, write("hello"))
-    with FileLock(entry.path.parent / f".{entry.key}.lock"):
+    with FileLock(entry.path.parent / f".{entry.path.name}.lock"):
         assert main(["clear", f"root={tmp_path}"]) == 2
     assert entry.path.exists()
     assert "running job" in capsys.readouterr().err
