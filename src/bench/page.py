@@ -8,7 +8,7 @@ from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
 from src.bench.measurement import SECONDS, Benchmark
 from src.bench.targets import compared
-from src.pages import results_page
+from src.pages import BASE, render
 from src.utils.svg import COLORS, INK, empty_figure, plain, to_svg
 from src.utils.tables import Table, markdown_table
 
@@ -86,7 +86,8 @@ def markdown(report: Report) -> str:
 
 def page(report: Report) -> str:
     """HTML that needs nothing else."""
-    return results_page(
+    return render(
+        BASE,
         title="How fast is it, compared with its peers?",
         headline=headline(report),
         facts=report.facts,

@@ -11,7 +11,6 @@ from src.config.commands import COMMANDS, free_words_key, sentence_of
 from src.config.targets import CONF, locate_target
 from src.config.types import class_of_section, describe_type, format_value
 
-USAGE = "usage: python -m src.{command} {words}[KEY=VALUE ...]"
 GROUPS_USAGE = """usage: python -m src.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
 
 --help with options shows their keys, as in {option} --help; --help {group} shows the keys of {group} alone.
@@ -74,7 +73,7 @@ def _usage(command: str, groups: Sequence[str]) -> str:
         option = f"{groups[0]}={_option_names(groups[0], None).split()[0]}"
         return GROUPS_USAGE.format(command=command, group=groups[0], option=option)
     key = free_words_key(command)
-    return USAGE.format(command=command, words=f"[{key.upper()} ...] " if key else "")
+    return f"usage: python -m src.{command} {f'[{key.upper()} ...] ' if key else ''}[KEY=VALUE ...]"
 
 
 def _examples(command: str) -> list[str]:

@@ -43,8 +43,7 @@ class ServerProbe:
     def _ask(self) -> None:
         try:
             with httpx.Client(timeout=self._patience, verify=False, proxy=self._proxy) as client:
-                query = {"query": "query Absence { __typename }"}
-                status = client.post(f"{self._url}/graphql", json=query).status_code
+                status = client.post(f"{self._url}/graphql", json={"query": "query Absence { __typename }"}).status_code
             self._reason = f"{self._url} answers with HTTP {status}" if status >= 500 else None
         except httpx.TimeoutException:
             pass  # the reason is still that there was no answer

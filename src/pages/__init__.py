@@ -1,6 +1,6 @@
 """Self-contained pages: one HTML file that needs nothing else; text from outside is shown and never interpreted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ class Example:
 
 
 def render(template: Path, **values: Any) -> str:
-    """The page that the template makes of the values.
+    """The page that the template makes of the values; `BASE`, or one that extends it, is a page of results.
 
-    A value that is HTML already says so by being `markupsafe.Markup`; every other one is escaped.
+    A value that is HTML already says so by being `markupsafe.Markup`; every other one is escaped. jinja2 raises
+    UndefinedError for a value that the template reads and that is not given.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, BASE.parent]),
@@ -31,34 +32,3 @@ def render(template: Path, **values: Any) -> str:
         trim_blocks=True,
     )
     return environment.get_template(template.name).render(**values)
-
-
-def results_page(
-    title: str,
-    headline: Sequence[str],
-    facts: Mapping[str, str],
-    tables: Sequence[Any],
-    plots: Mapping[str, str],
-    examples_title: str = "",
-    examples: Mapping[str, Sequence[Example]] | None = None,
-    template: Path = BASE,
-    **more: Any,
-) -> str:
-    """A page of results by base.html, or by a template that extends it with `more`.
-
-    Args:
-        tables: `src.utils.tables.Table`s.
-        plots: caption -> SVG of `src.utils.svg`.
-        examples: kind -> some of it; leaks are unfolded.
-    """
-    return render(
-        template,
-        title=title,
-        headline=headline,
-        facts=facts,
-        tables=tables,
-        plots=plots,
-        examples_title=examples_title,
-        examples=examples or {},
-        **more,
-    )

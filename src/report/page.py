@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.pages import results_page
+from src.pages import render
 from src.report.compare import Comparison
 from src.report.plots import plots
 from src.report.runs import LeftOut, Setting
@@ -18,13 +18,13 @@ def page(
     comparisons: Sequence[Comparison], texts: Mapping[Setting, Texts | str], left_out: Sequence[LeftOut] = ()
 ) -> str:
     """HTML. `texts` are those of the settings, or the reason why they could not be read."""
-    return results_page(
+    return render(
+        Path(__file__).with_name("report.html"),
         title=f"Which difference to {comparisons[0].baseline} is real?",
         headline=headline(comparisons, left_out),
         facts={"method": METHOD, "selection": selection(comparisons)},
         tables=[overview(comparisons)] if len([c for c in comparisons if c.compared]) > 1 else [],
         plots={},
-        template=Path(__file__).with_name("report.html"),
         sections=[section(comparison, texts[comparison.setting]) for comparison in comparisons],
         endings=[left_out_table(left_out)] if left_out else [],
     )

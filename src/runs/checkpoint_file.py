@@ -52,10 +52,9 @@ def read(path: Path) -> dict[str, Any]:
     """
     check(path)
     try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle with code in it, something else altogether
         raise DamagedError(first_line(error)) from error
-    return found
 
 
 def check(path: Path) -> None:

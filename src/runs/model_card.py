@@ -45,7 +45,8 @@ def kept(run: RunDirectory) -> Iterator[None]:
     Goes around `run.recording()`, whose verdict the card repeats. A README.md that is no card of ours stays as it is.
     """
     path = run.path / FILE
-    write = launch.is_rank_zero() and is_ours(path)
+    is_ours = not path.exists() or f"\n- {TAG}\n" in path.read_text(encoding="utf-8", errors="replace")
+    write = launch.is_rank_zero() and is_ours
     if write:
         path.unlink(missing_ok=True)
     try:
@@ -56,11 +57,6 @@ def kept(run: RunDirectory) -> Iterator[None]:
                 run.write_text(FILE, card(run.path))
             except (OSError, UserError) as error:  # must not hide how the run itself ended
                 log.warning("no %s was written: %s", FILE, error)
-
-
-def is_ours(path: Path) -> bool:
-    """Whether the file may be replaced: it is not there, or a card of an earlier run."""
-    return not path.exists() or f"\n- {TAG}\n" in path.read_text(encoding="utf-8", errors="replace")
 
 
 def card(run_directory: str | Path, load: str = "", library_name: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """The cells of a grid: what its directory is called, and how it ended."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +27,6 @@ class Cell:
     overrides: tuple[str, ...]
     path: Path
 
-    @property
-    def name(self) -> str:
-        return self.path.name
-
     def status(self) -> dict[str, Any]:
         """Its status.json; `missing` where no run began, `unfinished` where what began was cut off.
 
@@ -49,8 +46,8 @@ class Cell:
         status = self.status()
         attempts = self.path.parent / SET_ASIDE
         attempts.mkdir(exist_ok=True)
-        number = next(n for n in range(1, 10**6) if not (attempts / f"{self.name}.{n}").exists())
-        moved = self.path.rename(attempts / f"{self.name}.{number}")
+        names = (attempts / f"{self.path.name}.{number}" for number in itertools.count(1))
+        moved = self.path.rename(next(name for name in names if not name.exists()))
         # Reports read finished runs only: two of one seed must not meet in a table.
         replaced = {**status, "status": SET_ASIDE, "was": status["status"]}
         write_atomically(moved / "status.json", json.dumps(replaced, indent=2) + "\n")

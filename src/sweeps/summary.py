@@ -53,5 +53,5 @@ def _print_table(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell])
         mrr, seconds = read_json(cell.path / "metrics.json").get(METRIC), status.get("seconds")
         numbers = "" if mrr is None else f"{mrr:.4f}", "" if seconds is None else f"{seconds:.0f}"
         why = status.get("error", "finished before" if state == "skipped" else "")
-        table.add_row(*map(Text, (cell.name, state, *numbers, why)))  # no markup: an error may hold brackets
+        table.add_row(*map(Text, (cell.path.name, state, *numbers, why)))  # no markup: an error may hold brackets
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -91,9 +91,13 @@ class Grid(Sweeper):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
-            self._announce(folder, before, todo)
+            number = Counter(before.values())
+            states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
+            print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
+            resumable = self.config.get("resume") != "never"  # as every run of src.train is, from its last checkpoint
             for cell in todo:
-                if before[cell] != "missing" and not (before[cell] == "unfinished" and self._resumes(cell)):
+                resumes = before[cell] == "unfinished" and resumable and "identity" in identity.recorded(cell.path)
+                if before[cell] != "missing" and not resumes:
                     cell.set_aside()
             try:
                 if todo:
@@ -120,10 +124,6 @@ class Grid(Sweeper):
         if launch.is_rank_zero():
             known.save()
         return list(found.values())
-
-    def _resumes(self, cell: Cell) -> bool:
-        """Whether an interrupted cell resumes from its last checkpoint, as every run of src.train does."""
-        return self.config.get("resume") != "never" and "identity" in identity.recorded(cell.path)
 
     def _directory(self, job: Sequence[str], named: set[str], parser: OverridesParser) -> str:
         """Named by those of the job's overrides that decide something, and the hash of all that does."""
@@ -181,19 +181,13 @@ class Grid(Sweeper):
             where = [f"hydra.sweep.dir='{todo[0].path.parent}'"]
             with read_write(self.config.hydra.sweep), open_dict(self.config.hydra.sweep):
                 self.config.hydra.sweep.dir = str(todo[0].path.parent)  # which launchers make
-        jobs = [[*cell.overrides, *where, f"hydra.sweep.subdir='{cell.name}'"] for cell in todo]
+        jobs = [[*cell.overrides, *where, f"hydra.sweep.subdir='{cell.path.name}'"] for cell in todo]
         for start in range(0, len(jobs), self.max_batch_size or len(jobs)):
             with stopping.jobs_elsewhere(self.launcher):
                 results = self.launcher.launch(jobs[start:][: self.max_batch_size], initial_job_idx=start)
             if elsewhere:
                 for result in results:
                     _ = result.return_value  # raises what the job raised
-
-    @staticmethod
-    def _announce(folder: Path, before: dict[Cell, str], todo: Sequence[Cell]) -> None:
-        number = Counter(before.values())
-        states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
-        print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
 
 
 def combinations(chosen: Sequence[Override]) -> Iterator[list[str]]:

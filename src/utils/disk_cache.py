@@ -4,9 +4,8 @@ root/<kind>/<key>/         one entry: its files, and about.json (what it was mad
 root/<kind>/.<key>.part/   one that is being made, or was when its process died
 root/<kind>/.<key>.lock    held by the process that makes or removes the entry; the system frees it when that dies
 
-An entry is found by the content that it was made from, never by a name; a version number, raised by hand where the code
-that makes a kind of entry changes its content, is part of that. It appears in one step, whole, and is checked
-against its sums whenever a process first uses it.
+An entry is found by what it was made from, a version number of the code among that, which is raised by hand. It appears
+in one step, whole, and is checked against its sums whenever a process first uses it.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -80,8 +80,7 @@ def _blocks(prefixes_NV: csr_array, others_VM: csr_array) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(bounds) if start < stop]
 
 
-def _indicator(rows: Iterable[Sequence[int]], width: int) -> csr_array:
-    rows = list(rows)
+def _indicator(rows: Sequence[Sequence[int]], width: int) -> csr_array:
     starts = np.cumsum([0, *(len(row) for row in rows)])
     columns = np.array([column for row in rows for column in row], dtype=np.int64)
     return csr_array((np.ones(len(columns), dtype=np.int32), columns, starts), shape=(len(rows), width))

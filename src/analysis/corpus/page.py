@@ -24,8 +24,15 @@ def page(surveys: Mapping[str, Survey], near: float, title: str, facts: Mapping[
         for kind, some in survey.examples.items():
             if some:
                 examples[_named(language, kind)] = [described(example) for example in some]
-    return pages.results_page(
-        title, headlines(surveys, near), facts, shown, pictures, "Test pairs as examples", examples
+    return pages.render(
+        pages.BASE,
+        title=title,
+        headline=headlines(surveys, near),
+        facts=facts,
+        tables=shown,
+        plots=pictures,
+        examples_title="Test pairs as examples",
+        examples=examples,
     )
 
 

@@ -22,9 +22,16 @@ def page(inspection: Inspection, pairs: Sequence[Pair], facts: Mapping[str, str]
         ends = {"lowest weights": ordinary.lowest, "highest weights, least similar": ordinary.highest}
         for end, some in ends.items():
             examples[f"{name}: {end}"] = [described(example, inspection, pairs) for example in some]
-    title, examples_title = "How good are the estimators?", "Negatives as examples, from random batches"
-    shown, pictures = tables(inspection), plots(inspection)
-    return pages.results_page(title, headline(inspection), facts, shown, pictures, examples_title, examples)
+    return pages.render(
+        pages.BASE,
+        title="How good are the estimators?",
+        headline=headline(inspection),
+        facts=facts,
+        tables=tables(inspection),
+        plots=plots(inspection),
+        examples_title="Negatives as examples, from random batches",
+        examples=examples,
+    )
 
 
 def described(example: Example, inspection: Inspection, pairs: Sequence[Pair]) -> pages.Example:
