@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from src.config.arguments import Argument, arguments
@@ -51,21 +52,19 @@ def help_text(command: str, cfg: Mapping[str, Any], options: Mapping[str, str | 
 def keys(prefix: str, node: Mapping[str, Any], of: Callable[..., Any]) -> Iterator[tuple[str, str, Argument]]:
     """(key, value, argument) of all that is in the configuration; plain keys first, then those below others."""
     accepted = accepted_arguments(of, node)
-    below: list[tuple[str, Mapping[str, Any], Callable[..., Any]]] = []
+    below: list[Iterator[tuple[str, str, Argument]]] = []
     for name in (name for name in accepted if name in node and name not in HYDRA_KEYS):
         value, item = node[name], accepted[name]
         inner = locate_target(value["_target_"]) if _is_built(value) else class_of_section(item.annotation)
         parts = [part for part in value if _is_built(value[part])] if isinstance(value, Mapping) else []
         if isinstance(value, Mapping) and inner:
-            below.append((f"{prefix}{name}.", value, inner))
+            below.append(keys(f"{prefix}{name}.", value, inner))
         elif parts:  # such as loggers by name
-            below += [
-                (f"{prefix}{name}.{part}.", value[part], locate_target(value[part]["_target_"])) for part in parts
-            ]
+            targets = {part: locate_target(value[part]["_target_"]) for part in parts}
+            below += [keys(f"{prefix}{name}.{part}.", value[part], target) for part, target in targets.items()]
         else:
             yield f"{prefix}{name}", value if isinstance(value, str) and value else format_value(value), item
-    for deeper in below:
-        yield from keys(*deeper)
+    yield from chain.from_iterable(below)
 
 
 def _usage(command: str, groups: Sequence[str]) -> str:

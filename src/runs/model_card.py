@@ -129,13 +129,12 @@ def _front_matter(cfg: Mapping[str, Any], metrics: Mapping[str, float], library_
         )
         for key, name in NAMES.items()
     ]
-    bases = list(dict.fromkeys(_hub_names(cfg["backbone"]["encoder"])))
     return ModelCardData(
         language=["en", "code"],
         library_name=library_name,
         pipeline_tag="sentence-similarity",
         tags=list(dict.fromkeys([TAG, "code-search", names["loss"], names["lang"], names["backbone"]])),
-        base_model=bases or None,
+        base_model=list(dict.fromkeys(_hub_names(cfg["backbone"]["encoder"]))) or None,
         model_name=run_name(cfg),
         eval_results=results,
     )

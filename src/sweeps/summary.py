@@ -26,11 +26,11 @@ HINTS = {
 
 def print_summary(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell], folder: Path) -> None:
     """A row for every cell, where any ran; what failed, where none did; and what to type next."""
-    counts = Counter(status["status"] for status in ended.values())
+    ran, counts = set(ran), Counter(status["status"] for status in ended.values())
     shown = ended if ran else {cell: status for cell, status in ended.items() if status["status"] != "finished"}
     if shown:
         _print_table(shown, ran)
-    skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in set(ran))
+    skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in ran)
     before = f" ({skipped} of them before)" if skipped and ran else ""
     parts = [f"{counts['finished']} of {len(ended)} cells finished{before}"]
     parts += [f"{counts[state]} {state}" for state in (*HINTS, "pruned") if counts[state]]
@@ -46,7 +46,6 @@ def _print_table(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell])
     table.add_column(METRIC, justify="right")
     table.add_column("s", justify="right")
     table.add_column("why", overflow="fold")
-    ran = set(ran)
     for cell, status in ended.items():
         state = status["status"]
         state = {"finished": "ran" if cell in ran else "skipped", "missing": "not started"}.get(state, state)

@@ -125,9 +125,7 @@ class Cache:
     def _whole(self, folder: Path) -> Entry | None:
         """The entry if it is there and undamaged."""
         about = read_about(folder)
-        if folder not in self._checked and _damage(folder, about):
-            return None
-        if not about:  # another process removes it at this moment
+        if not about or (folder not in self._checked and _damage(folder, about)):
             return None
         self._checked.add(folder)
         return Entry(folder, about["facts"], about["made"])
