@@ -57,7 +57,7 @@ def make_run(root: Path, lang: str, loss: str, weights: str, seed: int, rank_N: 
     run.write_metrics(numbers)
     run.write_ranks([f"{lang}-{i}" for i in range(len(rank_N))], rank_N)
     run.write_json("status.json", {"status": "finished", "seconds": 1.0})
-    run.checkpoints.mkdir(exist_ok=True)
+    (run.path / "checkpoints").mkdir(exist_ok=True)
     names = ("val/mrr", "val/alignment", "val/uniformity", "weights/share_clipped", "weights/effective_negatives")
     with (run.path / "metrics.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -57,5 +57,5 @@ def make_run(
     run.write_json("status.json", {"status": status} if isinstance(status, str) else dict(status))
     if history:
         run.write_text("metrics.csv", history)
-    run.checkpoints.mkdir()
+    (run.path / "checkpoints").mkdir()
     return run.path
