@@ -16,12 +16,11 @@ from src.runs.identity import is_infonce, reads_similarity, result_config
 
 TAG = 64  # characters that W&B takes
 # Keys that distinguish no run from another.
-HYDRA_KEYS = {"_target_", "_partial_"}
 DATA_KEYS = {"recipe", "of", "root", "roots", "url_lists", "language"}
 SCHEDULE_KEYS = {"num_sanity_val_steps", "check_val_every_n_epoch", "max_steps", "deterministic"}
 COMPARED_KEYS = {"devices", "grad_cache_chunk", "compile"}  # a dashboard shows what they cost
 MACHINE_KEYS = marked(Train, Effect.ROUNDING) - COMPARED_KEYS
-NOISE = HYDRA_KEYS | DATA_KEYS | SCHEDULE_KEYS | MACHINE_KEYS
+NOISE = {"_target_", "_partial_"} | DATA_KEYS | SCHEDULE_KEYS | MACHINE_KEYS
 
 
 def init_arguments(cfg: DictConfig, folder: Path, data: Mapping[str, Any] | None = None) -> dict[str, Any]:

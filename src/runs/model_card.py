@@ -81,8 +81,8 @@ def card(run_directory: str | Path, load: str = "", library_name: str | None = N
     if status.get("status") != "finished":
         # Other files may be those of an earlier run in the same directory.
         how = {"failed": "failed", "interrupted": "was interrupted"}.get(str(status.get("status")), "has not finished")
-        error = status.get("error", "").replace("```", "")
-        return TEMPLATE.render(front_matter=ModelCardData(tags=[TAG]).to_yaml(), verdict=how, error=error)
+        said = status.get("error", "").replace("```", "")
+        return TEMPLATE.render(front_matter=ModelCardData(tags=[TAG]).to_yaml(), verdict=how, error=said)
     try:
         cfg = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         metrics, environment = (

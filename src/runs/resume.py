@@ -61,11 +61,9 @@ def overrides(arguments: Sequence[str], compose: Callable[[], DictConfig]) -> li
     Raises InputError where `resume=` names what is not there, or what another process has, and where `hydra.run.dir=`
     names the directory of a finished run.
     """
-    if any(argument.startswith("-") for argument in arguments):  # a sweep, or a question such as --help
-        return []
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     named = given.get("resume", AUTO).strip("'\"")
-    if named == NEVER:
+    if named == NEVER or any(argument.startswith("-") for argument in arguments):  # a sweep, or such as --help
         return []
     if named == AUTO and "hydra.run.dir" in given:
         _keep_finished(Path(given["hydra.run.dir"].strip("'\"")))  # here, before Hydra writes its own files there

@@ -112,10 +112,9 @@ class Search(Grid):
 
     def _study(self, optuna: Any, folder: Path, space: Mapping[str, Any]) -> Any:
         """Made, or found again; another space is another study of the same folder."""
-        name = identity.fingerprint({key: repr(values) for key, values in space.items()})
         study = optuna.create_study(
             storage=journal(study_file(folder)),
-            study_name=name,
+            study_name=identity.fingerprint({key: repr(values) for key, values in space.items()}),
             direction="maximize",
             load_if_exists=True,
             pruner=pruner(self.pruning),
@@ -133,8 +132,7 @@ class Search(Grid):
         """The job of these values: a directory that the same values find again."""
         job = [*(str(o.input_line) for o in self.fixed), *as_overrides(params)]
         if (directory := self.known.get(job)) is None:
-            named = {o.get_key_element() for o in self.swept}
-            directory = self._directory(job, named, self.parser)
+            directory = self._directory(job, {o.get_key_element() for o in self.swept}, self.parser)
             self.known.add(job, directory)
         return Cell(tuple(job), folder / directory)
 

@@ -17,6 +17,7 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -55,6 +56,10 @@ class Grid(Sweeper):
     """
 
     axes: tuple[str, ...] = AXES
+    # Set in `setup`, before anything else is called.
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(self, root: str, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.root = Path(root)
@@ -91,9 +96,9 @@ class Grid(Sweeper):
             found = self._cells(chosen, folder, parser)
             before = {cell: cell.status()["status"] for cell in found}
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
-            number = Counter(before.values())
-            states = ", ".join(f"{number[state]} {state}" for state in (*RERUN["all"], "running") if number[state])
-            print(f"sweep {relative(folder)}: {len(before)} cells ({states}), {len(todo)} to run", flush=True)
+            counts = Counter(before.values())
+            counted = ", ".join(f"{counts[state]} {state}" for state in (*RERUN["all"], "running") if counts[state])
+            print(f"sweep {relative(folder)}: {len(before)} cells ({counted}), {len(todo)} to run", flush=True)
             resumable = self.config.get("resume") != "never"  # as every run of src.train is, from its last checkpoint
             for cell in todo:
                 resumes = before[cell] == "unfinished" and resumable and "identity" in identity.recorded(cell.path)
