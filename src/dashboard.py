@@ -66,7 +66,6 @@ PANELS: dict[str, tuple[Panel, ...]] = {
 SUMMARIES = ("val/mrr.max", "test/mrr", "minus_infonce/mrr", "minus_bm25/mrr")
 CONFIG_KEYS = ("loss", "weights", "corpus", "lang", "backbone", "seed")
 COLUMNS = [f"summary:{key}" for key in SUMMARIES] + [f"config:{key}.value" for key in CONFIG_KEYS]
-ORDER = "val/mrr.max"
 INTRODUCTION = (
     "Every query is ranked against the whole codebase. Runs are sorted by val/mrr, which also chose their epoch; "
     "test is shown, never chosen by. Bars and lines are means over runs of a loss or an estimator, whatever their "
@@ -134,7 +133,7 @@ def workspace(project: str, entity: str, name: str, plots: Any, spaces: Any, exp
         settings=spaces.WorkspaceSettings(x_axis=STEP, max_runs=50, group_by_prefix="first"),
         runset_settings=spaces.RunsetSettings(
             groupby=[expressions.Metric("Group"), expressions.Metric("JobType")],
-            order=[expressions.Ordering(expressions.Summary(ORDER), ascending=False)],
+            order=[expressions.Ordering(expressions.Summary(SUMMARIES[0]), ascending=False)],
             pinned_columns=["run:displayName", *COLUMNS],
         ),
     )

@@ -19,19 +19,18 @@ from src.training.build import read_module
 from src.utils.console import print_facts
 from src.utils.errors import InputError
 
-# Packages that each format needs in addition to the project's own, and the hub's name of the library that reads it.
-FORMATS = {
-    "sentence_transformers": (("sentence_transformers",), "sentence-transformers"),
-    "hf": ((), "transformers"),
-    "onnx": (("onnx", "onnxscript", "onnxruntime"), "onnx"),
-}
-NAMES = {"sentence_transformers": "sentence-transformers", "hf": "transformers", "onnx": "onnxruntime"}
+FORMATS = {"sentence_transformers": st_format, "hf": hf_format, "onnx": onnx_format}
+# Packages that a format needs in addition to the project's own.
+PACKAGES = {"sentence_transformers": ("sentence_transformers",), "onnx": ("onnx", "onnxscript", "onnxruntime")}
+# The library that reads a format, and its name as a hub's tag.
+READERS = {"sentence_transformers": "sentence-transformers", "hf": "transformers", "onnx": "onnxruntime"}
+LIBRARIES = {**READERS, "onnx": "onnx"}
 
 
 def main(cfg: DictConfig) -> None:
     """Writes the folder, reads it back and compares it, and only then moves it to `out`; pushes it where asked."""
     checks.check(cfg, "export")
-    library = check_format(cfg)
+    check_format(cfg)
     if cfg.run is None:
         raise InputError("nothing to export: expected run=DIR, a finished run's directory")
     checkpoint = find_checkpoint(cfg.run, finished=True)
@@ -47,7 +46,7 @@ def main(cfg: DictConfig) -> None:
         shutil.rmtree(making, ignore_errors=True)
         try:
             most = write(cfg.format, module, making)
-            (making / "README.md").write_text(model_card(cfg, run, module, library), encoding="utf-8")
+            (making / "README.md").write_text(model_card(cfg, run, module), encoding="utf-8")
             if out.exists():
                 out.rmdir()
             making.rename(out)
@@ -56,7 +55,7 @@ def main(cfg: DictConfig) -> None:
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
         facts = {
             "format": f"{cfg.format}, {size:.1f} MB",
-            "checked": f"read back by {NAMES[cfg.format]}, embeddings differ by at most {most:.1e}",
+            "checked": f"read back by {READERS[cfg.format]}, embeddings differ by at most {most:.1e}",
             "out": str(relative(out.absolute())),
         }
         if cfg.push:
@@ -65,47 +64,30 @@ def main(cfg: DictConfig) -> None:
         print_facts(facts)
 
 
-def check_format(cfg: DictConfig) -> str:
-    """The hub's name of the library that reads the format. Raises InputError where it cannot be written."""
-    packages, library = FORMATS[cfg.format]
-    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+def check_format(cfg: DictConfig) -> None:
+    """Raises InputError where the format cannot be written, or `push` is no name on the hub."""
+    if missing := [name for name in PACKAGES.get(cfg.format, ()) if importlib.util.find_spec(name) is None]:
         raise InputError(
             f"format={cfg.format} needs {' and '.join(missing)}, an optional extra: pip install -e '.[export]'"
         )
     if cfg.push:
         hub.check_name(cfg.push)
-    return library
 
 
 def write(format: str, module: CodeSearchModule, folder: Path) -> float:
     """Writes the folder and reads it back; the largest difference to our embeddings. Raises InputError above 1e-5."""
-    what = f"format={format}"
-    if format == "hf":
-        encoder = hf_format.transformer_of(module.encoder, format)
-        hf_format.write_model(encoder, folder)
-        return check(module, hf_format.reading(folder, encoder, module.similarity == "cosine"), what)
-    if format == "onnx":
-        onnx_format.write(module, folder)
-        return check(module, onnx_format.reading(module, folder), what)
-    st_format.write(module, folder)
-    return check(module, st_format.reading(folder, st_format.needs_trust(module.encoder)), what)
+    FORMATS[format].write(module, folder)
+    return check(module, FORMATS[format].reading(module, folder), f"format={format}")
 
 
-def model_card(cfg: DictConfig, run: Path, module: CodeSearchModule, library: str) -> str:
+def model_card(cfg: DictConfig, run: Path, module: CodeSearchModule) -> str:
     """The run's model card, with the code that loads this format."""
-    name = cfg.push or "."
-    if cfg.format == "hf":
-        encoder = hf_format.transformer_of(module.encoder, cfg.format)
-        code = hf_format.snippet(encoder, module.similarity == "cosine", name)
-    elif cfg.format == "onnx":
-        code = onnx_format.snippet(module)
-    else:
-        code = st_format.snippet(module, name)
+    code = FORMATS[cfg.format].snippet(module, cfg.push or ".")
     where = "" if cfg.push and cfg.format != "onnx" else "In this folder:\n\n"
     tail = ""
     if cfg.format == "sentence_transformers" and st_format.needs_trust(module.encoder):
         tail = "\n\n`trust_remote_code` runs `tiny_bag.py` of this folder: no module of the library computes this bag."
-    return card(run, f"{where}```python\n{code}\n```{tail}", library)
+    return card(run, f"{where}```python\n{code}\n```{tail}", LIBRARIES[cfg.format])
 
 
 if __name__ == "__main__":

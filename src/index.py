@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.utils.errors import InputError
@@ -15,6 +16,7 @@ def main(cfg: DictConfig) -> None:
     from src.config.checks import check
     from src.deploy.encoder import Model
     from src.deploy.index.build import Options, build
+    from src.deploy.index.store import read_manifest
     from src.deploy.index.summary import show
     from src.utils.console import as_list
 
@@ -22,20 +24,11 @@ def main(cfg: DictConfig) -> None:
     if cfg.out is None:
         raise InputError("expected the index's folder in out=INDEX, found none")
     options = Options(tuple(as_list(cfg.skip)), cfg.workers, cfg.batch_size, cfg.exact_below, cfg.rebuild)
-    model = Model.load(*source_of_model(cfg))
-    report = build(as_list(cfg.roots), cfg.out, model, options)
+    run, checkpoint = cfg.run, cfg.checkpoint
+    if run is None and checkpoint is None and (manifest := read_manifest(Path(cfg.out).expanduser())):
+        checkpoint = manifest["model"]["checkpoint"]
+    report = build(as_list(cfg.roots), cfg.out, Model.load(run, checkpoint), options)
     show(report, cfg.out)
-
-
-def source_of_model(cfg: DictConfig) -> tuple[str | None, str | None]:
-    """run and checkpoint where they are given, else the checkpoint that made the index."""
-    from pathlib import Path
-
-    from src.deploy.index.store import read_manifest
-
-    if cfg.run is None and cfg.checkpoint is None and (manifest := read_manifest(Path(cfg.out).expanduser())):
-        return None, manifest["model"]["checkpoint"]
-    return cfg.run, cfg.checkpoint
 
 
 if __name__ == "__main__":

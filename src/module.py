@@ -11,7 +11,6 @@ from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder
 from src.config.schema import LossBlock, Similarity
-from src.config.types import check_value
 from src.corpora.base import Corpus
 from src.data.collate import EvaluationBatch, TrainingBatch
 from src.data.length_buckets import BatchSide, embed_side
@@ -67,8 +66,6 @@ class CodeSearchModule(L.LightningModule):
         gradient_caching: bool = False,
     ) -> None:
         super().__init__()
-        check_value("model.similarity", similarity, Similarity)
-        check_value("model.loss_block", loss_block, LossBlock)
         self.encoder = encoder
         self.loss = loss
         self.similarity = similarity
@@ -173,14 +170,10 @@ class CodeSearchModule(L.LightningModule):
         for batches in self._embedded:
             batches.clear()
 
-    def _embed_batch(self, batch: EvaluationBatch, loader: int) -> None:
-        self._embedded[loader].append((batch.row_R, self.embed(batch.features)[batch.place_R]))
-
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
-        self._embed_batch(batch, dataloader_idx)
+        self._embedded[dataloader_idx].append((batch.row_R, self.embed(batch.features)[batch.place_R]))
 
-    def test_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
-        self._embed_batch(batch, dataloader_idx)
+    test_step = validation_step
 
     @property
     def _data(self) -> RankingData:

@@ -10,7 +10,7 @@ from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from src.config.direct_commands import Search
-    from src.deploy.index.searcher import Hit, Searcher
+    from src.deploy.index.searcher import Searcher
 
 
 def main(cfg: Search) -> None:
@@ -48,15 +48,10 @@ def answer(searcher: Searcher, cfg: Search, query: str) -> None:
     if note := unread_words(searcher.model, query):
         print(f"warning: {note}", file=sys.stderr)
     if cfg.json:
-        print(as_json(searcher, query, hits))
+        model = {key: searcher.index.model[key] for key in ("name", "identity")}
+        print(json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2))
     else:
         show(hits, cfg.lines)
-
-
-def as_json(searcher: Searcher, query: str, hits: list[Hit]) -> str:
-    """One document with the query, the model and the results."""
-    model = {key: searcher.index.model[key] for key in ("name", "identity")}
-    return json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2)
 
 
 def ask_for_queries(searcher: Searcher, cfg: Search) -> None:

@@ -132,7 +132,7 @@ def fit_and_test(
     return TrainingResult(ranks, metrics)
 
 
-def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int) -> None:
     """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     dropped = corpus.dropped
@@ -210,10 +210,5 @@ def report(
         **pool_facts(test),
         "training": f"{metrics['train/seconds']:.0f} s, {speed}best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }
-    print_table(
-        summaries,
-        differences,
-        facts,
-        relative(run.path),
-    )
+    print_table(summaries, differences, facts, relative(run.path))
     return metrics

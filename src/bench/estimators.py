@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
 
 
 def measure(
-    data: BenchData, notes: list[str], estimators: Sequence[str] = MODELS, batch_size: int = 32, rounds: int = 5
+    data: BenchData, notes: list[str], estimators: Sequence[str], batch_size: int, rounds: int
 ) -> list[Benchmark]:
     """Overhead with the data's encoder, which is also the estimators' guide model; 8 batches of pairs in turn."""
     overrides = [

@@ -22,6 +22,7 @@ from src.losses.soft_infonce import SoftInfoNCE
 from src.runtime.allocator import keep_freed_memory
 from src.utils.lazy_matrix import matrix
 
+DIMENSIONS = 256
 SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
 REPEATS = {1024: 9, 4096: 2}  # steps of one process; one for larger sizes
 ONCE = 4096  # from this size on, one round
@@ -57,14 +58,8 @@ WAYS: dict[str, Callable[..., torch.Tensor]] = {
 MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
 
 
-def measure(
-    notes: list[str],
-    sizes: Sequence[int] = (1024, 4096, 16384),
-    rounds: int = 3,
-    dimensions: int = 256,
-    ways: Sequence[str] = tuple(WAYS),
-) -> list[Benchmark]:
-    title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {dimensions}"
+def measure(notes: list[str], sizes: Sequence[int], rounds: int, ways: Sequence[str]) -> list[Benchmark]:
+    title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {DIMENSIONS}"
     benchmarks = [
         Benchmark("loss_time", title, SECONDS, sizes[0]),
         Benchmark("loss_memory", title, MEGABYTES, sizes[-1]),
@@ -78,7 +73,6 @@ def measure(
             notes,
             f"loss, {{way}}, N = {size:,}",
             N=size,
-            D=dimensions,
             device=device,
         )
         for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
@@ -86,11 +80,11 @@ def measure(
     return benchmarks
 
 
-def run(way: str, N: int, D: int, device: str) -> dict[str, float]:
+def run(way: str, N: int, device: str) -> dict[str, float]:
     """Seconds and MB of one way, in this process."""
     loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=T)
     generator = torch.Generator().manual_seed(0)
-    made = [F.normalize(torch.randn(N, D, generator=generator), dim=1).to(device) for _ in range(3)]
+    made = [F.normalize(torch.randn(N, DIMENSIONS, generator=generator), dim=1).to(device) for _ in range(3)]
     queries_ND, codes_ND = (x.requires_grad_() for x in made[:2])
     keep_freed_memory()
 

@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from src.report.cells import cells
 from src.report.compare import Comparison, compare
-from src.report.forest_plot import plot_differences
 from src.report.page import page
+from src.report.plots import plot_differences
 from src.report.runs import LeftOut, find_runs
 from src.report.selection import tried_table
 from src.report.tables import headline, latex, markdown, results, to_csv

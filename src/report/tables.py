@@ -15,7 +15,6 @@ from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Group, Texts
 from src.utils.tables import Table, markdown_table
 
-MARKS = {"better": "better", "worse": "worse", "undecided": ""}
 NAMED = 4  # decided differences in the headline
 METHOD = (
     "MRR: mean over seeds; its interval and that of the difference: 95%, bootstrap over queries, seeds averaged first. "
@@ -77,7 +76,8 @@ def _result(row: Row) -> tuple[str, ...]:
     shown = (row.cell.name, f"{row.mrr:.3f}", f"{row.low:.3f} to {row.high:.3f}")
     if d is None:
         return (*shown, *[""] * 5, str(len(seeds)), spread, "")
-    difference = (f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", p_value(d.p), p_value(d.holm), MARKS[d.verdict])
+    mark = "" if d.verdict == "undecided" else d.verdict
+    difference = (f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", p_value(d.p), p_value(d.holm), mark)
     return (*shown, *difference, str(len(seeds)), spread, f"{d.seeds_better} of {len(d.per_seed)}")
 
 
@@ -110,17 +110,14 @@ def cost(comparison: Comparison) -> Table:
     """Time, speed and settings of the training, and its machines."""
     rows = []
     for row in comparison.rows:
-        runs, of = row.cell.runs, hyperparameters(row.cell.runs[0])
-        seconds = np.array([run.metrics["train/seconds"] for run in runs if "train/seconds" in run.metrics])
-        speeds = [run.metrics.get("train/pairs_per_second") for run in runs]
-        speed = np.mean([s for s in speeds if s]) if any(speeds) else None
-        best = [run.metrics["val/mrr"] for run in runs if "val/mrr" in run.metrics]
+        of, seconds, best = hyperparameters(row.cell.runs[0]), _logged(row, "train/seconds"), _logged(row, "val/mrr")
+        speeds = [speed for speed in _logged(row, "train/pairs_per_second") if speed]
         rows.append(
             (
                 row.cell.name,
-                "–" if not len(seconds) else f"{seconds.mean():,.0f}",
-                "–" if not len(seconds) else f"{seconds.min():,.0f} to {seconds.max():,.0f}",
-                "–" if speed is None else f"{speed:,.0f}",
+                f"{np.mean(seconds):,.0f}" if seconds else "–",
+                f"{min(seconds):,.0f} to {max(seconds):,.0f}" if seconds else "–",
+                f"{np.mean(speeds):,.0f}" if speeds else "–",
                 str(of.get("trainer.max_epochs", "–")),
                 str(of.get("data.batch_size", "–")),
                 f"{of['optimizer.learning_rate']:g}" if "optimizer.learning_rate" in of else "–",
@@ -250,6 +247,10 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     return file.getvalue()
 
 
+def _logged(row: Row, key: str) -> list[float]:
+    """The metric of each seed that has it."""
+    return [run.metrics[key] for run in row.cell.runs if key in run.metrics]
+
+
 def _mean(row: Row, key: str) -> float | str:
-    values = [run.metrics[key] for run in row.cell.runs if key in run.metrics]
-    return float(np.mean(values)) if values else ""
+    return float(np.mean(values)) if (values := _logged(row, key)) else ""

@@ -121,14 +121,13 @@ def rank_changes(comparison: Comparison, row: Row, texts: Texts | None) -> dict[
     baseline = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
     before, after = ({run.seed: run for run in cell.runs} for cell in (baseline, row.cell))
     order = np.argsort(paired_N, kind="stable")
-    ends = {"better": order[::-1][:SHOWN], "worse": order[:SHOWN]}
-    signs = {"better": 1, "worse": -1}
 
-    def change(query: str) -> RankChange:
+    def change(place: int) -> RankChange:
+        query = comparison.queries[place]
         old, new = ([runs[seed].ranks[query] for seed in seeds] for runs in (before, after))
         return RankChange(query, old, new, texts.pairs[query] if texts else None)
 
     return {
-        end: [change(comparison.queries[i]) for i in places if signs[end] * paired_N[i] > 0]
-        for end, places in ends.items()
+        "better": [change(place) for place in order[::-1][:SHOWN] if paired_N[place] > 0],
+        "worse": [change(place) for place in order[:SHOWN] if paired_N[place] < 0],
     }

@@ -253,6 +253,4 @@ def is_lost_peer(error: BaseException) -> bool:
         return False
     from torch import distributed
 
-    if not distributed.is_initialized():
-        return False
-    return isinstance(error, distributed.DistError) or "gloo" in str(error)
+    return distributed.is_initialized() and (isinstance(error, distributed.DistError) or "gloo" in str(error))

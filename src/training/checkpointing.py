@@ -136,14 +136,15 @@ class SaveLast(Checkpoint):
         self.watcher.release()
 
     def _stop_requested(self, trainer: L.Trainer) -> bool:
-        return _on_any_rank(trainer, self.watcher.stop_requested)
+        return trainer.strategy.reduce_boolean_decision(self.watcher.stop_requested, all=False)
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         if self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps:
             return True
         if not self.every_n_minutes:
             return False
-        return _on_any_rank(trainer, time.monotonic() - self._saved >= self.every_n_minutes * MINUTE)
+        is_late = time.monotonic() - self._saved >= self.every_n_minutes * MINUTE
+        return trainer.strategy.reduce_boolean_decision(is_late, all=False)
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
         data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
@@ -272,7 +273,3 @@ def gather_objects(value: Any, world_size: int) -> list[Any]:
     values: list[Any] = [None] * world_size
     dist.all_gather_object(values, value)
     return values
-
-
-def _on_any_rank(trainer: L.Trainer, flag: bool) -> bool:
-    return flag if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(flag, all=False)

@@ -60,7 +60,8 @@ def check_training(cfg: DictConfig) -> None:
             "data.positives=query needs dropout, since nothing else tells a query's two embeddings apart; found "
             "backbone.encoder.dropout=0.0: set backbone.encoder.dropout=0.1"
         )
-    check_corpus(cfg)
+    corpus: Corpus = instantiate(cfg.corpus)
+    corpus.check()  # it is where the configuration says, in the language that it names; nothing of it is read
 
 
 def check_trainer(cfg: DictConfig) -> None:
@@ -159,9 +160,3 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
                 f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
                 "sentence encoder (a folder or a hub name)"
             )
-
-
-def check_corpus(cfg: DictConfig) -> None:
-    """The corpus is where the configuration says, in the language that it names; nothing of it is read."""
-    corpus: Corpus = instantiate(cfg.corpus)
-    corpus.check()

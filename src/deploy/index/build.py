@@ -3,9 +3,11 @@
 import json
 import logging
 import shutil
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src.corpora.harvester.pipeline import harvester_version
 from src.corpora.harvester.shards import Shard, cut
@@ -22,7 +26,6 @@ from src.corpora.harvester.workers import harvest_all
 from src.data.length_buckets import LengthBucketer, token_budget
 from src.deploy.encoder import Model
 from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
-from src.deploy.index.progress import Bars
 from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import File, Index, Segment, all_digests, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
@@ -81,6 +84,32 @@ def build(roots: list[str], out: str | Path, model: Model, options: Options) -> 
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"index {out} cannot be written ({reason}); choose another folder in out") from error
+
+
+class Bars(Progress):
+    """One bar for every stage of the work, on standard error where that is a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn(" {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[of]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+            refresh_per_second=5,
+        )
+
+    @contextmanager
+    def of(self, name: str, total: int, things: str, done: int = 0) -> Iterator[Callable[[int], object]]:
+        """A stage of `total` things, some of them done already; yields a function that takes each further number."""
+        task = self.add_task(name, total=total, completed=done, of=things)
+        if done:
+            self.print(f" {name} resumes: {done:,} of {total:,} {things} are done", highlight=False)
+        yield lambda number: self.advance(task, number)
+        self.update(task, completed=total)
 
 
 class Embedder:
@@ -212,7 +241,6 @@ class _Build:
             "harvester": harvester_version(),
             "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-
         return commit(self.out, rows, segments, facts, lambda table: self._graph(table / NAME, segments, bars))
 
     def _graph(self, path: Path, segments: list[Segment], bars: Bars) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from src.deploy.index.paths import STATES, shown_path
+from src.deploy.index.store import STATES
 
 if TYPE_CHECKING:
     from src.deploy.index.searcher import Hit
@@ -25,7 +25,7 @@ def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> Non
         place = hit.place
         head = Text.assemble(
             (f"{number:>2} ", "dim"),
-            (f"{shown_path(place)}:{place.start}", "bold cyan"),
+            (f"{place.shown}:{place.start}", "bold cyan"),
             f"  {_safe(place.name)}  ",
             (f"{hit.score:.3f}", "green"),
         )

@@ -7,10 +7,9 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from src.deploy.index.paths import STATES, state_of
 from src.deploy.index.query_options import unread_words
 from src.deploy.index.searcher import Hit, Searcher
-from src.deploy.index.store import Place
+from src.deploy.index.store import STATES, Place
 from src.deploy.server.highlight import lines, pieces
 from src.utils.errors import InputError
 
@@ -89,7 +88,7 @@ class Answers:
             "name": place.name,
             "first": place.start,
             "last": place.end,
-            "state": STATES.get(state_of(place), ""),
+            "state": STATES.get(place.state(), ""),
             "lines": lines(text, place.language),
         }
 
