@@ -174,9 +174,7 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
             "valid_queries": len(valid),
             "test_queries": len(test),
             "test_candidates": len(test.candidates),
-            "train_fingerprint": train.fingerprint,
-            "valid_fingerprint": valid.fingerprint,
-            "test_fingerprint": test.fingerprint,
+            **{f"{name}_fingerprint": corpus.split(name).fingerprint for name in ("train", "valid", "test")},
             "test_pool_fingerprint": test.candidates.fingerprint,
         }
     }

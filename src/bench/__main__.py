@@ -5,8 +5,6 @@ round), environment.json, bench.md and bench.html in its run directory. A peer t
 said so: pip install -e '.[bench]'
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -15,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -24,15 +21,13 @@ from src.bench.data import MINILM, BenchData, prepare_data
 from src.bench.estimators import MODELS
 from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
+from src.config.direct_commands import Bench
 from src.runs.directory import RunDirectory, environment, package_version, relative
 from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.utils.console import as_list, print_facts
 from src.utils.errors import InputError
 from src.utils.tables import print_tables
-
-if TYPE_CHECKING:
-    from src.config.direct_commands import Bench
 
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 

@@ -12,7 +12,7 @@ from src.report.compare import Comparison, Difference, Row
 from src.report.runs import LeftOut
 from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
-from src.report.texts import Group, Texts
+from src.report.texts import Groups, Texts
 from src.utils.tables import Table, markdown_table
 
 NAMED = 4  # decided differences in the headline
@@ -142,11 +142,12 @@ def machine(environment: Mapping[str, Any]) -> str:
     return f"{hardware['cpus']} {processor} CPUs" + (f", torch threads: {threads}" if threads else "")
 
 
-def by_group(comparison: Comparison, title: str, groups: Sequence[Group], note: str = "") -> Table:
+def by_group(comparison: Comparison, title: str, groups: Groups, note: str = "") -> Table:
     """MRR of some of the queries; means over seeds."""
-    columns = ("", *(f"{group.name} ({group.member_N.sum():,})" for group in groups))
+    columns = ("", *(f"{name} ({member_N.sum():,})" for name, member_N in groups.items()))
     rows = [
-        (row.cell.name, *(f"{row.values_N[group.member_N].mean():.3f}" for group in groups)) for row in comparison.rows
+        (row.cell.name, *(f"{row.values_N[member_N].mean():.3f}" for member_N in groups.values()))
+        for row in comparison.rows
     ]
     return Table(title, columns, rows, note)
 

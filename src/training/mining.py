@@ -5,7 +5,7 @@ Shape letters: N training pairs, M distinct codes, D embedding size, K candidate
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,7 @@ class MiningResult:
             "candidates": self.candidates,
             **{f"dropped/{reason}": count for reason, count in self.dropped.items()},
             "hardest/score_ratio_to_positive": float(np.median(self.ratios)) if self.ratios else None,
-            "depth": chosen.depth,
-            "per_query": chosen.per_query,
-            "margin": chosen.margin,
-            "most_alike": chosen.most_alike,
+            **asdict(chosen),
         }
 
 
