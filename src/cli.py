@@ -54,7 +54,9 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if wants_traceback:
             raise error
         failed.append(error)
-        print_error(error, config_name)
+        if not launch.command_is_ending():  # else another process has said why
+            process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
+            print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
     def run_job(cfg: DictConfig) -> Any:
         job = HydraConfig.get()
@@ -180,13 +182,6 @@ def print_to_pipe(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         sys.stdout = None  # or python says at its end that it cannot flush
-
-
-def print_error(error: BaseException, config_name: str) -> None:
-    """One line, unless the process that the command began with has ended."""
-    if not launch.command_is_ending():
-        process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
-        print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
 
 def describe_error(error: BaseException, config_name: str) -> str:

@@ -144,16 +144,11 @@ def report(project: str, entity: str, name: str, plots: Any) -> Any:
     runs = [plots.Runset(entity=entity, project=project, name="Runs", pinned_columns=COLUMNS)]
     blocks = [plots.P(text=INTRODUCTION), plots.TableOfContents()]
     for title, panels in PANELS.items():
-        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=in_two_columns(panels, plots))]
+        made = [wandb_panel(panel, plots) for panel in panels]
+        for i, panel in enumerate(made):  # two in a row of the report's 24 columns
+            panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
+        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=made)]
     return plots.Report(project=project, entity=entity, title=name, blocks=blocks, width="fluid")
-
-
-def in_two_columns(panels: tuple[Panel, ...], plots: Any) -> list[Any]:
-    """Two panels in a row of a report's 24 columns."""
-    made = [wandb_panel(panel, plots) for panel in panels]
-    for i, panel in enumerate(made):
-        panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
-    return made
 
 
 def wandb_panel(panel: Panel, plots: Any) -> Any:

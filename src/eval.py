@@ -44,8 +44,8 @@ def main(cfg: DictConfig) -> float:
             **prefixed("bm25", rows["BM25"]),
         }
         out.write_metrics(metrics)
-        about = {"checkpoint": str(path), "test_pool_fingerprint": test.candidates.fingerprint}
-        out.write_json("environment.json", environment(merged.seed, **about))
+        pool = test.candidates.fingerprint
+        out.write_json("environment.json", environment(merged.seed, checkpoint=str(path), test_pool_fingerprint=pool))
         facts = {
             **language_lines(rows, test),
             **pool_facts(test),

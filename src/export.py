@@ -1,15 +1,19 @@
 """Write a finished run's model for other libraries to load: python -m src.export run=DIR format=onnx out=DIR"""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src import cli
 from src.config import checks
-from src.deploy.export import hf_format, hub, onnx_format, st_format
+from src.deploy.export import hf_format, onnx_format, st_format
 from src.deploy.export.parity import check
 from src.module import CodeSearchModule
 from src.runs.directory import RunDirectory, relative
@@ -17,7 +21,7 @@ from src.runs.model_card import card
 from src.runs.restore import find_checkpoint
 from src.training.build import read_module
 from src.utils.console import print_facts
-from src.utils.errors import InputError
+from src.utils.errors import InputError, first_line
 
 FORMATS = {"sentence_transformers": st_format, "hf": hf_format, "onnx": onnx_format}
 # Packages that a format needs in addition to the project's own.
@@ -59,7 +63,7 @@ def main(cfg: DictConfig) -> None:
             "out": str(relative(out.absolute())),
         }
         if cfg.push:
-            facts["pushed"] = hub.push(out, cfg.push, cfg.private)
+            facts["pushed"] = push(out, cfg.push, cfg.private)
         own.write_json("export.json", {"run": str(run), "largest_difference": most, "megabytes": size, **facts})
         print_facts(facts)
 
@@ -71,7 +75,17 @@ def check_format(cfg: DictConfig) -> None:
             f"format={cfg.format} needs {' and '.join(missing)}, an optional extra: pip install -e '.[export]'"
         )
     if cfg.push:
-        hub.check_name(cfg.push)
+        check_name(cfg.push)
+
+
+def check_name(repository: str) -> None:
+    """Raises InputError where a repository's name is not owner/name."""
+    try:
+        validate_repo_id(repository)
+        if repository.count("/") != 1:
+            raise HFValidationError("expected one slash")
+    except HFValidationError as error:
+        raise InputError(f"push expects owner/name of the hub, found {repository!r}") from error
 
 
 def write(format: str, module: CodeSearchModule, folder: Path) -> float:
@@ -88,6 +102,23 @@ def model_card(cfg: DictConfig, run: Path, module: CodeSearchModule) -> str:
     if cfg.format == "sentence_transformers" and st_format.needs_trust(module.encoder):
         tail = "\n\n`trust_remote_code` runs `tiny_bag.py` of this folder: no module of the library computes this bag."
     return card(run, f"{where}```python\n{code}\n```{tail}", LIBRARIES[cfg.format])
+
+
+def push(folder: Path, repository: str, private: bool) -> str:
+    """Uploads the folder as one commit, to the Hugging Face hub or the server in HF_ENDPOINT; returns its address.
+
+    The repository is created if necessary. Raises InputError on failure; the folder is kept.
+    """
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of a training run")
+    except Exception as error:  # the hub's client raises its own, the HTTP library's and the system's errors
+        raise InputError(
+            f"the export in {folder} is complete, but push={repository} failed ({first_line(error)}): once the hub "
+            f"answers and `hf auth login` has been done, `hf upload {repository} {folder}` uploads it"
+        ) from error
+    return f"{api.endpoint}/{repository}"
 
 
 if __name__ == "__main__":

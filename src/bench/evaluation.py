@@ -34,7 +34,7 @@ def measure(notes: list[str], shapes: Sequence[tuple[int, int]], rounds: Sequenc
             codes=codes,
         )
         for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-            benchmark.add(queries, {way: [one[key] for one in runs] for way, runs in found.items()})
+            benchmark.costs[queries] = {way: [one[key] for one in runs] for way, runs in found.items()}
         mrr = {way: runs[0]["mrr"] for way, runs in found.items()}
         if max(mrr.values()) - min(mrr.values()) > 1e-6:
             values = ", ".join(f"{way} {value:.7f}" for way, value in mrr.items())

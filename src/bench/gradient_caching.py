@@ -35,7 +35,7 @@ def measure(data: BenchData, notes: list[str], large: int) -> list[Benchmark]:
         notes.append(f"gradient caching is left out: {error}")
         return []
     for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-        benchmark.add(large, {way: [costs[key]] for way, costs in found.items()})
+        benchmark.costs[large] = {way: [costs[key]] for way, costs in found.items()}
     return benchmarks
 
 

@@ -29,7 +29,7 @@ def loader(data: BenchData, step_seconds: float, batch_size: int) -> list[Benchm
     start = now()
     for _ in dataloader:
         pass
-    benchmark.add(batch_size, {OURS: [(now() - start) / len(pairs)], "step": [step_seconds / batch_size]})
+    benchmark.costs[batch_size] = {OURS: [(now() - start) / len(pairs)], "step": [step_seconds / batch_size]}
     return [benchmark]
 
 
@@ -46,7 +46,7 @@ def allocator(data: BenchData, notes: list[str], batch_size: int, rounds: int) -
     except LeftOut as error:
         notes.append(f"allocator is left out: {error}")
         return []
-    benchmark.add(batch_size, costs)
+    benchmark.costs[batch_size] = costs
     return [benchmark]
 
 

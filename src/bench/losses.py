@@ -1,10 +1,8 @@
 """Soft-InfoNCE, forward and backward: ours, the same loss on the whole N x N matrix, and the paper's way.
 
-Measured from embeddings and an estimator's features to the gradients of the embeddings; similarities are products of
-features, as with weights=simcse. Ours chooses between blocks of rows and the whole matrix; `plain` is the whole matrix
-through autograd (model.loss_block=null); `paper` follows the description of the published code: every weight clipped at
-0.1, the positive moved to the first column, -log(p + 1e-15). Every run is a fresh process; memory is its peak less the
-embeddings and features (on a GPU, less what was allocated before).
+Measured from embeddings and an estimator's features to the gradients of the embeddings. Ours chooses between blocks of
+rows and the whole matrix; `plain` is the whole matrix through autograd (model.loss_block=null); `paper` is as the
+published code. Every run is a fresh process; memory is its peak less the embeddings and features.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +36,7 @@ def in_blocks(
 
 
 def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    """Soft-InfoNCE with alpha = beta = 1 whatever `loss` is."""
+    """Soft-InfoNCE with alpha = beta = 1 whatever `loss` is; weights are clipped at 0.1, the positive comes first."""
     scores_NN, similarity_NN = SCALE * (queries_ND @ codes_ND.T), features_ND @ features_ND.T
     N = len(scores_NN)
     others_NN = ~torch.eye(N, dtype=torch.bool, device=scores_NN.device)
@@ -76,7 +74,7 @@ def measure(notes: list[str], sizes: Sequence[int], rounds: int, ways: Sequence[
             device=device,
         )
         for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-            benchmark.add(size, {way: [one[key] for one in runs] for way, runs in found.items()})
+            benchmark.costs[size] = {way: [one[key] for one in runs] for way, runs in found.items()}
     return benchmarks
 
 

@@ -41,11 +41,7 @@ class Benchmark:
     title: str
     unit: str
     main: int
-    costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost per round
-
-    def add(self, size: int, costs: Mapping[str, list[float]]) -> None:
-        """Adds the costs of some ways at a size, with the same number of rounds for each."""
-        self.costs.setdefault(size, {}).update(costs)
+    costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost of each round
 
     def rounds(self, size: int, way: str) -> np.ndarray:
         """Ratio of the way's cost to ours, of each round."""

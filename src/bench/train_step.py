@@ -50,10 +50,10 @@ def measure(data: BenchData, notes: list[str], sizes: Sequence[int], rounds: int
         for size in sorted(sizes, reverse=True) if is_first else [max(sizes)]:
             is_largest = size == max(sizes)
             turn = {name: _rounds(way, data, size) for name, way in ways.items()}
-            benchmark.add(size, in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest))
+            benchmark.costs[size] = in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest)
         benchmarks.append(benchmark)
     plain, half = (benchmark.costs[max(sizes)] for benchmark in benchmarks)
-    best.add(max(sizes), {**plain, OURS: half[OURS]})
+    best.costs[max(sizes)] = {**plain, OURS: half[OURS]}
     return [*benchmarks, best]
 
 

@@ -61,8 +61,7 @@ def read_texts(comparison: Comparison) -> Texts | str:
     ordered = [pairs[query] for query in comparison.queries]
     lengths = length_groups(np.array([len(words(pair.query)) for pair in ordered]))
     if train is None:
-        note = f"Near duplicates are not looked for among more than {MOST_CODES:,} codes."
-        return Texts(pairs, lengths, {}, note)
+        return Texts(pairs, lengths, {}, f"Near duplicates are not looked for among more than {MOST_CODES:,} codes.")
     return Texts(pairs, lengths, duplicate_groups(ordered, train, test))
 
 

@@ -22,8 +22,6 @@ from src.runtime.lightning_internals import StepRecordingCheckpoint, restart_tra
 from src.runtime.signals import SIGNALS, SignalWatcher
 from src.training.nonfinite import check_finite
 
-MINUTE = 60.0
-
 
 class SafeCheckpoints(TorchCheckpointIO):
     """Lightning's access to files: saves are atomic and have a checksum; loads check it and run no code."""
@@ -36,9 +34,6 @@ class SafeCheckpoints(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         return checkpoint_file.read(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        Path(path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ class SaveLast(Checkpoint):
             return True
         if not self.every_n_minutes:
             return False
-        is_late = time.monotonic() - self._saved >= self.every_n_minutes * MINUTE
+        is_late = time.monotonic() - self._saved >= self.every_n_minutes * 60
         return trainer.strategy.reduce_boolean_decision(is_late, all=False)
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:

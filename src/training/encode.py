@@ -81,14 +81,13 @@ def embed_texts(
         cfg: a run's configuration: `trainer.accelerator` and `data` say where, and how many texts at once.
         progress: label of the progress bar.
     """
-    cut, at_once = prepare_encoder(module, cfg), cfg.data.eval_batch_size
     return torch.from_numpy(
         embed_in_order(
             module.embed,
             texts,
             side,
-            cut,
-            at_once,
+            prepare_encoder(module, cfg),
+            cfg.data.eval_batch_size,
             model="the model",
             allocate=lambda shape: np.empty(shape, np.float32),
             cache=cfg.cache,
