@@ -78,10 +78,8 @@ class CodeSearchData(L.LightningDataModule):
         if mined is not None and positives != "code":
             raise InputError("negatives.mined are codes: expected data.positives=code with them, found query")
         self.positives_are = positives
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.token_budget = token_budget
-        self.chunk = chunk
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.token_budget, self.chunk = token_budget, chunk
         self.num_workers = num_workers
         self.seed = seed
         self.cache = cache

@@ -68,12 +68,8 @@ class CodeSearchModule(L.LightningModule):
         super().__init__()
         self.encoder = encoder
         self.loss = loss
-        self.similarity = similarity
-        self.score_scale = score_scale
-        self.loss_block = loss_block
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup = warmup
+        self.similarity, self.score_scale, self.loss_block = similarity, score_scale, loss_block
+        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.gradient_caching = gradient_caching
         self.run_config: dict[str, Any] = {}  # plain values, saved in every checkpoint
         self.gradient_norm: torch.Tensor | None = None  # of this step, until it is clipped

@@ -15,27 +15,22 @@ if TYPE_CHECKING:
 
 def main(cfg: Search) -> None:
     """Answers the query, or asks for queries where none is given."""
-    index = index_of(cfg)
-    from src.deploy.index.searcher import Searcher
-
-    searcher = Searcher(index, cfg.run, cfg.checkpoint)
-    if cfg.query is not None:
-        answer(searcher, cfg, cfg.query)
-    else:
-        ask_for_queries(searcher, cfg)
-
-
-def index_of(cfg: Search) -> str:
-    """The index's folder. Raises InputError for what cannot work, before anything is loaded."""
     from src.deploy.index.query_options import checked_query
 
+    # What cannot work is refused before anything is loaded.
     if cfg.index is None:
         raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
     if cfg.query is not None:
         checked_query(cfg.query)
     elif cfg.json:
         raise InputError("expected a query with json=true, found none")
-    return cfg.index
+    from src.deploy.index.searcher import Searcher
+
+    searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
+    if cfg.query is not None:
+        answer(searcher, cfg, cfg.query)
+    else:
+        ask_for_queries(searcher, cfg)
 
 
 def answer(searcher: Searcher, cfg: Search, query: str) -> None:

@@ -137,9 +137,7 @@ class NearestNeighbourSampler(EpochSampler):
         super().__init__(number, seed)
         if group > number:
             raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
-        self.similarity = similarity
-        self.group = group
-        self.pool = pool
+        self.similarity, self.group, self.pool = similarity, group, pool
         self.neighbours = max(neighbours, group - 1)  # fewer would leave groups that nothing can fill
         self._nearest_PK: np.ndarray | None = None  # of all items, where they are one pool
 

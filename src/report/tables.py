@@ -163,10 +163,6 @@ def text_tables(comparison: Comparison, texts: Texts) -> list[Table]:
     return shown
 
 
-def left_out_table(left_out: Sequence[LeftOut]) -> Table:
-    return Table("Runs left out", ("", "why"), [(str(run.path), run.why) for run in left_out])
-
-
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """Tables of results, and the method behind them."""
     tables = [*map(results, comparisons), *filter(None, map(tried_table, comparisons))]

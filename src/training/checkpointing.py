@@ -64,8 +64,7 @@ class SaveLast(Checkpoint):
         self, path: Path, every_n_minutes: float | None, every_n_steps: int | None, watcher: SignalWatcher = SIGNALS
     ) -> None:
         self.path = path
-        self.every_n_minutes = every_n_minutes
-        self.every_n_steps = every_n_steps
+        self.every_n_minutes, self.every_n_steps = every_n_minutes, every_n_steps
         self.watcher = watcher
         self.seconds_before = 0.0  # of training, by the attempts before this one
         self.val_mrr: float | None = None  # of the last validation

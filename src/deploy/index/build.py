@@ -25,7 +25,7 @@ from src.corpora.harvester.source_trees import SourceFile
 from src.corpora.harvester.workers import harvest_all
 from src.data.length_buckets import LengthBucketer, token_budget
 from src.deploy.encoder import Model
-from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
+from src.deploy.index.nearest import NAME, Graph, measured_recall, write_graph
 from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import File, Index, Segment, all_digests, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment

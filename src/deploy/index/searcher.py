@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from src.deploy.encoder import Model
-from src.deploy.index.hnsw import NAME, Graph
-from src.deploy.index.nearest import best, rescored
+from src.deploy.index.nearest import NAME, Graph, best, rescored
 from src.deploy.index.postings import Lexical
 from src.deploy.index.query_options import check_options, checked_query
 from src.deploy.index.store import MANIFEST, Index, Place, all_digests
