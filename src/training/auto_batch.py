@@ -56,7 +56,8 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._loops_between_epochs = trainer.fit_loop.state_dict()
 
-    on_train_epoch_end = on_train_start
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._loops_between_epochs = trainer.fit_loop.state_dict()
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         if self.enabled and batch_idx % trainer.accumulate_grad_batches == 0:
@@ -66,15 +67,19 @@ class AutoBatch(Checkpoint):  # Lightning calls those last: SaveLast has restore
     def on_before_optimizer_step(self, *arguments: Any) -> None:
         self._size = None
 
-    on_validation_batch_end = on_test_batch_end = on_before_optimizer_step
-
     def on_validation_batch_start(self, trainer: L.Trainer, *arguments: Any) -> None:
         if self.enabled and not trainer.sanity_checking:
             self._record(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.completed, validating=True)
             self._size = "eval_batch_size"
 
+    def on_validation_batch_end(self, *arguments: Any) -> None:
+        self._size = None
+
     def on_test_batch_start(self, *arguments: Any) -> None:
         self._size = "eval_batch_size" if self.enabled else None
+
+    def on_test_batch_end(self, *arguments: Any) -> None:
+        self._size = None
 
     def _record(self, trainer: L.Trainer, batches: int, validating: bool = False) -> None:
         # Lightning takes an epoch that has begun, and of which no batch is done, for one whose last batch is done.

@@ -54,7 +54,7 @@ def test_every_key_has_a_sentence(command):
         (
             "model.similarity",
             "cosin",
-            "model.similarity: expected cosine or dot, found 'cosin'; did you mean 'c",
+            "model.similarity: expected dot or cosine, found 'cosin'; did you mean 'cos",
         ),
         ("data.positives", "querry", "data.positives: expected code or query, found 'querry'; did you mean 'query'?"),
         ("data.num_workers", "atuo", "data.num_workers: expected a whole number of 0 or more or auto, found 'atuo'"),

@@ -39,6 +39,11 @@ def check(module: CodeSearchModule, embed: Embed, what: str) -> float:
     for side in SIDES:
         ours_BD = embeddings(module, PROBES[side], side)
         theirs_BD = embed(PROBES[side], side).float().cpu()
+        if ours_BD.shape != theirs_BD.shape:
+            raise InputError(
+                f"the export gives embeddings of shape {tuple(theirs_BD.shape)} for {side} texts, and the model "
+                f"{tuple(ours_BD.shape)}: nothing was written; this is an error of the exporter"
+            )
         gaps.append(float((ours_BD - theirs_BD).abs().max()) / max(1.0, float(ours_BD.norm(dim=1).max())))
     most = float(np.max(gaps))  # NaN where one is
     if not most <= TOLERANCE:
