@@ -112,25 +112,21 @@ class Bars(Progress):
         self.update(task, completed=total)
 
 
-class Embedder:
-    """A model on a GPU where there is one; `batch_size` texts at a time, in buckets of similar length."""
+def embed_codes(model: Model, codes: Sequence[str], batch_size: int) -> np.ndarray:
+    """float16 (M, D) in the order of the codes, made on a GPU where there is one, `batch_size` codes at a time.
 
-    def __init__(self, model: Model, batch_size: int) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model, self.batch_size = model, batch_size
-        self.cut = LengthBucketer(model.encoder.to(device), token_budget("auto", model.encoder, device))
-
-    def __call__(self, codes: Sequence[str]) -> np.ndarray:
-        """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""
-        return embed_in_order(
-            lambda side: self.model.embed(side).half(),
-            codes,
-            "code",
-            self.cut,
-            self.batch_size,
-            model=f"the model {self.model.checkpoint} in half precision",
-            allocate=lambda shape: np.empty(shape, np.float16),
-        )
+    Raises NonFiniteError for a NaN or infinite embedding.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return embed_in_order(
+        lambda side: model.embed(side).half(),
+        codes,
+        "code",
+        LengthBucketer(model.encoder.to(device), token_budget("auto", model.encoder, device)),
+        batch_size,
+        model=f"the model {model.checkpoint} in half precision",
+        allocate=lambda shape: np.empty(shape, np.float16),
+    )
 
 
 class _Build:
@@ -140,7 +136,6 @@ class _Build:
         self.sources = find(roots or _roots_of(self.before), options.skip)
         self.counts: Counter[str] = Counter({f"files skipped: {why}": n for why, n in self.sources.skipped.items()})
         self.seconds: dict[str, float] = {}
-        self.embedder = Embedder(model, options.batch_size)
 
     def run(self) -> Report:
         rows, changed = self._divided()
@@ -221,7 +216,8 @@ class _Build:
             functions = missing()
             while chunk := list(islice(functions, CHUNK)):
                 digests, texts, codes = zip(*chunk)
-                made.append(write_segment(folder, np.array(digests, np.uint64), texts, self.embedder(codes)))
+                vectors_MD = embed_codes(self.model, codes, self.options.batch_size)
+                made.append(write_segment(folder, np.array(digests, np.uint64), texts, vectors_MD))
                 self.counts["embedded"] += len(chunk)
         return made
 
