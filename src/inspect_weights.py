@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
             attach_guide_models(estimator, cfg)
             estimator.fit(train.pairs)
 
-        similar = HydraConfig.get().runtime.choices["batching"] == "similar"  # with the keys of the command line
+        similar = HydraConfig.get().runtime.choices["batching"] == "similar"  # then its keys are the command line's
         neighbours = cfg.batching if similar else compose_config("train", ["batching=similar"]).batching
         found = inspect(cfg, estimators, item_S, known, loss, neighbours)
         run.write_json("inspection.json", dict(sorted(found.numbers.items())))
