@@ -222,8 +222,10 @@ class CodeSearchData(L.LightningDataModule):
         return self._evaluation_loaders(self.corpus.split("test"))
 
     def _evaluation_loaders(self, split: Split) -> list[DataLoader[int]]:
-        texts = {"query": [pair.query for pair in split.pairs], "code": split.candidates.codes}
-        return [
-            text_loader(own, side, self._bucketer(), self.eval_batch_size, self._workers, self.cache, self.rank_slice)
-            for side, own in texts.items()
-        ]
+        queries = self._text_loader([pair.query for pair in split.pairs], "query")
+        return [queries, self._text_loader(split.candidates.codes, "code")]
+
+    def _text_loader(self, texts: Sequence[str], side: str) -> DataLoader[int]:
+        return text_loader(
+            texts, side, self._bucketer(), self.eval_batch_size, self._workers, self.cache, self.rank_slice
+        )
