@@ -1,28 +1,90 @@
-"""Rules of the data flow; `grammars` assigns them to the nodes of each language.
+"""Rules of the data flow, after the actions of which they consist; `grammars` assigns them to nodes.
 
 They follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its published extractor computes it, inferred from
 examples. Docstrings mention where the published one differs from what a reader would expect.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
 
 from tree_sitter import Node
 
-from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Flow
-from src.dataflow.lowering import (
-    Item,
-    Rule,
-    define,
-    emit,
-    end_ignored,
-    end_loop,
-    end_sources,
-    end_targets,
-    end_updated,
-    mark,
-    no_sources,
-    reorder,
-)
+from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Definition, Flow
+from src.dataflow.lowering import Action, Item, Lowering, Rule
+
+
+def mark(lowering: Lowering) -> None:
+    """Opens a group of items, which one of the next five actions closes."""
+    lowering.marks.append((len(lowering.variables), len(lowering.program)))
+
+
+def end_sources(lowering: Lowering) -> None:
+    """The variables of the group are sources."""
+    variables, _ = lowering.marks.pop()
+    lowering.sources.append(lowering.variables[variables:])
+
+
+def end_targets(lowering: Lowering) -> None:
+    """The variables of the group are targets and not uses."""
+    variables, program = lowering.marks.pop()
+    lowering.targets.append(lowering.variables[variables:])
+    del lowering.program[program:]
+
+
+def end_updated(lowering: Lowering) -> None:
+    """The variables of the group are both targets and sources."""
+    end_targets(lowering)
+    lowering.sources.append(lowering.targets[-1])
+
+
+def end_ignored(lowering: Lowering) -> None:
+    """The variables of the group are neither targets nor uses."""
+    del lowering.program[lowering.marks.pop()[1] :]
+
+
+def no_sources(lowering: Lowering) -> None:
+    """The next definition has no sources."""
+    lowering.sources.append([])
+
+
+@cache
+def define(operation: Callable[[Flow, Definition], None], relation: str, count: int = 1) -> Action:
+    """The action that defines each of the last `count` targets by its own of the last `count` sources."""
+
+    def action(lowering: Lowering) -> None:
+        for targets, sources in zip(lowering.targets[-count:], lowering.sources[-count:], strict=True):
+            lowering.program.append((operation, (relation, targets, sources)))
+        del lowering.targets[-count:], lowering.sources[-count:]
+
+    return action
+
+
+def emit(operation: Callable[[Flow, Any], None], argument: Any = None) -> Action:
+    """The action that appends a step."""
+    return lambda lowering: lowering.program.append((operation, argument))
+
+
+def end_loop(lowering: Lowering) -> None:
+    """Closes two groups: a loop runs the steps of the first one once, and those of the second one again."""
+    _, again = lowering.marks.pop()
+    _, start = lowering.marks.pop()
+    program = lowering.program
+    program[start:] = [(Flow.loop, (program[start:], program[again:]))]
+
+
+def reorder(order: list[int]) -> Action:
+    """The action that closes the last `len(order)` groups and sorts their steps: group `order[0]` comes first."""
+
+    def action(lowering: Lowering) -> None:
+        starts = [start for _, start in lowering.marks[-len(order) :]]
+        del lowering.marks[-len(order) :]
+        program = lowering.program
+        pieces = [program[start:end] for start, end in pairwise([*starts, len(program)])]
+        program[starts[0] :] = [step for piece in order for step in pieces[piece]]
+
+    return action
 
 
 def ignore(node: Node) -> Sequence[Item]:
