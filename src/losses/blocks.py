@@ -96,36 +96,30 @@ class _Blocks(torch.autograd.Function):
         score_scale: float,
         R: int,
     ) -> torch.Tensor:
-        for_queries, for_codes, *_ = ctx.needs_input_grad
+        wants_gradients = any(ctx.needs_input_grad)
         B = len(queries_BD)
-        grad_queries_BD = torch.empty_like(queries_BD) if for_queries else None
-        grad_codes_DC = codes_CD.new_zeros(codes_CD.shape[::-1]) if for_codes else None
+        grad_queries_BD = torch.empty_like(queries_BD)
+        grad_codes_DC = codes_CD.new_zeros(codes_CD.shape[::-1])
         total = queries_BD.new_zeros(())
         with torch.autocast(queries_BD.device.type, enabled=False):
             for start in range(0, B, R):
                 rows = slice(start, min(start + R, B))
                 scaled_RD: torch.Tensor = score_scale * queries_BD[rows]
-                scores_RC = product(scaled_RD, codes_CD).requires_grad_(for_queries or for_codes)
+                scores_RC = product(scaled_RD, codes_CD).requires_grad_(wants_gradients)
                 similarity_RC = similarity[rows] if similarity is not None and loss.needs_similarity else None
                 excluded_RC = None if excluded is None else excluded[rows]
                 with torch.enable_grad():
                     sum_ = loss(scores_RC, positive_B[rows], similarity_RC, excluded_RC).sum()
                 total += sum_.detach()
-                if not scores_RC.requires_grad:
-                    continue
-                (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
-                if grad_queries_BD is not None:
+                if wants_gradients:
+                    (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
                     grad_queries_BD[rows] = product(grad_RC, codes_CD.T)
-                if grad_codes_DC is not None:
                     grad_codes_DC += product(scaled_RD.T, grad_RC.T)
-        if grad_queries_BD is not None:
-            grad_queries_BD.mul_(score_scale / B)
-        grad_codes_CD = None if grad_codes_DC is None else (grad_codes_DC / B).T.contiguous()
-        ctx.save_for_backward(grad_queries_BD, grad_codes_CD)
+        if wants_gradients:
+            ctx.save_for_backward(grad_queries_BD.mul_(score_scale / B), (grad_codes_DC / B).T.contiguous())
         return total / B
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grads = (None if saved is None else grad * saved for saved in ctx.saved_tensors)
-        return (*grads, None, None, None, None, None, None)
+        return (*(grad * saved for saved in ctx.saved_tensors), None, None, None, None, None, None)
