@@ -15,10 +15,11 @@ as in the paper. `idx`, when present, becomes the id of the query. Husain et al.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src.config.types import Whole, check_value
+from src.config.types import Whole
 from src.corpora.base import SPLITS, Codebase, Corpus, MissingLanguage, Pair, Split
 from src.corpora.jsonl import BadLines, Row, find_jsonl, read_rows
 from src.utils.errors import InputError, nearest
@@ -45,6 +46,7 @@ def ways_to_get_a_corpus(language: str) -> str:
     )
 
 
+@dataclass(eq=False)
 class CodeSearchNetCorpus(Corpus):
     """One language under `root`; a split is read on first use, so a corpus may hold a test split only.
 
@@ -57,17 +59,12 @@ class CodeSearchNetCorpus(Corpus):
             an error.
     """
 
-    def __init__(
-        self,
-        root: str | Path | None = None,
-        language: str = "python",
-        text: Text = "tokens",
-        max_bad_lines: Whole = 0,
-    ) -> None:
-        self.root = root
-        self.language = language
-        self.text = text
-        self.max_bad_lines = max_bad_lines
+    root: str | Path | None = None
+    language: str = "python"
+    text: Text = "tokens"
+    max_bad_lines: Whole = 0
+
+    def __post_init__(self) -> None:
         self._codebases: dict[Path, tuple[Codebase, dict[str, int]]] = {}  # file -> codes, and url -> row
 
     def check(self) -> None:
@@ -110,7 +107,6 @@ class CodeSearchNetCorpus(Corpus):
         return find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
 
     def _folder(self) -> Path:
-        check_value("corpus.text", self.text, Text)
         ways = ways_to_get_a_corpus(self.language)
         if self.root is None:
             raise InputError(f"corpus=codesearchnet expects corpus.root=DIR, found corpus.root=null; {ways}")

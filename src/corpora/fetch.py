@@ -6,25 +6,24 @@ folder/NAME.wrong        what a mirror gave in place of the file
 folder/sums.json         NAME -> SHA-256, bytes and origin of what was accepted; what has no known hash is checked by it
 """
 
-import hashlib
 import json
 import logging
 import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from filelock import FileLock
 from huggingface_hub import hf_hub_url
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from src.utils.disk_cache import sha256
 from src.utils.errors import InputError, first_line
-from src.utils.files import write_atomically
+from src.utils.files import read_json, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -149,9 +148,11 @@ class Fetcher:
         """One request: appends what is missing, or starts again if the mirror's file has changed."""
         offset, headers = self._resumable(url, part)
         with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=self.timeout) as response:
-            if response.status_code == 416 and _total(response) == offset:
+            # bytes FIRST-LAST/TOTAL, or bytes */TOTAL
+            given, _, total_bytes = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+            if response.status_code == 416 and total_bytes == str(offset):
                 return  # everything had arrived
-            if response.status_code == 416 or (response.status_code == 206 and _start(response) != offset):
+            if response.status_code == 416 or (response.status_code == 206 and given.partition("-")[0] != str(offset)):
                 _about(part).unlink(missing_ok=True)
                 raise MirrorError("cannot resume an interrupted download", passing=True)
             if response.status_code not in (200, 206):
@@ -173,20 +174,19 @@ class Fetcher:
 
     def _resumable(self, url: str, part: Path) -> tuple[int, dict[str, str]]:
         headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
-        about = _read_json(_about(part))
+        about = read_json(_about(part))
         if not part.is_file() or about.get("url") != url or not about.get("mark") or about["mark"].startswith("W/"):
             return 0, headers
         offset = part.stat().st_size
         return offset, {**headers, "range": f"bytes={offset}-", "if-range": about["mark"]} if offset else headers
 
     def _expected(self, file: Remote) -> str | None:
-        return file.sha256 or _read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
+        return file.sha256 or read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
 
     def _remember(self, file: Remote, path: Path, found: str, origin: str) -> None:
         with FileLock(self.folder / f".{SUMS}.lock"):
-            sums = dict(_read_json(self.folder / SUMS))
-            about = {"sha256": found, "bytes": path.stat().st_size, "from": origin}
-            sums.setdefault(file.name, about)
+            sums = read_json(self.folder / SUMS)
+            sums.setdefault(file.name, {"sha256": found, "bytes": path.stat().st_size, "from": origin})
             write_atomically(self.folder / SUMS, json.dumps(sums, indent=2, sort_keys=True) + "\n")
 
     def _aside(self, path: Path, name: str | None = None) -> Path:
@@ -212,32 +212,8 @@ def address(mirror: str) -> str:
     return hf_hub_url(f"{owner}/{name}", path, repo_type=kind.removesuffix("s"), revision=revision)
 
 
-def sha256(path: Path) -> str:
-    """64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _about(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or cut off by a kill: as if nothing were known
-        return {}
-
-
-def _total(response: httpx.Response) -> int | None:
-    """Bytes of the whole file, of `Content-Range: bytes */TOTAL` or `bytes FIRST-LAST/TOTAL`."""
-    total = response.headers.get("content-range", "").rpartition("/")[2]
-    return int(total) if total.isdigit() else None
-
-
-def _start(response: httpx.Response) -> int | None:
-    first = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdigit() else None
 
 
 def _progress() -> Progress:

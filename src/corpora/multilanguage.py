@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
-from src.config.types import check_value
-from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Pair, Split
+from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Split
 from src.utils.console import print_facts
 from src.utils.errors import InputError
 
@@ -31,43 +31,37 @@ class MultiLanguageCorpus(Corpus):
         self._corpus_of = corpus_of
         self.batches = batches
         self.quiet = False  # True: does not print which languages there are
-        self._corpora: dict[str, Corpus] = {}
-
-    def check(self) -> None:
-        """Raises InputError: there is no such kind of batches."""
-        check_value("corpus.batches", self.batches, Batches)
 
     def read(self, name: str) -> Split:
         """Raises InputError: there are fewer than two languages, or what the corpus of a language raises."""
-        self.check()
         return joined(name, [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()])
 
-    @property
+    @cached_property
     def corpora(self) -> Mapping[str, Corpus]:
         """Language -> its own corpus; prints which are left out. Raises InputError: there are fewer than two."""
-        if not self._corpora:
-            found: dict[str, Corpus] = {}
-            missing: dict[str, list[str]] = {}  # reason -> languages
-            for language in LANGUAGES:
-                try:
-                    found[language] = self._corpus_of(language)
-                except MissingLanguage as reason:
-                    missing.setdefault(str(reason), []).append(language)
-            reasons = [f"{', '.join(languages)} ({reason})" for reason, languages in missing.items()]
-            if len(found) < 2:
-                names = ", ".join(found) or "none"
-                raise InputError(f"lang=all expects two languages or more, found {names}; without {'; '.join(reasons)}")
-            facts = {"languages": ", ".join(found)} | ({"without": "; ".join(reasons)} if reasons else {})
-            log.info("%s", facts)
-            if not self.quiet:
-                print_facts(facts)
-            self._corpora = found
-        return self._corpora
+        found: dict[str, Corpus] = {}
+        missing: dict[str, list[str]] = {}  # reason -> languages
+        for language in LANGUAGES:
+            try:
+                found[language] = self._corpus_of(language)
+            except MissingLanguage as reason:
+                missing.setdefault(str(reason), []).append(language)
+        without = "; ".join(f"{', '.join(languages)} ({reason})" for reason, languages in missing.items())
+        if len(found) < 2:
+            names = ", ".join(found) or "none"
+            raise InputError(f"lang=all expects two languages or more, found {names}; without {without}")
+        facts = {"languages": ", ".join(found)} | ({"without": without} if without else {})
+        log.info("%s", facts)
+        if not self.quiet:
+            print_facts(facts)
+        return found
 
 
 def prefixed(split: Split, language: str) -> Split:
     """The split with `language:` before the ids of its pairs and codes."""
-    pairs = tuple(_prefixed(pair, language) for pair in split.pairs)
+    pairs = tuple(
+        replace(pair, id=f"{language}:{pair.id}", code_id=f"{language}:{pair.code_id}") for pair in split.pairs
+    )
     if split.codebase is None:
         return replace(split, pairs=pairs)
     codebase = Codebase(tuple(f"{language}:{id}" for id in split.codebase.ids), split.codebase.codes)
@@ -88,7 +82,3 @@ def joined(name: str, parts: Sequence[Split]) -> Split:
         positives += [offset + position for position in part.positives]
         offset += len(part.candidates)
     return Split(name, pairs, codebase, tuple(positives), tuple(parts))
-
-
-def _prefixed(pair: Pair, language: str) -> Pair:
-    return replace(pair, id=f"{language}:{pair.id}", code_id=f"{language}:{pair.code_id}")

@@ -32,7 +32,7 @@ class Source(Protocol):
 
         Args:
             files: by the names that the source's yaml gives them.
-            lists: urls of train, valid, test and codebase in place of the source's filter; None: the filter.
+            lists: urls of train, valid, test and codebase in place of CodeSearchNet's filter; None: the filter.
 
         Raises:
             InputError: a file is not what the source expects.
@@ -72,9 +72,9 @@ class CodeSearchNetSource:
             for target in targets:
                 if (target, row["url"]) in seen:
                     counts[f"dropped: url again in {target}"] += 1
-                    continue
-                seen.add((target, row["url"]))
-                yield target, row
+                else:
+                    seen.add((target, row["url"]))
+                    yield target, row
 
     def _filtered(self, split: str, row: Fields, language: str, counts: Counter[str]) -> list[str]:
         if not row["code_tokens"] or not parses(row["code"], language):
@@ -97,8 +97,6 @@ class CoSQASource:
     languages: ClassVar = ("python",)
 
     def rows(self, files, language, lists, counts):
-        if lists is not None:
-            raise InputError("corpus.url_lists is for corpus=codesearchnet: CoSQA has splits of its own")
         for code, number in _json(files["codebase"], dict).items():
             yield "codebase", {"code": code, "code_tokens": code.split(), "url": str(number), "language": language}
         for split in SPLITS:
@@ -130,11 +128,8 @@ class AdvTestSource:
     languages: ClassVar = ("python",)
 
     def rows(self, files, language, lists, counts):
-        if lists is not None:
-            raise InputError("corpus.url_lists is for corpus=codesearchnet: AdvTest has splits of its own")
-        published = {
-            Path(name).stem: {_text(line) for line in lines} for name, lines in members(files["dataset"], _txt)
-        }
+        texts = members(files["dataset"], lambda name: PurePosixPath(name).name in [f"{split}.txt" for split in SPLITS])
+        published = {PurePosixPath(name).stem: set(map(_text, lines)) for name, lines in texts}
         if not published.keys() >= set(SPLITS):
             raise InputError(
                 f"{files['dataset']}: expected train.txt, valid.txt and test.txt, found {sorted(published)}"
@@ -228,10 +223,6 @@ def _json(path: Path, kind: type) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{path}: expected a JSON {kind.__name__}, found a {type(value).__name__}")
     return value
-
-
-def _txt(name: str) -> bool:
-    return name.rpartition("/")[2] in ("train.txt", "valid.txt", "test.txt")
 
 
 def _text(line: bytes) -> str:
