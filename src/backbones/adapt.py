@@ -83,11 +83,6 @@ class Adaptation:
     def _lora(self) -> LoRA:
         return LoRA(**(self.lora or {}))
 
-    @property
-    def model_arguments(self) -> dict[str, str]:
-        """Arguments for transformers when it builds the model."""
-        return {"attn_implementation": self.attn_implementation} if self.attn_implementation else {}
-
     def apply(self, model: PreTrainedModel, name: str) -> PreTrainedModel:
         """The model, changed in place; `name` is that of its checkpoint, for messages."""
         nn.Module.to(model, torch.bfloat16 if self.dtype == "bfloat16" else torch.float32)

@@ -93,10 +93,8 @@ class TransformerEncoder(Encoder):
             raise InputError("backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER")
         self.name = name
         self.pooling = pooling
-        self.max_query_tokens = max_query_tokens
-        self.max_code_tokens = max_code_tokens
-        self.query_prefix = query_prefix
-        self.code_prefix = code_prefix
+        self.max_query_tokens, self.max_code_tokens = max_query_tokens, max_code_tokens
+        self.query_prefix, self.code_prefix = query_prefix, code_prefix
         self.dropout = dropout
         self.dimensions = dimensions
         self.end_token = end_token
@@ -242,7 +240,9 @@ class TransformerEncoder(Encoder):
         return model
 
     def _model_arguments(self) -> dict[str, Any]:
-        return {**pooling_layer_argument(self.config, self.pooling == "pooler"), **self.adaptation.model_arguments}
+        attention = self.adaptation.attn_implementation
+        pooling = pooling_layer_argument(self.config, self.pooling == "pooler")
+        return {**pooling, "attn_implementation": attention} if attention else pooling
 
     def _adapted(self, model: PreTrainedModel) -> PreTrainedModel:
         """The model, adapted and in training mode. Raises InputError where tokenizer or lengths do not fit it."""

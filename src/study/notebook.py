@@ -34,9 +34,6 @@ COLORS = {
     "random weights": ORANGE,
 }
 STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
     "figure.dpi": 110,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -4,7 +4,7 @@ Shape letters: N training pairs, B rows, C columns, V distinct tokens.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
@@ -18,18 +18,13 @@ from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
 from src.weights.base import Estimator
 
-Between = Literal["query_query", "query_code", "code_code"]
+Between = Literal["query_query", "query_code", "code_code"]  # text of the row, text of the column
 Statistics = Literal["corpus", "batch"]
 Normalize = Literal["none", "self"]
-# What is compared: (text of the row, text of the column).
-BETWEEN: dict[Between, tuple[str, str]] = {
-    "query_query": ("query", "query"),
-    "query_code": ("query", "code"),
-    "code_code": ("code", "code"),
-}
 BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
 
 
+@dataclass(eq=False)
 class BM25Estimator(Estimator):
     """BM25 score of the column's text for the row's text; higher = more similar.
 
@@ -54,25 +49,22 @@ class BM25Estimator(Estimator):
         InputError: an unknown option, or no training pairs.
     """
 
-    def __init__(
-        self,
-        between: Between = "query_query",
-        statistics: Statistics = "corpus",
-        normalize: Normalize = "none",
-        scale: float = 1.0,
-        tokenizer: Callable[[str], list[str]] = subtokens,
-    ) -> None:
-        check_value("weights.between", between, Between)
-        check_value("weights.statistics", statistics, Statistics)
-        check_value("weights.normalize", normalize, Normalize)
-        self.between, self.statistics, self.normalize = between, statistics, normalize
-        self.scale, self.tokenizer = scale, tokenizer
+    between: Between = "query_query"
+    statistics: Statistics = "corpus"
+    normalize: Normalize = "none"
+    scale: float = 1.0
+    tokenizer: Callable[[str], list[str]] = subtokens
+
+    def __post_init__(self) -> None:
+        check_value("weights.between", self.between, Between)
+        check_value("weights.statistics", self.statistics, Statistics)
+        check_value("weights.normalize", self.normalize, Normalize)
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Counts the tokens of the training pairs. Item i of `similarity` is pairs[i]."""
         if not len(pairs):
             raise InputError("weights=bm25: expected training pairs, found none; check corpus and lang")
-        row_text, column_text = map(attrgetter, BETWEEN[self.between])
+        row_text, column_text = map(attrgetter, self.between.split("_"))
         bm25 = BM25((self.tokenizer(column_text(pair)) for pair in pairs), dtype=np.float32)
         same = self.between in ("query_query", "code_code")
         self._rows_NV = bm25.counts_MV if same else bm25.query_matrix(self.tokenizer(row_text(pair)) for pair in pairs)

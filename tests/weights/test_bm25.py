@@ -17,7 +17,7 @@ from rank_bm25 import BM25Okapi
 from src.corpora.base import Pair
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
-from src.weights.bm25 import BETWEEN, BM25Estimator, Normalize, Statistics
+from src.weights.bm25 import Between, BM25Estimator, Normalize, Statistics
 from src.weights.none import NoEstimator
 
 STATISTICS, NORMALIZE = get_args(Statistics), get_args(Normalize)
@@ -49,7 +49,7 @@ def okapi(between, pairs=PAIRS):
     return np.array([index.get_scores(subtokens(getattr(pair, row))) for pair in pairs])
 
 
-@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("between", get_args(Between))
 def test_similarities_equal_those_of_rank_bm25(between):
     similarity_BC = fitted(between=between).similarity(ROWS, COLUMNS)
     assert similarity_BC.shape == (3, 5)
@@ -57,7 +57,7 @@ def test_similarities_equal_those_of_rank_bm25(between):
     np.testing.assert_allclose(similarity_BC, okapi(between)[np.ix_(ROWS, COLUMNS)], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("between", get_args(Between))
 def test_self_normalisation_divides_by_the_rows_own_score(between):
     score = okapi(between)
     own = score.diagonal()[:, None]
@@ -113,7 +113,7 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(words, words), min_size=2, max_size=7),
-    st.sampled_from(list(BETWEEN)),
+    st.sampled_from(get_args(Between)),
     st.sampled_from(STATISTICS),
     st.sampled_from(NORMALIZE),
     st.randoms(use_true_random=False),
