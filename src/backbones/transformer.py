@@ -101,8 +101,6 @@ class TransformerEncoder(Encoder):
         self.adaptation = Adaptation(**adaptation)
         self.register_module("model", None)
 
-    # Texts to features
-
     def _prefix_and_length(self, side: str) -> tuple[str, int]:
         query, code = (self.query_prefix, self.max_query_tokens), (self.code_prefix, self.max_code_tokens)
         return query if side == "query" else code
@@ -131,8 +129,6 @@ class TransformerEncoder(Encoder):
             features["token_type_ids"] = items.padded("token_type_ids", self.tokenizer.pad_token_type_id)
         return features
 
-    # Features to embeddings
-
     @property
     def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the checkpoint
         return self.dimensions or self.config.hidden_size
@@ -145,8 +141,6 @@ class TransformerEncoder(Encoder):
         if self.pooling == "pooler":
             return outputs.pooler_output[:, : self.dimensions]
         return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
-
-    # Reading the checkpoint
 
     def check(self) -> None:
         """Raises InputError unless the checkpoint exists (from the hub, it is downloaded) and fits the keys."""
@@ -275,8 +269,6 @@ class TransformerEncoder(Encoder):
                 module.merge()
                 model.set_submodule(name, module.get_base_layer())
         return model.requires_grad_(True)
-
-    # Checkpoints of this project
 
     def identity(self) -> str:
         """Hash of the checkpoint's files."""

@@ -63,12 +63,8 @@ class Deduplicated(Corpus):
     """A corpus without the training pairs whose code equals a held-out code, or that of an earlier pair.
 
     Two codes are equal if they have one identity (the url of CodeSearchNet's layout) or the same tokens, and with
-    `near` also if their sub-token sets have a Jaccard index of `near` or more.
-
-    Args:
-        near: None for equal codes only.
-        against: what is held out: the `codebase` of valid and test, or their `answers` only, for a corpus that ranks
-            its training codes too, as CoSQA does.
+    `near` also if their sub-token sets have a Jaccard index of `near` or more. `against` their answers only is for a
+    corpus that ranks its training codes too, as CoSQA does.
     """
 
     corpus: Corpus
@@ -79,7 +75,6 @@ class Deduplicated(Corpus):
         self.language = self.corpus.language
 
     def check(self) -> None:
-        """Raises what the corpus raises."""
         self.corpus.check()
 
     def counts(self) -> dict[str, int]:

@@ -8,7 +8,6 @@ folder/sums.json         NAME -> SHA-256, bytes and origin of what was accepted;
 
 import json
 import logging
-import os
 import sys
 import time
 import zipfile
@@ -115,9 +114,8 @@ class Fetcher:
         if expected is None and file.name.endswith(".zip") and not zipfile.is_zipfile(part):
             wrong = "not a zip archive"  # such as a login page, sent with status 200
         if wrong:
-            raise MirrorError(f"wrong file ({wrong}), kept as {self._aside(part, file.name).name}")
-        path = self.folder / file.name
-        os.replace(part, path)
+            raise MirrorError(f"wrong file ({wrong}), kept as {self._aside(part).name}")
+        path = part.replace(self.folder / file.name)
         _about(part).unlink(missing_ok=True)
         known = "as expected" if expected else f"recorded in {SUMS}, later downloads must have the same"
         self._remember(file, path, found, url)
@@ -146,7 +144,13 @@ class Fetcher:
 
     def _go_on(self, name: str, url: str, part: Path) -> None:
         """One request: appends what is missing, or starts again if the mirror's file has changed."""
-        offset, headers = self._resumable(url, part)
+        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
+        about = read_json(_about(part))
+        mark = about.get("mark") or "W/"  # a weak one says nothing about bytes
+        resumable = part.is_file() and about.get("url") == url and not mark.startswith("W/")
+        offset = part.stat().st_size if resumable else 0
+        if offset:
+            headers |= {"range": f"bytes={offset}-", "if-range": mark}
         with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=self.timeout) as response:
             # bytes FIRST-LAST/TOTAL, or bytes */TOTAL
             given, _, total_bytes = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
@@ -172,14 +176,6 @@ class Fetcher:
         if total is not None and part.stat().st_size != total:
             raise MirrorError(f"{part.stat().st_size:,} of {total:,} bytes", passing=True)
 
-    def _resumable(self, url: str, part: Path) -> tuple[int, dict[str, str]]:
-        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
-        about = read_json(_about(part))
-        if not part.is_file() or about.get("url") != url or not about.get("mark") or about["mark"].startswith("W/"):
-            return 0, headers
-        offset = part.stat().st_size
-        return offset, {**headers, "range": f"bytes={offset}-", "if-range": about["mark"]} if offset else headers
-
     def _expected(self, file: Remote) -> str | None:
         return file.sha256 or read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
 
@@ -189,9 +185,8 @@ class Fetcher:
             sums.setdefault(file.name, {"sha256": found, "bytes": path.stat().st_size, "from": origin})
             write_atomically(self.folder / SUMS, json.dumps(sums, indent=2, sort_keys=True) + "\n")
 
-    def _aside(self, path: Path, name: str | None = None) -> Path:
-        wrong = self.folder / f"{name or path.name}.wrong"
-        os.replace(path, wrong)
+    def _aside(self, path: Path) -> Path:
+        wrong = path.replace(self.folder / f"{path.name.removesuffix('.part')}.wrong")
         _about(path).unlink(missing_ok=True)
         return wrong
 

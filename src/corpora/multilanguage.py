@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
 
 from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Split
 from src.utils.console import print_facts
@@ -77,8 +78,6 @@ def joined(name: str, parts: Sequence[Split]) -> Split:
         tuple(id for part in parts for id in part.candidates.ids),
         tuple(code for part in parts for code in part.candidates.codes),
     )
-    positives, offset = [], 0
-    for part in parts:
-        positives += [offset + position for position in part.positives]
-        offset += len(part.candidates)
-    return Split(name, pairs, codebase, tuple(positives), tuple(parts))
+    offsets = accumulate((len(part.candidates) for part in parts), initial=0)
+    positives = tuple(offset + row for offset, part in zip(offsets, parts) for row in part.positives)
+    return Split(name, pairs, codebase, positives, tuple(parts))

@@ -1,7 +1,5 @@
 """A language's own standard library as a code search corpus: real, documented, and on many machines already.
 
-Python's is on every one that runs this; those of the other languages are harvested where their toolchain keeps them.
-
 A query is the first paragraph of a function's docstring, its code is the function without it, as in CodeSearchNet
 (Husain et al., 2019) with GraphCodeBERT's filter. Modules are split, not functions, so test modules are unseen.
 """

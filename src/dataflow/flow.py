@@ -14,7 +14,7 @@ COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 Edge = list[Any]  # [variable, token index, comesFrom | computedFrom, [parent names], [parent token indices]]
 Step = int | tuple[Callable[["Flow", Any], Any], Any]
 State = dict[str, list[int]]  # variable -> tokens of its last definitions, ascending; the lists are never changed
-Definition = tuple[str, list[int], list[int]]  # relation, targets, sources
+Definition = tuple[str, list[int], list[list[int]]]  # relation, targets, groups of sources
 
 
 class Flow:
@@ -54,16 +54,9 @@ class Flow:
                 frames.pop()
         return self.edges()
 
-    def define_jointly(self, definition: Definition) -> None:
-        """Defines every target by all sources: one edge per target, even without a source."""
-        self._define(definition, [definition[2]])
-
-    def define_pairwise(self, definition: Definition) -> None:
-        """Defines every target by every source: one edge per pair, none without a source."""
-        self._define(definition, [[source] for source in definition[2]])
-
-    def _define(self, definition: Definition, groups: list[list[int]]) -> None:
-        relation, targets, _ = definition
+    def define(self, definition: Definition) -> None:
+        """Defines every target by each group of sources: one edge per target and group."""
+        relation, targets, groups = definition
         for token in targets:
             self.state[self.tokens[token]] = [token]
             if not self.depth:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tree_sitter import Node
 
-from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Definition, Flow
+from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Flow
 from src.dataflow.lowering import Action, Item, Lowering, Rule
 
 
@@ -50,12 +50,16 @@ def no_sources(lowering: Lowering) -> None:
 
 
 @cache
-def define(operation: Callable[[Flow, Definition], None], relation: str, count: int = 1) -> Action:
-    """The action that defines each of the last `count` targets by its own of the last `count` sources."""
+def define(relation: str, jointly: bool = False, count: int = 1) -> Action:
+    """The action that defines each of the last `count` targets by its own of the last `count` sources.
+
+    One edge per pair of variables, none without a source; or jointly: one per target, even without a source.
+    """
 
     def action(lowering: Lowering) -> None:
         for targets, sources in zip(lowering.targets[-count:], lowering.sources[-count:], strict=True):
-            lowering.program.append((operation, (relation, targets, sources)))
+            groups = [sources] if jointly else [[source] for source in sources]
+            lowering.program.append((Flow.define, (relation, targets, groups)))
         del lowering.targets[-count:], lowering.sources[-count:]
 
     return action
@@ -100,7 +104,7 @@ def unless_docstring(node: Node) -> Sequence[Item]:
 
 def update(node: Node) -> Sequence[Item]:
     """x++: every variable is computed from all."""
-    return [mark, *node.children, end_updated, define(Flow.define_pairwise, COMPUTED_FROM)]
+    return [mark, *node.children, end_updated, define(COMPUTED_FROM)]
 
 
 def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
@@ -109,7 +113,7 @@ def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
     Indices and attributes in the target are defined with it; an augmented target is not read. Without a source
     (`int x;`) the variables are defined from nothing.
     """
-    define_target, declare = define(Flow.define_pairwise, relation), define(Flow.define_jointly, COMES_FROM)
+    define_target, declare = define(relation), define(COMES_FROM, jointly=True)
 
     def rule(node: Node) -> Sequence[Item]:
         left = _child(node, target)
@@ -138,7 +142,7 @@ def for_each(node: Node) -> Sequence[Item]:
     name, value, body = _child(node, "name"), _child(node, "value"), _child(node, "body")
     items_of: dict[Node, Sequence[Item]] = {
         name: [mark, name, end_targets],
-        value: [mark, value, end_sources, define(Flow.define_pairwise, COMPUTED_FROM)],
+        value: [mark, value, end_sources, define(COMPUTED_FROM)],
         body: [body],
     }
     return _repeated(_others_ignored(node, items_of), 0)
@@ -149,7 +153,7 @@ def for_each_as(node: Node) -> Sequence[Item]:
     children = [child for child in node.children if not child.is_extra]
     at = [child.type for child in children].index("as")
     source: list[Item] = [mark, children[at - 1], end_sources]
-    target: list[Item] = [mark, children[at + 1], end_targets, define(Flow.define_pairwise, COMPUTED_FROM)]
+    target: list[Item] = [mark, children[at + 1], end_targets, define(COMPUTED_FROM)]
     return _repeated([*children[: at - 1], *source, children[at], *target, *children[at + 2 :]], 0)
 
 
@@ -245,7 +249,7 @@ def _matched(left: Node, right: Node) -> Mapping[Node, Sequence[Item]]:
     lefts, rights = _parts(left), _parts(right)
     if not lefts or len(lefts) != len(rights):
         lefts, rights = [left], [right]
-    define_lefts = define(Flow.define_jointly, COMPUTED_FROM, len(lefts))
+    define_lefts = define(COMPUTED_FROM, jointly=True, count=len(lefts))
     left_items, right_items = list[Item](), list[Item]()
     for part in [left] if lefts[0] == left else left.children:
         left_items += [mark, part, end_targets] if part in lefts else [part]

@@ -4,14 +4,13 @@ Shape letters: N training pairs, B rows, C columns, V distinct tokens.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from src.config.types import check_value
 from src.corpora.base import Pair
 from src.utils.bm25 import BM25, Rows, block_product, bm25_weights
 from src.utils.errors import InputError
@@ -24,7 +23,6 @@ Normalize = Literal["none", "self"]
 BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
 
 
-@dataclass(eq=False)
 class BM25Estimator(Estimator):
     """BM25 score of the column's text for the row's text; higher = more similar.
 
@@ -46,19 +44,19 @@ class BM25Estimator(Estimator):
         tokenizer: text -> tokens; must pickle, since the estimator travels to the data loader's workers.
 
     Raises:
-        InputError: an unknown option, or no training pairs.
+        InputError: no training pairs.
     """
 
-    between: Between = "query_query"
-    statistics: Statistics = "corpus"
-    normalize: Normalize = "none"
-    scale: float = 1.0
-    tokenizer: Callable[[str], list[str]] = subtokens
-
-    def __post_init__(self) -> None:
-        check_value("weights.between", self.between, Between)
-        check_value("weights.statistics", self.statistics, Statistics)
-        check_value("weights.normalize", self.normalize, Normalize)
+    def __init__(
+        self,
+        between: Between = "query_query",
+        statistics: Statistics = "corpus",
+        normalize: Normalize = "none",
+        scale: float = 1.0,
+        tokenizer: Callable[[str], list[str]] = subtokens,
+    ) -> None:
+        self.between, self.statistics, self.normalize = between, statistics, normalize
+        self.scale, self.tokenizer = scale, tokenizer
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Counts the tokens of the training pairs. Item i of `similarity` is pairs[i]."""

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from rank_bm25 import BM25Okapi
 
+from src.config.checks import check_part
+from src.config.compose import compose_config
 from src.corpora.base import Pair
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
@@ -148,17 +150,17 @@ def test_a_fitted_estimator_holds_no_matrix_of_all_pairs():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "message"),
     [
-        ({"between": "query_queri"}, "weights.between: .*'query_queri'; did you mean 'query_query'"),
-        ({"statistics": "batches"}, "weights.statistics: .*'batches'; did you mean 'batch'"),
-        ({"normalize": "own"}, "weights.normalize: expected none or self, found 'own'"),
-        ({"normalize": None}, "weights.normalize: expected none or self, found null"),
+        ("between=query_queri", "weights.between: .*'query_queri'; did you mean 'query_query'"),
+        ("statistics=batches", "weights.statistics: .*'batches'; did you mean 'batch'"),
+        ("normalize=own", "weights.normalize: expected none or self, found 'own'"),
+        ("normalize=null", "weights.normalize: expected none or self, found null"),
     ],
 )
-def test_an_unknown_option_is_refused_and_the_known_ones_are_named(options, message):
+def test_an_unknown_option_is_refused_and_the_known_ones_are_named(option, message):
     with pytest.raises(InputError, match=message) as error:
-        BM25Estimator(**options)
+        check_part("weights", compose_config("train", ["weights=bm25", f"weights.{option}"]).weights)
     assert "\n" not in str(error.value)
 
 

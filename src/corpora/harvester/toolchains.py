@@ -41,10 +41,8 @@ def installed(language: str) -> list[Path]:
 
 
 def _go_candidates() -> Iterable[Path]:
-    if shown := output_of("go", "env", "GOROOT"):
-        yield Path(shown, "src")
-    for folder in ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True)):
-        yield Path(folder, "src")
+    folders = ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True))
+    return [Path(folder, "src") for folder in (output_of("go", "env", "GOROOT"), *folders) if folder]
 
 
 def _java_candidates() -> Iterable[Path]:
@@ -57,8 +55,7 @@ def _java_candidates() -> Iterable[Path]:
 
 
 def _ruby_candidates() -> Iterable[Path]:
-    if shown := output_of("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']"):
-        yield Path(shown)
+    return map(Path, filter(None, [output_of("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']")]))
 
 
 def _php_candidates() -> Iterable[Path]:
@@ -70,9 +67,8 @@ def _php_candidates() -> Iterable[Path]:
 
 
 def _javascript_candidates() -> Iterable[Path]:
-    if shown := output_of("npm", "root", "--global"):
-        yield Path(shown)
-    yield from (Path("/usr/share/nodejs"), Path("/usr/lib/node_modules"), Path("/usr/local/lib/node_modules"))
+    folders = ("/usr/share/nodejs", "/usr/lib/node_modules", "/usr/local/lib/node_modules")
+    return map(Path, filter(None, [output_of("npm", "root", "--global"), *folders]))
 
 
 def _find(language: str, paths: Iterable[Path]) -> list[Path]:
