@@ -36,16 +36,6 @@ QUERY: dict[Text, tuple[str, str]] = {
 }
 
 
-def ways_to_get_a_corpus(language: str) -> str:
-    """The end of an error message about a corpus that is not there."""
-    return (
-        "three ways to get a corpus: corpus=stdlib reads the library of the language's toolchain; corpus=harvest "
-        "corpus.roots=[DIR] reads the functions of your source trees; corpus=codesearchnet corpus.root=DIR reads "
-        f"CodeSearchNet from DIR/{language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
-        ".jsonl.gz); your own data works the same way, one JSON object a line with the fields code, docstring, url"
-    )
-
-
 @dataclass(eq=False)
 class CodeSearchNetCorpus(Corpus):
     """One language under `root`; a split is read on first use, so a corpus may hold a test split only.
@@ -107,7 +97,12 @@ class CodeSearchNetCorpus(Corpus):
         return find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
 
     def _folder(self) -> Path:
-        ways = ways_to_get_a_corpus(self.language)
+        ways = (
+            "three ways to get a corpus: corpus=stdlib reads the library of the language's toolchain; corpus=harvest "
+            "corpus.roots=[DIR] reads the functions of your source trees; corpus=codesearchnet corpus.root=DIR reads "
+            f"CodeSearchNet from DIR/{self.language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
+            ".jsonl.gz); your own data works the same way, one JSON object a line with the fields code, docstring, url"
+        )
         if self.root is None:
             raise InputError(f"corpus=codesearchnet expects corpus.root=DIR, found corpus.root=null; {ways}")
         root = Path(self.root).expanduser()

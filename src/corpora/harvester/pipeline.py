@@ -86,7 +86,11 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
 def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str, Any]:
     """The same for the folder of the language itself, which no other process writes to; its content is replaced."""
     part = final.with_name(f".{work.language}.part")
-    _prepare(part, work.key)
+    key = part / "key"
+    if not key.exists() or key.read_text(encoding="utf-8") != work.key:  # otherwise an interrupted harvest resumes
+        shutil.rmtree(part, ignore_errors=True)
+        (part / "shards").mkdir(parents=True)
+        key.write_text(work.key, encoding="utf-8")
     shards = _make_shards(work, part / "shards", workers)
     try:
         about = _merge(work, part, shards)
@@ -142,15 +146,6 @@ def _check(out: Path, final: Path) -> None:
     if (found and not harvests) or (final in found and final not in harvests):
         other = final if final in found else found[0]
         raise InputError(f"expected a new folder or an earlier harvest in out={out}, found {other}; choose another")
-
-
-def _prepare(part: Path, key: str) -> None:
-    """An empty working folder, or that of an interrupted harvest with the same key."""
-    named = part / "key"
-    if not named.exists() or named.read_text(encoding="utf-8") != key:
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "shards").mkdir(parents=True)
-        named.write_text(key, encoding="utf-8")
 
 
 def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
