@@ -28,8 +28,7 @@ class LoRA:
         dropout: of x before A.
         targets: `auto`, every linear layer; or the last parts of their names, such as [query, value].
 
-    Raises:
-        InputError: peft is not installed.
+    Raises InputError: peft is not installed.
     """
 
     rank: Count | None = None
@@ -54,8 +53,7 @@ class Adaptation:
         dtype: of the weights that LoRA freezes. Trained weights are always float32, since a step of 1e-6 vanishes in
             bfloat16.
 
-    Raises:
-        InputError: a missing package, or two options that exclude each other.
+    Raises InputError: a missing package, or two options that exclude each other.
     """
 
     lora: Annotated[Mapping[str, Any] | None, LoRA] = None

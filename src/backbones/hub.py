@@ -19,8 +19,7 @@ def checkpoint_folder(name: str) -> str:
 
     Only configuration, tokenizer and weights are downloaded; safetensors where the hub has them.
 
-    Raises:
-        InputError: no such folder, and no such hub name, or no answer from the hub within its time limit.
+    Raises InputError: no such folder, and no such hub name, or no answer from the hub within its time limit.
     """
     local = Path(name).expanduser()
     if local.is_dir():

@@ -22,8 +22,7 @@ class TwoTowers(Encoder):
         code: any encoder, of the same embedding size.
         dropout: for both, instead of their own; None keeps each one's own.
 
-    Raises:
-        InputError: on first use, embeddings of different sizes.
+    Raises InputError: on first use, embeddings of different sizes.
     """
 
     query: Encoder

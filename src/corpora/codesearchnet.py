@@ -3,9 +3,8 @@
     root/<language>/train.jsonl      docstring, code, url             one JSON object a line, .jsonl or .jsonl.gz
     root/<language>/valid.jsonl      docstring, url
     root/<language>/test.jsonl       docstring, url
-    root/<language>/codebase.jsonl   code, url                        the candidates of valid and test
-
-Where valid and test rank candidates of their own, these are valid_codebase.jsonl and test_codebase.jsonl.
+    root/<language>/codebase.jsonl   code, url                        the candidates of valid and test, or their own:
+    root/<language>/valid_codebase.jsonl and test_codebase.jsonl
 
 `url` is the identity of a code: the answer to a valid or test query is the codebase line with the same url. Several
 queries may share one. Where `docstring_tokens` and `code_tokens` are present they are read instead, joined by spaces,

@@ -49,26 +49,18 @@ class Remote:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """How files are fetched into a folder.
-
-    Args:
-        attempts: requests to a mirror that breaks off or is busy, each going on where the last one ended.
-        pause: seconds before the second attempt; doubled for each further one.
-        timeout: seconds without a byte after which a connection counts as broken.
-        say: called with a line for people: what is reused, resumed, refused.
-    """
+    """How files are fetched into a folder."""
 
     folder: Path
-    attempts: int = 5
-    pause: float = 1.0
-    timeout: float = 30.0
-    say: Callable[[str], None] = log.info
+    attempts: int = 5  # requests to a mirror that breaks off or is busy, each going on where the last one ended
+    pause: float = 1.0  # seconds before the second attempt; doubled for each further one
+    timeout: float = 30.0  # seconds without a byte after which a connection counts as broken
+    say: Callable[[str], None] = log.info  # called with a line for people: what is reused, resumed, refused
 
     def fetch(self, file: Remote) -> Path:
         """The file, downloaded unless it is there already and still what it was.
 
-        Raises:
-            InputError: no mirror gave the file; what has arrived of it stays for the next try.
+        Raises InputError: no mirror gave the file; what has arrived of it stays for the next try.
         """
         if Path(file.name).name != file.name:
             raise InputError(f"source: expected a plain file name, found {file.name!r}")
@@ -96,8 +88,7 @@ class Fetcher:
         for mirror in file.mirrors:
             try:
                 url = address(mirror)
-                part = self._download(file, url)
-                return self._accepted(file, part, url)
+                return self._accepted(file, self._download(file, url), url)
             except MirrorError as error:
                 failures.append(f"{mirror}: {error}")
                 self.say(f"{mirror}: {error}; trying the next mirror" if mirror != file.mirrors[-1] else failures[-1])

@@ -79,8 +79,7 @@ class Row:
     def text(self, *names: str) -> str:
         """The first of the fields that is not blank, stripped. A field named `*_tokens` is a list, joined by spaces.
 
-        Raises:
-            BadLine: none of them is there (null counts as absent), one has the wrong type, or all are blank.
+        Raises BadLine: none of them is there (null counts as absent), one has the wrong type, or all are blank.
         """
         if not self.has(*names):
             others = [field for field in self.fields if field not in names]
@@ -125,8 +124,7 @@ def find_jsonl(folder: Path, stem: str, known: Sequence[str] = ()) -> Path:
 def read_rows(path: Path, bad: BadLines | None = None) -> Iterator[Row]:
     """Rows in order, streamed; blank lines are skipped, bad ones as `bad` allows (None: not one).
 
-    Raises:
-        InputError: the file cannot be read or unpacked, or a line too many is not a JSON object in UTF-8.
+    Raises InputError: the file cannot be read or unpacked, or a line too many is not a JSON object in UTF-8.
     """
     number = 0
     bad = BadLines(path) if bad is None else bad

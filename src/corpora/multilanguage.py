@@ -19,11 +19,7 @@ class MultiLanguageCorpus(Corpus):
     """The languages that a corpus has, in alphabetical order.
 
     Ids are prefixed by the language, so that they stay unique. Splits hold all languages one after the other, and each
-    language's own split as a part.
-
-    Args:
-        corpus_of: the corpus of one language; raises MissingLanguage where there is none.
-        batches: what a training batch holds: pairs of all languages (`mixed`) or of `one_language`.
+    language's own split as a part. `corpus_of` gives the corpus of one language, or raises MissingLanguage.
     """
 
     language = "all"

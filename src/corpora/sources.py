@@ -34,8 +34,7 @@ class Source(Protocol):
             files: by the names that the source's yaml gives them.
             lists: urls of train, valid, test and codebase in place of CodeSearchNet's filter; None: the filter.
 
-        Raises:
-            InputError: a file is not what the source expects.
+        Raises InputError: a file is not what the source expects.
         """
         ...
 
@@ -43,8 +42,7 @@ class Source(Protocol):
 class NoSource:
     """What corpora that are made on this machine have in place of a source.
 
-    Raises:
-        InputError: always, and says what to do instead.
+    Raises InputError: always, and says what to do instead.
     """
 
     def __init__(self, instead: str) -> None:
@@ -157,8 +155,7 @@ class AdvTestSource:
 def codesearchnet_rows(archive: Path, language: str) -> Iterator[tuple[str, Fields]]:
     """(split, row) of the members LANGUAGE/final/jsonl/SPLIT/*.jsonl.gz.
 
-    Raises:
-        InputError: there is no such member, or a line that is no row.
+    Raises InputError: there is no such member, or a line that is no row.
     """
     layout = re.compile(rf"(?:.*/)?{language}/final/jsonl/(train|valid|test)/[^/]+\.jsonl(?:\.gz)?")
     found = False
@@ -177,8 +174,7 @@ def read_url_lists(given: Path, language: str) -> dict[str, set[str]]:
     Args:
         given: a folder that holds them, or folders such as ruby that do; or such an archive.
 
-    Raises:
-        InputError: a file is missing or empty.
+    Raises InputError: a file is missing or empty.
     """
     names, lists = (*SPLITS, "codebase"), {}
     if given.is_file():

@@ -72,7 +72,11 @@ class StdlibCorpus(Corpus):
 
     def read(self, name: str) -> Split:
         """Raises InputError: no library on this machine, or a root without it."""
-        return self._library().splits[name] if self.language == "python" else self._harvested.split(name)
+        return (
+            read_library(self._root, self.near_duplicate).splits[name]
+            if self.language == "python"
+            else self._harvested.split(name)
+        )
 
     def check(self) -> None:
         """Raises InputError: no library on this machine, or no folder."""
@@ -86,7 +90,11 @@ class StdlibCorpus(Corpus):
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
-        return dict(self._library().counts) if self.language == "python" else self._harvested.counts()
+        return (
+            dict(read_library(self._root, self.near_duplicate).counts)
+            if self.language == "python"
+            else self._harvested.counts()
+        )
 
     def of_language(self, language: str) -> StdlibCorpus:
         """One of several. Raises MissingLanguage: its library is not on this machine, or too small to split."""
@@ -103,9 +111,6 @@ class StdlibCorpus(Corpus):
     def _harvested(self) -> HarvestCorpus:
         language_of(self.language)
         return HarvestCorpus(library_roots(self.language, self.root), self.language, cache=self.cache)
-
-    def _library(self) -> Library:
-        return read_library(self._root, self.near_duplicate)
 
     @property
     def _root(self) -> Path:

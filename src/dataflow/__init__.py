@@ -38,8 +38,7 @@ def extract_dataflow(code: str, language: str) -> tuple[list[str], list[Edge]]:
         is computed from those on the right side, and a value without parents starts there.
         Code that does not parse has tokens but no edges; it is logged and counted in `unparsed`.
 
-    Raises:
-        InputError: another language, or code with a lone surrogate.
+    Raises InputError: another language, or code with a lone surrogate.
     """
     lowered, error_line = _parse(code, language)
     if error_line is None:

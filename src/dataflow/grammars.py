@@ -92,18 +92,12 @@ CONTEXTS = {"java": [CLASS], "php": [CLASS], "javascript": [EXPRESSION, CLASS, P
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """Parser and tables of a language.
-
-    Attributes:
-        parser: of the language.
-        meanings: rule or leaf of each kind of node, by the kind's number.
-        file, contexts: (before, after) the code to make it a file, and in the file.
-    """
+    """Parser and tables of a language."""
 
     parser: Parser
-    meanings: Sequence[Rule | Leaf]
-    file: tuple[bytes, bytes]
-    contexts: list[tuple[bytes, bytes]]
+    meanings: Sequence[Rule | Leaf]  # of each kind of node, by the kind's number
+    file: tuple[bytes, bytes]  # (before, after) the code to make it a file
+    contexts: list[tuple[bytes, bytes]]  # the same in the file
 
     def wrappings(self, source: bytes) -> list[tuple[bytes, bytes]]:
         """(before, after): what to put around a function to parse it, in the order to try."""
@@ -115,8 +109,7 @@ class Grammar:
 def grammar(language: str) -> Grammar:
     """The grammar of a language, loaded on first use.
 
-    Raises:
-        InputError: another language than `LANGUAGES`.
+    Raises InputError: another language than `LANGUAGES`.
     """
     if language not in TABLES:
         raise InputError(

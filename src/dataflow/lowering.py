@@ -30,14 +30,10 @@ Meanings = Sequence[Rule | Leaf] | Mapping[int, Rule | Leaf]
 
 
 class Lowering:
-    """The tokens and the program of one function.
-
-    Args:
-        source: the parsed bytes, one character per byte.
-    """
+    """The tokens and the program of one function."""
 
     def __init__(self, source: str) -> None:
-        self.source = source
+        self.source = source  # the parsed bytes, one character per byte
         self.tokens: list[str] = []
         self.variables: list[int] = []  # tokens that have a value: all leaves except keywords and punctuation
         self.program: list[Step] = []

@@ -26,15 +26,10 @@ class Loss(nn.Module, ABC):
     Finite, with finite gradients, for any finite scores. Raises InputError for a shape or type that does not fit.
 
     A new loss implements `row_losses`; everything else has a default.
-
-    Attributes:
-        needs_similarity: whether the loss reads the estimator's similarities. Where it is False, no estimator is fitted
-            for the loss, and no table or label names one.
-        min_weight: floor of the weights that `negative_weights` gives.
     """
 
-    needs_similarity: bool = False
-    min_weight: float = 0.0
+    needs_similarity: bool = False  # where False, no estimator is fitted for the loss, and no table or label names one
+    min_weight: float = 0.0  # floor of the weights that `negative_weights` gives
 
     def forward(
         self,

@@ -15,6 +15,5 @@ class WeightedInfoNCE(EstimatedDistributionLoss):
     """
 
     def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
-        sigma_BC = self.sigma(similarity_BC, positive_B)
-        target_BC = sigma_BC.scatter_(1, positive_B[:, None], 1.0)
+        target_BC = self.sigma(similarity_BC, positive_B).scatter_(1, positive_B[:, None], 1.0)
         return -(target_BC * scores_BC.log_softmax(dim=1)).sum(dim=1)

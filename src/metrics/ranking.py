@@ -33,8 +33,7 @@ def rank_queries(
         positive_N: row of each query's code in code_MD.
         dtype: of the fast products, bfloat16 or the embeddings'; None takes the fastest. Changes no rank.
 
-    Returns:
-        float64 (N,) ranks, on the CPU.
+    Returns float64 (N,) ranks, on the CPU.
 
     Raises:
         InputError: shapes that do not fit, a positive outside the codes.

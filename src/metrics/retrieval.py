@@ -24,8 +24,7 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
         `recall@k`: share of ranks <= k, so a tie at the top (rank 1.5) is no hit at 1;
         `ndcg@10`: mean of 1/log2(1 + rank) for ranks <= 10, else 0; `queries`: their number.
 
-    Raises:
-        InputError: no ranks, or one that is NaN or below 1.
+    Raises InputError: no ranks, or one that is NaN or below 1.
     """
     ranks_N = np.asarray(ranks, dtype=np.float64)
     if ranks_N.ndim != 1 or not len(ranks_N) or not (ranks_N >= 1).all():
@@ -54,8 +53,7 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
 
 def split_by_language(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Language -> its part of the values, which hold one language after the other."""
-    ends = np.cumsum(list(sizes.values()))
-    return dict(zip(sizes, np.split(values_N, ends[:-1])))
+    return dict(zip(sizes, np.split(values_N, np.cumsum(list(sizes.values()))[:-1])))
 
 
 def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, float]:

@@ -27,23 +27,16 @@ TERMS = 3  # bfloat16 numbers, with 8 bits each, whose sum represents a float32
 
 @dataclass(frozen=True)
 class Tile:
-    """Scores of some queries and codes, minus an offset per query.
-
-    A score outside of +- margin_B has the sign of the true difference.
-    """
+    """Scores of some queries and codes, minus an offset per query."""
 
     rows: slice
     columns: slice
     scores_BC: Tensor
-    margin_B: Tensor
+    margin_B: Tensor  # a score outside of +- this has the sign of the true difference
 
 
 class Scores:
-    """The dot products of queries with codes.
-
-    Args:
-        query_ND, code_MD: float32 or float64, both in one precision and on one device, "cpu" or "cuda"; finite.
-    """
+    """The dot products of queries with codes, float32 or float64, both in one precision and on one device; finite."""
 
     def __init__(self, query_ND: Tensor, code_MD: Tensor) -> None:
         self.query_ND, self.code_MD = query_ND, code_MD

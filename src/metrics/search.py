@@ -25,11 +25,9 @@ def top_k(query_ND: Tensor, code_MD: Tensor, k: int, dtype: torch.dtype | None =
         k: codes per query; all of them where there are fewer.
         dtype: of the fast products, see `rank_queries`; changes no result.
 
-    Returns:
-        scores_NK in float64 and index_NK, rows of code_MD, both on the CPU.
+    Returns scores_NK in float64 and index_NK, rows of code_MD, both on the CPU.
 
-    Raises:
-        InputError: k below 1, or embeddings that `rank_queries` refuses.
+    Raises InputError: k below 1, or embeddings that `rank_queries` refuses.
     """
     if k < 1:
         raise InputError(f"search: expected k of 1 or more, found {k}")

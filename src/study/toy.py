@@ -22,15 +22,10 @@ LogWeights = Callable[["Contrast"], Tensor | None]
 
 @dataclass(frozen=True)
 class Gaussians:
-    """Queries and codes whose coordinates are standard normal, each correlated with its partner alone.
+    """Queries and codes whose coordinates are standard normal, each correlated with its partner alone."""
 
-    Args:
-        dimensions: D of either.
-        correlation: rho of a query's coordinate and its code's, in (-1, 1).
-    """
-
-    dimensions: int
-    correlation: float
+    dimensions: int  # D of either
+    correlation: float  # rho of a query's coordinate and its code's, in (-1, 1)
 
     @classmethod
     def with_information(cls, information: float, dimensions: int) -> Gaussians:
@@ -89,8 +84,7 @@ def contrast(toy: Gaussians, rows: int, negatives: int, share: float, generator:
     is_right_BC = torch.rand(right_BCD.shape[:2], generator=generator) < share
     is_right_BC[:, 0] = True
     candidates_BCD = torch.where(is_right_BC[..., None], right_BCD, others_BCD)
-    log_ratio_BC = toy.log_ratio(queries_BD, candidates_BCD)
-    return Contrast(queries_BD, candidates_BCD, is_right_BC, log_ratio_BC, share)
+    return Contrast(queries_BD, candidates_BCD, is_right_BC, toy.log_ratio(queries_BD, candidates_BCD), share)
 
 
 def estimate(made: Contrast, scores_BC: Tensor, log_weights_BC: Tensor | None = None) -> tuple[float, float]:
@@ -100,8 +94,7 @@ def estimate(made: Contrast, scores_BC: Tensor, log_weights_BC: Tensor | None = 
     al. 2018, arXiv 1807.03748).
     """
     loss_B = weighted_infonce_rows(scores_BC, made.positive_B, log_weights_BC)
-    error = loss_B.std() / math.sqrt(len(loss_B))
-    return math.log(scores_BC.shape[1]) - float(loss_B.mean()), float(error)
+    return math.log(scores_BC.shape[1]) - float(loss_B.mean()), float(loss_B.std() / math.sqrt(len(loss_B)))
 
 
 def true_log_weights(made: Contrast) -> Tensor:

@@ -79,8 +79,9 @@ def trained(cfg: DictConfig, corpus: Corpus, shuffle: bool = False) -> Trained:
         attach_guide_models(estimator, cfg)
         module, data = build_model_and_data(cfg, corpus, estimator)
         metrics = fit(cfg, module, data, Path(folder), keep_last=False).trainer.callback_metrics
-    names = ("val/mrr", "val/alignment", "val/uniformity")
-    return Trained(module.eval(), {name: float(metrics[name]) for name in names})
+    return Trained(
+        module.eval(), {name: float(metrics[name]) for name in ("val/mrr", "val/alignment", "val/uniformity")}
+    )
 
 
 def scores(module: CodeSearchModule, pairs: Sequence[Pair]) -> torch.Tensor:

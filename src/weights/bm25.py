@@ -43,8 +43,7 @@ class BM25Estimator(Estimator):
             estimator alone.
         tokenizer: text -> tokens; must pickle, since the estimator travels to the data loader's workers.
 
-    Raises:
-        InputError: no training pairs.
+    Raises InputError: no training pairs.
     """
 
     def __init__(
@@ -116,8 +115,7 @@ def batch_weights(document_DV: Rows, column_CV: Rows, average_length: float | No
         column_CV: token counts of the batch's columns, the source of C, n and the average length.
         average_length: in tokens; the mean length of the columns if None.
 
-    Returns:
-        a weight for every stored entry of document_DV, of its dtype and storage order.
+    Returns a weight for every stored entry of document_DV, of its dtype and storage order.
     """
     columns = len(column_CV)
     frequency = np.bincount(column_CV.indices, minlength=column_CV.width)[document_DV.indices]

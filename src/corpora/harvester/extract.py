@@ -36,8 +36,7 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
     A function inside a documented one is part of that one's code and not extracted itself. `counts` receives the
     number of documented functions and, by reason, of dropped ones.
 
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+    Raises UnicodeDecodeError: the file is not UTF-8.
     """
     source = _readable(source)
     if not language.may_document.search(source):
@@ -67,8 +66,7 @@ def extract_all(language: Language, source: bytes, counts: Counter[str]) -> Iter
 
     `query` is the first paragraph of the documentation, of any length and language. `counts` receives their number.
 
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+    Raises UnicodeDecodeError: the file is not UTF-8.
     """
     source = _readable(source)
     captures, inside = _parsed(language, source)

@@ -67,8 +67,7 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
     A finished harvest is not repeated, and a killed one resumes. The rows do not depend on the number of `workers`
     (None: one per core, at most one per shard; 0: only this process).
 
-    Raises:
-        InputError: `out` has other content or cannot be written, or there are too few functions to split.
+    Raises InputError: `out` has other content or cannot be written, or there are too few functions to split.
     """
     out = Path(out).expanduser()
     final = out / work.language
