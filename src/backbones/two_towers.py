@@ -25,9 +25,6 @@ class TwoTowers(Encoder):
     Raises InputError: on first use, embeddings of different sizes.
     """
 
-    query: Encoder
-    code: Encoder
-
     def __init__(self, query: Encoder, code: Encoder, dropout: Dropout | None = None) -> None:
         super().__init__()
         if dropout is not None:

@@ -159,7 +159,9 @@ class Fetcher:
                 _about(part).write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
             length = response.headers.get("content-length")
             total = offset + int(length) if length and "content-encoding" not in response.headers else None
-            with part.open("ab" if offset else "wb", buffering=0) as stream, _progress() as progress:
+            columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            progress = Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())
+            with part.open("ab" if offset else "wb", buffering=0) as stream, progress:
                 task = progress.add_task(name, total=total, completed=offset)
                 for chunk in response.iter_bytes():  # as they arrive: what waits for more is lost in a kill
                     stream.write(chunk)
@@ -200,8 +202,3 @@ def address(mirror: str) -> str:
 
 def _about(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
-
-
-def _progress() -> Progress:
-    columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())

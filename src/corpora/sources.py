@@ -36,7 +36,6 @@ class Source(Protocol):
 
         Raises InputError: a file is not what the source expects.
         """
-        ...
 
 
 class NoSource:

@@ -26,9 +26,8 @@ def terms(loss: SoftInfoNCE, scores_BC: Tensor, positive_B: Tensor, similarity_B
     `leaning` is 0 where P is independent of sigma (<sigma, P> = 1 / n), and falls as P approaches sigma.
     """
     negative_BC = fill_column(scores_BC, positive_B, -torch.inf)
-    predicted_BC = negative_BC.softmax(dim=1)
     sigma_BC = negative_softmax(similarity_BC, positive_B, loss.weight_temperature)
-    overlap_B = (sigma_BC * predicted_BC).sum(dim=1)
+    overlap_B = (sigma_BC * negative_BC.softmax(dim=1)).sum(dim=1)
     n = scores_BC.shape[1] - 1
     leaning_B = torch.log((loss.beta - loss.alpha * overlap_B) / (loss.beta - loss.alpha / n))
     return {

@@ -97,8 +97,7 @@ def divergence(scores_BC: torch.Tensor, similarity_BC: torch.Tensor, weight_temp
 
     Estimated: softmax of similarity / t; predicted: softmax of the scores.
     """
-    positive_B = torch.arange(len(scores_BC))
-    return KLRegularized(1.0, 0.0, weight_temperature)(scores_BC, positive_B, similarity_BC)
+    return KLRegularized(1.0, 0.0, weight_temperature)(scores_BC, torch.arange(len(scores_BC)), similarity_BC)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,6 @@ _LICENCE = re.compile(
     r"copyright\s+(?:\(c\)|©|\d{4})|licen[sc]ed (?:under|to)|all rights reserved|spdx-licen|@licen[sc]e"
     r"|permission is hereby granted"
 )
-
 _REFERENCE = re.compile(r"\W*(?:see|alias (?:for|of|to)|same as)(?: also)?:? \S+\W*", re.IGNORECASE)
 
 _BLANK_LINES = re.compile(r"\n(?: *\n)+")
