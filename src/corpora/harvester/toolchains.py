@@ -55,7 +55,8 @@ def _java_candidates() -> Iterable[Path]:
 
 
 def _ruby_candidates() -> Iterable[Path]:
-    return map(Path, filter(None, [output_of("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']")]))
+    shown = output_of("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']")
+    return [Path(shown)] if shown else []
 
 
 def _php_candidates() -> Iterable[Path]:
@@ -68,13 +69,13 @@ def _php_candidates() -> Iterable[Path]:
 
 def _javascript_candidates() -> Iterable[Path]:
     folders = ("/usr/share/nodejs", "/usr/lib/node_modules", "/usr/local/lib/node_modules")
-    return map(Path, filter(None, [output_of("npm", "root", "--global"), *folders]))
+    return [Path(folder) for folder in (output_of("npm", "root", "--global"), *folders) if folder]
 
 
 def _find(language: str, paths: Iterable[Path]) -> list[Path]:
     """The packages in the first folder that has any, or the first path that exists and is not an empty folder."""
-    if language in _PACKAGES:
-        return _packages(*_PACKAGES[language], paths)
+    if language in _MANIFESTS:
+        return _packages(*_MANIFESTS[language], paths)
     return next(([path] for path in paths if path.is_file() or (path.is_dir() and any(path.iterdir()))), [])
 
 
@@ -102,4 +103,4 @@ _CANDIDATES: dict[str, Callable[[], Iterable[Path]]] = {
     "php": _php_candidates,
     "javascript": _javascript_candidates,
 }
-_PACKAGES = {"php": ("composer.json", ".php"), "javascript": ("package.json", ".js")}  # file of a package, sources
+_MANIFESTS = {"php": ("composer.json", ".php"), "javascript": ("package.json", ".js")}  # file of a package, sources
