@@ -5,16 +5,15 @@ with different similarities can be compared.
 """
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 
-def alignment(queries_ND: Tensor, codes_ND: Tensor) -> Tensor:
+def alignment(queries_ND: torch.Tensor, codes_ND: torch.Tensor) -> torch.Tensor:
     """Mean squared distance of a query to its own code, between 0 (identical) and 4 (opposite)."""
     return (F.normalize(queries_ND, dim=1) - F.normalize(codes_ND, dim=1)).square().sum(dim=1).mean()
 
 
-def uniformity(embeddings_ND: Tensor, max_rows: int = 2048) -> Tensor:
+def uniformity(embeddings_ND: torch.Tensor, max_rows: int = 2048) -> torch.Tensor:
     """log E exp(-2 ||x - y||^2) over pairs of at most `max_rows` rows, from 0 (all in one point) to -4 (spread)."""
     step = max(1, -(-len(embeddings_ND) // max_rows))
     distances = torch.pdist(F.normalize(embeddings_ND[::step], dim=1))
