@@ -46,10 +46,10 @@ def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
     given = cfg.corpus.url_lists
     if given is None or given is False:
         return None
-    if given is not True:
-        return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     if "url_lists" not in cfg.source:
         raise InputError("corpus.url_lists is for corpus=codesearchnet: the other corpora have splits of their own")
+    if given is not True:
+        return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     return read_url_lists(fetcher.fetch(remote(cfg.source.url_lists)), cfg.lang.name)
 
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
 def main(cfg: DictConfig) -> None:
     """Harvests the roots, and prints what was kept and what was dropped."""
     from src.config import checks
-    from src.corpora.harvester.pipeline import harvest, plan
-    from src.corpora.harvester.summary import show
+    from src.corpora.harvester.pipeline import harvest, plan, show
 
     checks.check(cfg, "harvest")
     if cfg.get("lang") is None:

@@ -1,9 +1,11 @@
 """Files that are whole or not there: written under another name, then renamed in one step."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from src.utils.resource_errors import explaining_full_disk
 
@@ -44,6 +46,15 @@ def write_atomically(path: Path, content: str | bytes, sync: bool = False) -> No
     data = content.encode("utf-8") if isinstance(content, str) else content
     with replacing(path, lambda: len(data), sync) as part:
         part.write_bytes(data)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none, or half of one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def remove_parts(folder: Path) -> None:
