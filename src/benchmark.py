@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -32,15 +31,12 @@ def main(cfg: DictConfig) -> None:
     trained = with_data_of(machine, from_outside(checkpoint["run_config"], f"checkpoint {path}"))
     here = local.tasks(cfg.corpus.root, cfg.languages) if cfg.corpus.root else []
     text: Text = cfg.corpus.text or trained.corpus.get("text") or "tokens"
-    there = []
-    if not here:
-        mteb.reachable()
-        there = mteb.chosen(cfg.tasks)
+    there = [] if here else mteb.chosen(cfg.tasks)
     own = RunDirectory(HydraConfig.get().runtime.output_dir)
     with own.recording():
         module = restore_module(trained, checkpoint, path).eval()
-        about = {"checkpoint": str(path), "protocol": "local" if here else "mteb"}
-        own.write_json("environment.json", environment(trained.seed, **about))
+        protocol = "local" if here else "mteb"
+        own.write_json("environment.json", environment(trained.seed, checkpoint=str(path), protocol=protocol))
         if here:
             results = [local.evaluate(task, module, trained, text) for task in here]
             own.write_json("benchmark.json", {result.task.name: result.flat() for result in results})
@@ -49,7 +45,7 @@ def main(cfg: DictConfig) -> None:
             scores = mteb.evaluate(module, there, own.path / "mteb", trained.data.eval_batch_size)
             own.write_json("benchmark.json", scores)
             print_facts({name: f"{found['main_score']:.4f} (mteb's main score)" for name, found in scores.items()})
-        print_facts({"checkpoint": str(relative(Path(path))), "run": str(relative(own.path))})
+        print_facts({"checkpoint": str(relative(path)), "run": str(relative(own.path))})
 
 
 def show(results: Sequence[local.Result]) -> None:

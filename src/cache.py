@@ -1,21 +1,16 @@
 """List the cache's entries, or remove some: python -m src.cache [list | clear [KEY ...]]"""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from src.config import direct_commands
 from src.utils.console import as_list
 from src.utils.disk_cache import Cache, damage, part_of, read_about
 from src.utils.errors import InputError, ResourceError, nearest
-
-if TYPE_CHECKING:
-    from src.config import direct_commands
 
 ACTIONS = ("list", "clear")
 

@@ -33,8 +33,7 @@ log = logging.getLogger(__name__)
 sys.path.append(str(Path(__file__).parent / "plugins"))  # where Hydra finds ours
 # Errors that need no traceback; any other is a mistake of the code.
 EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
-MULTI_PROCESS = ("train",)  # commands that run as several processes
-RESUMABLE = ("train",)  # commands that resume in the same run directory when they are typed again
+TRAINING = "train"  # the command that may run as several processes, and resumes in its run directory when typed again
 KEPT = "what was finished is kept, with the last checkpoint; the same command resumes it"
 KEPT_BY = dict.fromkeys(("harvest", "index"), "the same command resumes where this one stopped")
 
@@ -55,7 +54,9 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if wants_traceback:
             raise error
         failed.append(error)
-        print_error(error, config_name)
+        if not launch.command_is_ending():  # else another process has said why
+            process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
+            print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
     def run_job(cfg: DictConfig) -> Any:
         job = HydraConfig.get()
@@ -85,7 +86,7 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
 
     try:
         started = launch.ExternalLaunch.detect()
-        if config_name not in MULTI_PROCESS and started and started.processes > 1:
+        if config_name != TRAINING and started and started.processes > 1:
             raise InputError(f"src.{config_name} is one process on one device: start it without torchrun or srun")
         check_typed_targets(words)
         wants_help = bool({"--help", "-h"} & set(words))  # then words without = are beginnings of keys
@@ -94,9 +95,9 @@ def run(task: Callable[[DictConfig], Any], config_name: str) -> None:
         if wants_help:
             print_to_pipe(composed_help(config_name, words))
             return
-        if config_name in RESUMABLE and launch.is_rank_zero():
+        if config_name == TRAINING and launch.is_rank_zero():
             sys.argv += resume.overrides(sys.argv[1:], lambda: compose_config(config_name, sys.argv[1:]))
-        with exiting_when_preempted() if config_name in RESUMABLE else nullcontext():
+        with exiting_when_preempted() if config_name == TRAINING else nullcontext():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(run_job)()
     except expected_errors() as error:
         fail(error)
@@ -181,13 +182,6 @@ def print_to_pipe(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         sys.stdout = None  # or python says at its end that it cannot flush
-
-
-def print_error(error: BaseException, config_name: str) -> None:
-    """One line, unless the process that the command began with has ended."""
-    if not launch.command_is_ending():
-        process = "" if launch.is_rank_zero() else f"process {launch.process_rank()}: "
-        print(f"error: {process}{describe_error(error, config_name)}", file=sys.stderr, flush=True)
 
 
 def describe_error(error: BaseException, config_name: str) -> str:

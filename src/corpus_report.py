@@ -7,13 +7,14 @@ from omegaconf import DictConfig, open_dict
 from src import cli
 from src.analysis.corpus.measure import combined, survey
 from src.analysis.corpus.page import page
-from src.analysis.corpus.tables import print_survey
+from src.analysis.corpus.tables import headlines, overview, tables
 from src.config.checks import check
 from src.corpora.base import Corpus
 from src.corpora.multilanguage import MultiLanguageCorpus
 from src.metrics.summary import pool_facts
 from src.runs.directory import RunDirectory, environment, relative
 from src.utils.console import print_facts
+from src.utils.tables import print_tables
 
 
 def main(cfg: DictConfig) -> None:
@@ -41,7 +42,8 @@ def main(cfg: DictConfig) -> None:
         facts = {"corpus": name, **pool_facts(test), "near": f"Jaccard index of sub-token sets of {cfg.near:g} or more"}
         run.write_json("report.json", dict(sorted(numbers.items())))
         run.write_text("report.html", page(surveys, cfg.near, f"What is in {name}?", facts))
-        print_survey(surveys, cfg.near)
+        print_tables(tables(surveys[""]) if "" in surveys else overview(surveys), headlines(surveys, cfg.near))
+        print()
         print_facts({**facts, "page": str(relative(run.path / "report.html"))})
 
 

@@ -66,7 +66,6 @@ PANELS: dict[str, tuple[Panel, ...]] = {
 SUMMARIES = ("val/mrr.max", "test/mrr", "minus_infonce/mrr", "minus_bm25/mrr")
 CONFIG_KEYS = ("loss", "weights", "corpus", "lang", "backbone", "seed")
 COLUMNS = [f"summary:{key}" for key in SUMMARIES] + [f"config:{key}.value" for key in CONFIG_KEYS]
-ORDER = "val/mrr.max"
 INTRODUCTION = (
     "Every query is ranked against the whole codebase. Runs are sorted by val/mrr, which also chose their epoch; "
     "test is shown, never chosen by. Bars and lines are means over runs of a loss or an estimator, whatever their "
@@ -134,7 +133,7 @@ def workspace(project: str, entity: str, name: str, plots: Any, spaces: Any, exp
         settings=spaces.WorkspaceSettings(x_axis=STEP, max_runs=50, group_by_prefix="first"),
         runset_settings=spaces.RunsetSettings(
             groupby=[expressions.Metric("Group"), expressions.Metric("JobType")],
-            order=[expressions.Ordering(expressions.Summary(ORDER), ascending=False)],
+            order=[expressions.Ordering(expressions.Summary(SUMMARIES[0]), ascending=False)],
             pinned_columns=["run:displayName", *COLUMNS],
         ),
     )
@@ -145,16 +144,11 @@ def report(project: str, entity: str, name: str, plots: Any) -> Any:
     runs = [plots.Runset(entity=entity, project=project, name="Runs", pinned_columns=COLUMNS)]
     blocks = [plots.P(text=INTRODUCTION), plots.TableOfContents()]
     for title, panels in PANELS.items():
-        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=in_two_columns(panels, plots))]
+        made = [wandb_panel(panel, plots) for panel in panels]
+        for i, panel in enumerate(made):  # two in a row of the report's 24 columns
+            panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
+        blocks += [plots.H1(text=title), plots.PanelGrid(runsets=runs, panels=made)]
     return plots.Report(project=project, entity=entity, title=name, blocks=blocks, width="fluid")
-
-
-def in_two_columns(panels: tuple[Panel, ...], plots: Any) -> list[Any]:
-    """Two panels in a row of a report's 24 columns."""
-    made = [wandb_panel(panel, plots) for panel in panels]
-    for i, panel in enumerate(made):
-        panel.layout = plots.Layout(x=12 * (i % 2), y=8 * (i // 2), w=12, h=8)
-    return made
 
 
 def wandb_panel(panel: Panel, plots: Any) -> Any:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from src.backbones.base import Encoder
 from src.config.schema import Positives, TokenBudget, Workers
-from src.config.types import Count, check_value
+from src.config.types import Count
 from src.corpora.base import Corpus, Pair, Split
 from src.data.collate import EvaluationBatch, TrainingBatch, TrainingCollate, copied, numbered, text_loader
 from src.data.length_buckets import LengthBucketer, token_budget
@@ -75,16 +75,11 @@ class CodeSearchData(L.LightningDataModule):
         self.estimator = estimator if weigh or self.batching.needs_similarity else None
         self.mask_duplicates = mask_duplicates
         self.mined, self.mined_per_query = mined, mined_per_query
-        check_value("data.positives", positives, Positives)
-        check_value("data.token_budget", token_budget, TokenBudget)
-        check_value("trainer.grad_cache_chunk", chunk, Count | None)
         if mined is not None and positives != "code":
             raise InputError("negatives.mined are codes: expected data.positives=code with them, found query")
         self.positives_are = positives
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.token_budget = token_budget
-        self.chunk = chunk
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.token_budget, self.chunk = token_budget, chunk
         self.num_workers = num_workers
         self.seed = seed
         self.cache = cache
@@ -105,21 +100,18 @@ class CodeSearchData(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         if stage != "fit" or self._fitted:
             return
-        pairs = self.corpus.split("train").pairs
-        if self.batch_size < 2:
-            raise InputError(f"data.batch_size must be at least 2 to hold a negative, found {self.batch_size}")
-        if self.batch_size > len(pairs):
+        train = self.corpus.split("train")
+        if self.batch_size > len(train):
             raise InputError(
-                f"data.batch_size must be at most the training split's {len(pairs)} pairs, found {self.batch_size}"
+                f"data.batch_size must be at most the training split's {len(train)} pairs, found {self.batch_size}"
             )
         if self.batching.needs_similarity and self.estimator is None:
             raise InputError("batching=similar needs an estimator, found weights=none: choose weights=bm25")
         if self.mined is not None:
-            train = self.corpus.split("train")
             self._mined = read_mined(self.mined, train, self.mined_per_query, self.seed, self._one_language)
             self._mined.check(self.batch_size)
         if self.estimator is not None:
-            self.estimator.fit(pairs)
+            self.estimator.fit(train.pairs)
         self._fitted = True
 
     @property
@@ -177,12 +169,12 @@ class CodeSearchData(L.LightningDataModule):
         )
 
     def _collate(self, pairs: Sequence[Pair]) -> TrainingCollate:
-        queries, codes = ([getattr(pair, side) for pair in pairs] for side in ("query", "code"))
-        targets = queries if self.positives_are == "query" else codes
+        queries = targets = [pair.query for pair in pairs]
+        query_items = target_items = tokenised(self.encoder, queries, "query", self.cache)
+        if self.positives_are == "code":
+            targets = [pair.code for pair in pairs]
+            target_items = tokenised(self.encoder, targets, "code", self.cache)
         copies = torch.stack([numbered(queries), numbered(targets)]) if self.mask_duplicates else None
-        query_items = tokenised(self.encoder, queries, "query", self.cache)
-        is_same = self.positives_are == "query"
-        target_items = query_items if is_same else tokenised(self.encoder, codes, "code", self.cache)
         estimator = self.estimator if self.weigh else None
         bucketer = self._bucketer(self.chunk)
         return TrainingCollate(query_items, target_items, bucketer, estimator, copies, self.rank_slice, self._mined)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from src.corpora.fetch import Fetcher, Remote
 from src.corpora.sources import Source, read_url_lists
 from src.utils.console import print_facts
 from src.utils.errors import InputError
+from src.utils.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ def url_lists(cfg: DictConfig, fetcher: Fetcher) -> dict[str, set[str]] | None:
     given = cfg.corpus.url_lists
     if given is None or given is False:
         return None
-    if given is not True:
-        return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     if "url_lists" not in cfg.source:
         raise InputError("corpus.url_lists is for corpus=codesearchnet: the other corpora have splits of their own")
+    if given is not True:
+        return read_url_lists(Path(str(given)).expanduser(), cfg.lang.name)
     return read_url_lists(fetcher.fetch(remote(cfg.source.url_lists)), cfg.lang.name)
 
 
@@ -66,11 +66,10 @@ def write(rows: Any, folder: Path) -> Counter[str]:
     with ExitStack() as stack:
         for name, row in rows:
             if name not in streams:
-                streams[name] = stack.enter_context((folder / f".{name}.new").open("w", encoding="utf-8"))
+                part = stack.enter_context(replacing(folder / f"{name}.jsonl"))
+                streams[name] = stack.enter_context(part.open("w", encoding="utf-8"))
             streams[name].write(json.dumps(row, ensure_ascii=False) + "\n")
             lines[name] += 1
-    for name in streams:
-        os.replace(folder / f".{name}.new", folder / f"{name}.jsonl")
     return lines
 
 

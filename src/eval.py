@@ -44,8 +44,8 @@ def main(cfg: DictConfig) -> float:
             **prefixed("bm25", rows["BM25"]),
         }
         out.write_metrics(metrics)
-        about = {"checkpoint": str(path), "test_pool_fingerprint": test.candidates.fingerprint}
-        out.write_json("environment.json", environment(merged.seed, **about))
+        pool = test.candidates.fingerprint
+        out.write_json("environment.json", environment(merged.seed, checkpoint=str(path), test_pool_fingerprint=pool))
         facts = {
             **language_lines(rows, test),
             **pool_facts(test),
@@ -76,17 +76,13 @@ def rank(cfg: DictConfig, checkpoint: dict[str, Any], path: Path, corpus: Corpus
 def reproduction(cfg: DictConfig, path: Path, test: Split, ranks: np.ndarray) -> dict[str, str]:
     """Compares the ranks with the run's own test_ranks.csv, where that has the same queries."""
     run = Path(cfg.run) if cfg.run is not None else path.parent.parent
-    if not (run / "test_ranks.csv").is_file():
-        return {}
-    before = read_ranks(run / "test_ranks.csv")
+    before = read_ranks(run / "test_ranks.csv") if (run / "test_ranks.csv").is_file() else {}
     now = {pair.id: rank for pair, rank in zip(test.pairs, ranks)}
     if before.keys() != now.keys():
         return {}
-    changed = sum(before[query] != now[query] for query in now)
-    verdict = (
-        f"identical ranks for all {len(now):,} queries" if not changed else f"{changed:,} of {len(now):,} ranks differ"
-    )
-    return {"same run": verdict}
+    if changed := sum(before[query] != now[query] for query in now):
+        return {"same run": f"{changed:,} of {len(now):,} ranks differ"}
+    return {"same run": f"identical ranks for all {len(now):,} queries"}
 
 
 if __name__ == "__main__":

@@ -14,22 +14,16 @@ if TYPE_CHECKING:  # worker processes import this file: nothing heavy here
 def main(cfg: DictConfig) -> None:
     """Harvests the roots, and prints what was kept and what was dropped."""
     from src.config import checks
-    from src.corpora.harvester.pipeline import harvest, plan
-    from src.corpora.harvester.summary import show
+    from src.corpora.harvester.pipeline import harvest, plan, show
 
     checks.check(cfg, "harvest")
-    check(cfg)
-    work = plan(cfg.lang.name, as_list(cfg.roots))
-    about = harvest(work, cfg.out, cfg.workers)
-    show(about, cfg.out)
-
-
-def check(cfg: DictConfig) -> None:
-    """Raises InputError for a key that is missing."""
     if cfg.get("lang") is None:
         raise InputError("expected lang=python|java|javascript|php|ruby|go, found none")
     if cfg.out is None:
         raise InputError("expected the folder to write to in out=DIR, found none")
+    work = plan(cfg.lang.name, as_list(cfg.roots))
+    about = harvest(work, cfg.out, cfg.workers)
+    show(about, cfg.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from src import cli
 from src.analysis.estimators.false_negatives import known_false_negatives
-from src.analysis.estimators.inspection import Inspection, inspect
+from src.analysis.estimators.inspection import inspect
 from src.analysis.estimators.page import page
 from src.analysis.estimators.tables import headline, tables
 from src.config.compose import compose_config
@@ -27,14 +27,17 @@ def main(cfg: DictConfig) -> None:
     run = RunDirectory(HydraConfig.get().runtime.output_dir)
     with run.recording():
         validate_config(cfg)
-        check(cfg)
+        if cfg.data.batch_size < 4:
+            raise InputError(
+                f"data.batch_size: expected 4 or more, for the rows that are planted, found {cfg.data.batch_size}"
+            )
         run.write_config(cfg)
         estimators = {name: build_estimator(name, cfg) for name in estimator_names(cfg)}
         loss, loss_name = weighted_loss(cfg)
 
         train = instantiate(cfg.corpus).split("train")
         run.write_json("environment.json", environment(cfg.seed, train_fingerprint=train.fingerprint))
-        item_S = sample_indices(len(train), cfg.sample, cfg.seed)
+        item_S = np.sort(np.random.default_rng(cfg.seed).permutation(len(train))[: cfg.sample])
         looked_at = [train.pairs[i] for i in item_S]
         known = known_false_negatives(looked_at, cfg.threshold)
         facts = print_plan(cfg, len(train), len(item_S), loss_name)
@@ -42,33 +45,17 @@ def main(cfg: DictConfig) -> None:
             attach_guide_models(estimator, cfg)
             estimator.fit(train.pairs)
 
-        found = inspect(cfg, estimators, item_S, known, loss, nearest_neighbour_batches(cfg))
-        report(run, found, looked_at, facts)
-        log_to_wandb(cfg, run, found)
-
-
-def log_to_wandb(cfg: DictConfig, run: RunDirectory, found: Inspection) -> None:
-    """Logs the page and its numbers as a W&B run, where logger.wandb.artifacts asks for pages."""
-    if "wandb" in cfg.logger and "pages" in cfg.logger.wandb.artifacts:
-        for logger in dashboards(start_loggers(cfg, run, job_type="inspection")):
-            logger.finish(found.numbers)
-
-
-def report(run: RunDirectory, found: Inspection, looked_at: list, facts: dict[str, str]) -> None:
-    """Writes inspection.json and inspection.html, and prints the tables."""
-    run.write_json("inspection.json", dict(sorted(found.numbers.items())))
-    run.write_text("inspection.html", page(found, looked_at, facts))
-    print_tables(tables(found), headline(found))
-    print()
-    print_facts({"page": str(relative(run.path / "inspection.html"))})
-
-
-def check(cfg: DictConfig) -> None:
-    """Raises InputError where a batch has no room for planted rows."""
-    if cfg.data.batch_size < 4:
-        raise InputError(
-            f"data.batch_size: expected 4 or more, for the rows that are planted, found {cfg.data.batch_size}"
-        )
+        similar = HydraConfig.get().runtime.choices["batching"] == "similar"  # then its keys are the command line's
+        neighbours = cfg.batching if similar else compose_config("train", ["batching=similar"]).batching
+        found = inspect(cfg, estimators, item_S, known, loss, neighbours)
+        run.write_json("inspection.json", dict(sorted(found.numbers.items())))
+        run.write_text("inspection.html", page(found, looked_at, facts))
+        print_tables(tables(found), headline(found))
+        print()
+        print_facts({"page": str(relative(run.path / "inspection.html"))})
+        if "wandb" in cfg.logger and "pages" in cfg.logger.wandb.artifacts:  # the page and its numbers, as a W&B run
+            for logger in dashboards(start_loggers(cfg, run, job_type="inspection")):
+                logger.finish(found.numbers)
 
 
 def estimator_names(cfg: DictConfig) -> list[str]:
@@ -101,18 +88,6 @@ def weighted_loss(cfg: DictConfig) -> tuple[Loss, str]:
         return loss, cfg.choices.loss
     usual = instantiate(compose_config("train", ["loss=soft_infonce"]).loss)
     return usual, f"soft_infonce at its defaults, since {cfg.choices.loss} gives no weights"
-
-
-def nearest_neighbour_batches(cfg: DictConfig) -> DictConfig:
-    """The batching of nearest neighbours, with the keys of the command line where batching=similar."""
-    if HydraConfig.get().runtime.choices["batching"] == "similar":
-        return cfg.batching
-    return compose_config("train", ["batching=similar"]).batching
-
-
-def sample_indices(number: int, most: int, seed: int) -> np.ndarray:
-    """Sorted indices of the training pairs that are inspected: all, or a random sample of `most`."""
-    return np.sort(np.random.default_rng(seed).permutation(number)[:most])
 
 
 def print_plan(cfg: DictConfig, number: int, looked_at: int, loss_name: str) -> dict[str, str]:

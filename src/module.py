@@ -11,7 +11,6 @@ from transformers import get_linear_schedule_with_warmup
 
 from src.backbones.base import Encoder
 from src.config.schema import LossBlock, Similarity
-from src.config.types import check_value
 from src.corpora.base import Corpus
 from src.data.collate import EvaluationBatch, TrainingBatch
 from src.data.length_buckets import BatchSide, embed_side
@@ -67,16 +66,10 @@ class CodeSearchModule(L.LightningModule):
         gradient_caching: bool = False,
     ) -> None:
         super().__init__()
-        check_value("model.similarity", similarity, Similarity)
-        check_value("model.loss_block", loss_block, LossBlock)
         self.encoder = encoder
         self.loss = loss
-        self.similarity = similarity
-        self.score_scale = score_scale
-        self.loss_block = loss_block
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup = warmup
+        self.similarity, self.score_scale, self.loss_block = similarity, score_scale, loss_block
+        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.gradient_caching = gradient_caching
         self.run_config: dict[str, Any] = {}  # plain values, saved in every checkpoint
         self.gradient_norm: torch.Tensor | None = None  # of this step, until it is clipped
@@ -173,14 +166,10 @@ class CodeSearchModule(L.LightningModule):
         for batches in self._embedded:
             batches.clear()
 
-    def _embed_batch(self, batch: EvaluationBatch, loader: int) -> None:
-        self._embedded[loader].append((batch.row_R, self.embed(batch.features)[batch.place_R]))
-
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
-        self._embed_batch(batch, dataloader_idx)
+        self._embedded[dataloader_idx].append((batch.row_R, self.embed(batch.features)[batch.place_R]))
 
-    def test_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int) -> None:
-        self._embed_batch(batch, dataloader_idx)
+    test_step = validation_step
 
     @property
     def _data(self) -> RankingData:

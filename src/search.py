@@ -10,32 +10,27 @@ from src.utils.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from src.config.direct_commands import Search
-    from src.deploy.index.searcher import Hit, Searcher
+    from src.deploy.index.searcher import Searcher
 
 
 def main(cfg: Search) -> None:
     """Answers the query, or asks for queries where none is given."""
-    index = index_of(cfg)
-    from src.deploy.index.searcher import Searcher
-
-    searcher = Searcher(index, cfg.run, cfg.checkpoint)
-    if cfg.query is not None:
-        answer(searcher, cfg, cfg.query)
-    else:
-        ask_for_queries(searcher, cfg)
-
-
-def index_of(cfg: Search) -> str:
-    """The index's folder. Raises InputError for what cannot work, before anything is loaded."""
     from src.deploy.index.query_options import checked_query
 
+    # What cannot work is refused before anything is loaded.
     if cfg.index is None:
         raise InputError("expected the index to search in index=INDEX, found none: make one with python -m src.index")
     if cfg.query is not None:
         checked_query(cfg.query)
     elif cfg.json:
         raise InputError("expected a query with json=true, found none")
-    return cfg.index
+    from src.deploy.index.searcher import Searcher
+
+    searcher = Searcher(cfg.index, cfg.run, cfg.checkpoint)
+    if cfg.query is not None:
+        answer(searcher, cfg, cfg.query)
+    else:
+        ask_for_queries(searcher, cfg)
 
 
 def answer(searcher: Searcher, cfg: Search, query: str) -> None:
@@ -48,15 +43,10 @@ def answer(searcher: Searcher, cfg: Search, query: str) -> None:
     if note := unread_words(searcher.model, query):
         print(f"warning: {note}", file=sys.stderr)
     if cfg.json:
-        print(as_json(searcher, query, hits))
+        model = {key: searcher.index.model[key] for key in ("name", "identity")}
+        print(json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2))
     else:
         show(hits, cfg.lines)
-
-
-def as_json(searcher: Searcher, query: str, hits: list[Hit]) -> str:
-    """One document with the query, the model and the results."""
-    model = {key: searcher.index.model[key] for key in ("name", "identity")}
-    return json.dumps({"query": query, "model": model, "hits": [hit.plain() for hit in hits]}, indent=2)
 
 
 def ask_for_queries(searcher: Searcher, cfg: Search) -> None:

@@ -131,7 +131,7 @@ def fit_and_test(
     return TrainingResult(ranks, metrics)
 
 
-def print_plan(cfg: DictConfig, corpus: Corpus, devices: int = 1) -> None:
+def print_plan(cfg: DictConfig, corpus: Corpus, devices: int) -> None:
     """Prints what is about to run, before minutes are spent on it."""
     names, (train, valid, test) = cfg.choices, (corpus.split(name) for name in ("train", "valid", "test"))
     dropped = corpus.dropped
@@ -173,9 +173,7 @@ def fingerprints(corpus: Corpus) -> dict[str, dict[str, int | str]]:
             "valid_queries": len(valid),
             "test_queries": len(test),
             "test_candidates": len(test.candidates),
-            "train_fingerprint": train.fingerprint,
-            "valid_fingerprint": valid.fingerprint,
-            "test_fingerprint": test.fingerprint,
+            **{f"{name}_fingerprint": corpus.split(name).fingerprint for name in ("train", "valid", "test")},
             "test_pool_fingerprint": test.candidates.fingerprint,
         }
     }
@@ -209,10 +207,5 @@ def report(
         **pool_facts(test),
         "training": f"{metrics['train/seconds']:.0f} s, {speed}best val/mrr {metrics['val/mrr']:.3f}, seed {cfg.seed}",
     }
-    print_table(
-        summaries,
-        differences,
-        facts,
-        relative(run.path),
-    )
+    print_table(summaries, differences, facts, relative(run.path))
     return metrics

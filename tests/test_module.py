@@ -11,7 +11,6 @@ from src.datamodule import CodeSearchData
 from src.losses.infonce import InfoNCE
 from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
-from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
 from tests.support.doubles import BagEncoder, ListCorpus
 
@@ -54,11 +53,6 @@ def test_scores_keep_float32_precision_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = m.score(queries, codes)
     assert torch.equal(scores, queries @ codes.T)
-
-
-def test_an_unknown_similarity_is_refused_with_a_suggestion():
-    with pytest.raises(InputError, match="did you mean 'cosine'"):
-        module(similarity="cosin")
 
 
 def test_biases_and_norms_are_not_decayed(tmp_path):
@@ -147,11 +141,3 @@ def test_blocks_of_rows_train_the_same_model(tmp_path, monkeypatch):
     whole, blocks = trained(None, small=2**20), trained(3, small=20)
     for name, value in whole.items():
         torch.testing.assert_close(blocks[name], value, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("loss_block", ["atuo", 0, -3, 2.5, True])
-def test_an_invalid_block_size_is_refused(loss_block):
-    with pytest.raises(
-        InputError, match=r"model\.loss_block: expected a whole number of 1 or more, auto or null, found"
-    ):
-        module(loss_block=loss_block)

@@ -28,8 +28,7 @@ class LoRA:
         dropout: of x before A.
         targets: `auto`, every linear layer; or the last parts of their names, such as [query, value].
 
-    Raises:
-        InputError: peft is not installed.
+    Raises InputError: peft is not installed.
     """
 
     rank: Count | None = None
@@ -54,8 +53,7 @@ class Adaptation:
         dtype: of the weights that LoRA freezes. Trained weights are always float32, since a step of 1e-6 vanishes in
             bfloat16.
 
-    Raises:
-        InputError: a missing package, or two options that exclude each other.
+    Raises InputError: a missing package, or two options that exclude each other.
     """
 
     lora: Annotated[Mapping[str, Any] | None, LoRA] = None
@@ -82,11 +80,6 @@ class Adaptation:
     @property
     def _lora(self) -> LoRA:
         return LoRA(**(self.lora or {}))
-
-    @property
-    def model_arguments(self) -> dict[str, str]:
-        """Arguments for transformers when it builds the model."""
-        return {"attn_implementation": self.attn_implementation} if self.attn_implementation else {}
 
     def apply(self, model: PreTrainedModel, name: str) -> PreTrainedModel:
         """The model, changed in place; `name` is that of its checkpoint, for messages."""

@@ -52,8 +52,7 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         max_nodes: largest number of nodes; 0 omits the data flow.
         dropout, dimensions, adaptation: as `TransformerEncoder`.
 
-    Raises:
-        InputError: unknown language; on first use: what `TransformerEncoder` raises, or another model.
+    Raises InputError: unknown language; on first use: what `TransformerEncoder` raises, or another model.
     """
 
     tokenises_in_threads = False  # the parser does not

@@ -1,6 +1,5 @@
 """The files of a pretrained checkpoint: in a local folder, or in the hub's cache."""
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from src.config.choices import Pooling
 from src.utils.errors import InputError
+from src.utils.files import read_json
 
 
 def checkpoint_folder(name: str) -> str:
@@ -19,8 +19,7 @@ def checkpoint_folder(name: str) -> str:
 
     Only configuration, tokenizer and weights are downloaded; safetensors where the hub has them.
 
-    Raises:
-        InputError: no such folder, and no such hub name, or no answer from the hub within its time limit.
+    Raises InputError: no such folder, and no such hub name, or no answer from the hub within its time limit.
     """
     local = Path(name).expanduser()
     if local.is_dir():
@@ -53,11 +52,8 @@ def refuse_remote_code(folder: str, name: str) -> None:
     compute something else: Qwen2 checkpoints made bidirectional by their own code become causal again.
     """
     for file in ("config.json", "tokenizer_config.json"):
-        try:
-            read = json.loads((Path(folder) / file).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # transformers reports a missing or damaged file, and runs no such code either
-            continue
-        custom = read.get("auto_map") if isinstance(read, dict) else None
+        # transformers reports a missing or damaged file, and runs no such code either
+        custom = read_json(Path(folder) / file).get("auto_map")
         for role in ("AutoModel", "AutoConfig", "AutoTokenizer"):
             if isinstance(custom, dict) and role in custom:
                 raise InputError(
@@ -69,10 +65,7 @@ def refuse_remote_code(folder: str, name: str) -> None:
 
 def sentence_pooling(folder: str) -> Pooling:
     """The pooling in a sentence encoder's own 1_Pooling/config.json; `mean`, the most common one, without that file."""
-    try:
-        config = json.loads((Path(folder) / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "mean"
+    config = read_json(Path(folder) / "1_Pooling" / "config.json")
     modes: dict[str, Pooling] = {"pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
     return next((pooling for mode, pooling in modes.items() if config.get(mode)), "mean")
 

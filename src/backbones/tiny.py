@@ -61,8 +61,7 @@ class TinyEncoder(Encoder):
         super().__init__()
         self.embedding_size = embedding_size
         self.buckets = buckets
-        self.max_query_tokens = max_query_tokens
-        self.max_code_tokens = max_code_tokens
+        self.max_query_tokens, self.max_code_tokens = max_query_tokens, max_code_tokens
         self.dropout = dropout
         # Entries of variance 1, not 1 / D, since table and log weights share one learning rate.
         self.table_VD = nn.Parameter(torch.randn(buckets + 1, embedding_size))
@@ -80,8 +79,6 @@ class TinyEncoder(Encoder):
         idf_V = torch.log1p((len(pairs) - held_V + 0.5) / (held_V + 0.5))
         with torch.no_grad():
             self.query_log_weight_V.copy_(idf_V.log())
-
-    # Texts to features
 
     def tokenise(self, texts: Sequence[str], side: str) -> Ragged:
         """`rows` and `places`, which are positions: from 1 for the pieces of a code, 0 for all pieces of a query."""
@@ -109,8 +106,6 @@ class TinyEncoder(Encoder):
             for row in rows_of(word, self.buckets):
                 position_of.setdefault(row, position)
         return position_of
-
-    # Features to embeddings
 
     def forward(self, features: Features) -> torch.Tensor:
         rows_BL, position_BL = features["rows"], features["places"]

@@ -16,8 +16,7 @@ from src.utils.errors import InputError
 def prepare_tokenizer(tokenizer: PreTrainedTokenizerFast, name: str, end_token: str | None) -> PreTrainedTokenizerFast:
     """The tokenizer, changed in place; `name` is that of its checkpoint, for messages.
 
-    Raises:
-        InputError: it is no fast tokenizer, has no token to pad with, or cannot end texts with `end_token`.
+    Raises InputError: it is no fast tokenizer, has no token to pad with, or cannot end texts with `end_token`.
     """
     if not tokenizer.is_fast:
         raise InputError(f"backbone.name={name!r} has no fast tokenizer; add its tokenizer.json")

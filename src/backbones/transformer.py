@@ -93,17 +93,13 @@ class TransformerEncoder(Encoder):
             raise InputError("backbone=hf needs backbone.name=HUB_NAME_OR_FOLDER")
         self.name = name
         self.pooling = pooling
-        self.max_query_tokens = max_query_tokens
-        self.max_code_tokens = max_code_tokens
-        self.query_prefix = query_prefix
-        self.code_prefix = code_prefix
+        self.max_query_tokens, self.max_code_tokens = max_query_tokens, max_code_tokens
+        self.query_prefix, self.code_prefix = query_prefix, code_prefix
         self.dropout = dropout
         self.dimensions = dimensions
         self.end_token = end_token
         self.adaptation = Adaptation(**adaptation)
         self.register_module("model", None)
-
-    # Texts to features
 
     def _prefix_and_length(self, side: str) -> tuple[str, int]:
         query, code = (self.query_prefix, self.max_query_tokens), (self.code_prefix, self.max_code_tokens)
@@ -133,8 +129,6 @@ class TransformerEncoder(Encoder):
             features["token_type_ids"] = items.padded("token_type_ids", self.tokenizer.pad_token_type_id)
         return features
 
-    # Features to embeddings
-
     @property
     def embedding_size(self) -> int:  # type: ignore[override]  # read-only: it follows from the checkpoint
         return self.dimensions or self.config.hidden_size
@@ -147,8 +141,6 @@ class TransformerEncoder(Encoder):
         if self.pooling == "pooler":
             return outputs.pooler_output[:, : self.dimensions]
         return pool(outputs.last_hidden_state, features["attention_mask"], self.pooling)[:, : self.dimensions]
-
-    # Reading the checkpoint
 
     def check(self) -> None:
         """Raises InputError unless the checkpoint exists (from the hub, it is downloaded) and fits the keys."""
@@ -242,7 +234,9 @@ class TransformerEncoder(Encoder):
         return model
 
     def _model_arguments(self) -> dict[str, Any]:
-        return {**pooling_layer_argument(self.config, self.pooling == "pooler"), **self.adaptation.model_arguments}
+        attention = self.adaptation.attn_implementation
+        pooling = pooling_layer_argument(self.config, self.pooling == "pooler")
+        return {**pooling, "attn_implementation": attention} if attention else pooling
 
     def _adapted(self, model: PreTrainedModel) -> PreTrainedModel:
         """The model, adapted and in training mode. Raises InputError where tokenizer or lengths do not fit it."""
@@ -275,8 +269,6 @@ class TransformerEncoder(Encoder):
                 module.merge()
                 model.set_submodule(name, module.get_base_layer())
         return model.requires_grad_(True)
-
-    # Checkpoints of this project
 
     def identity(self) -> str:
         """Hash of the checkpoint's files."""

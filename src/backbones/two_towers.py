@@ -22,12 +22,8 @@ class TwoTowers(Encoder):
         code: any encoder, of the same embedding size.
         dropout: for both, instead of their own; None keeps each one's own.
 
-    Raises:
-        InputError: on first use, embeddings of different sizes.
+    Raises InputError: on first use, embeddings of different sizes.
     """
-
-    query: Encoder
-    code: Encoder
 
     def __init__(self, query: Encoder, code: Encoder, dropout: Dropout | None = None) -> None:
         super().__init__()

@@ -14,8 +14,7 @@ class UniXcoderEncoder(TransformerEncoder):
 
     As published with microsoft/unixcoder-base, whose embedding is the mean over all of these (`pooling: mean`).
 
-    Raises:
-        InputError: on first use, a tokenizer that does not know `<encoder-only>` as one token.
+    Raises InputError: on first use, a tokenizer that does not know `<encoder-only>` as one token.
     """
 
     def _prepared(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:

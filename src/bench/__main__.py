@@ -5,23 +5,23 @@ round), environment.json, bench.md and bench.html in its run directory. A peer t
 said so: pip install -e '.[bench]'
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from src.bench import bm25_block, estimators, evaluation, gradient_caching, loader_allocator, losses, train_step
 from src.bench.data import MINILM, BenchData, prepare_data
+from src.bench.estimators import MODELS
 from src.bench.measurement import CLOCK, OURS, Benchmark
 from src.bench.page import Report, headline, markdown, page, tables
+from src.config.direct_commands import Bench
 from src.runs.directory import RunDirectory, environment, package_version, relative
 from src.runtime.allocator import keep_freed_memory, release_freed_memory
 from src.runtime.quiet import quiet_libraries
@@ -29,49 +29,31 @@ from src.utils.console import as_list, print_facts
 from src.utils.errors import InputError
 from src.utils.tables import print_tables
 
-if TYPE_CHECKING:
-    from src.config.direct_commands import Bench
-
 PEERS = ("sentence-transformers", "datasets", "bm25s", "faiss-cpu", "rank-bm25")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured; the fields are the arguments of each `measure`."""
+    """How much is measured; the fields are the arguments of each `measure`, and their defaults a full measurement."""
 
-    batch: tuple[int, ...]  # the last one is what the step's ratios are of
-    train_rounds: int
-    bm25: tuple[int, ...]
-    documents: int
-    shapes: tuple[tuple[int, int], ...]
-    shape_rounds: tuple[int, ...]
-    losses: tuple[int, ...]
-    loss_rounds: int
-    loss_ways: tuple[str, ...]
-    estimators: tuple[str, ...]
-    estimator_batch: int
-    estimator_rounds: int
-    large: int  # batch of gradient caching
-    model: dict[str, int]
+    batch: tuple[int, ...] = (16, 64)  # the last one is what the step's ratios are of
+    train_rounds: int = 3
+    bm25: tuple[int, ...] = (32, 64, 256, 1024)
+    documents: int = 20_000
+    shapes: tuple[tuple[int, int], ...] = ((1499, 14_983), (14_918, 43_827))
+    shape_rounds: tuple[int, ...] = (3, 1)
+    losses: tuple[int, ...] = (1024, 4096, 16_384)
+    loss_rounds: int = 2
+    loss_ways: tuple[str, ...] = (OURS, "plain", "paper")
+    estimators: tuple[str, ...] = MODELS
+    estimator_batch: int = 16
+    estimator_rounds: int = 5
+    large: int = 4096  # batch of gradient caching
+    model: Mapping[str, int] = field(default_factory=MINILM.copy)
     left_out: tuple[str, ...] = ()  # unless `only` names it
 
 
-FULL = Sizes(
-    batch=(16, 64),
-    train_rounds=3,
-    bm25=(32, 64, 256, 1024),
-    documents=20_000,
-    shapes=((1499, 14_983), (14_918, 43_827)),
-    shape_rounds=(3, 1),
-    losses=(1024, 4096, 16_384),
-    loss_rounds=2,
-    loss_ways=tuple(losses.WAYS),
-    estimators=estimators.MODELS,
-    estimator_batch=16,
-    estimator_rounds=5,
-    large=4096,
-    model=MINILM,
-)
+FULL = Sizes()
 QUICK = Sizes(
     batch=(8,),
     train_rounds=1,
@@ -86,7 +68,6 @@ QUICK = Sizes(
     estimator_batch=8,
     estimator_rounds=2,
     large=128,
-    model=MINILM,
     left_out=("gradient_caching", "allocator"),
 )
 
@@ -107,17 +88,17 @@ def measures(
         if "step" not in seconds:
             notes.append("loader is left out: it is compared with train_step, which was not asked for")
             return []
-        return loader_allocator.loader(given(), notes, seconds["step"], batch)
+        return loader_allocator.loader(given(), seconds["step"], batch)
 
     return {
-        "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, number=sizes.documents),
+        "bm25_block": lambda: bm25_block.measure(notes, sizes.bm25, sizes.documents),
         "train_step": step,
         "loader": loader,
         "estimators": lambda: estimators.measure(
             given(), notes, sizes.estimators, sizes.estimator_batch, sizes.estimator_rounds
         ),
         "evaluation": lambda: evaluation.measure(notes, sizes.shapes, sizes.shape_rounds),
-        "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, ways=sizes.loss_ways),
+        "losses": lambda: losses.measure(notes, sizes.losses, sizes.loss_rounds, sizes.loss_ways),
         "gradient_caching": lambda: gradient_caching.measure(given(), notes, sizes.large),
         "allocator": lambda: loader_allocator.allocator(given(), notes, min(batch, 8), min(2, sizes.train_rounds)),
     }
@@ -135,12 +116,17 @@ def main(cfg: Bench, sizes: Sizes | None = None) -> dict[str, float]:
     notes: list[str] = []
     run = RunDirectory(cfg.out or f"outputs/bench/{datetime.now():%Y-%m-%d_%H-%M-%S}")
     with run.recording():
-        chosen = measures(sizes, _once(lambda: prepare_data(cfg.model, run.path / "model", sizes.model)), notes)
+        chosen = measures(sizes, cache(lambda: prepare_data(cfg.model, run.path / "model", sizes.model)), notes)
         print(keep_freed_memory())
         names = as_list(cfg.only) or [name for name in chosen if name not in sizes.left_out]
         if not cfg.only and sizes.left_out:
             notes.append(f"quick=true leaves out {' and '.join(sizes.left_out)}")
-        benchmarks = list(_measured({name: chosen[name] for name in names}))
+        benchmarks: list[Benchmark] = []
+        for name in names:
+            start = time.perf_counter()
+            benchmarks += chosen[name]()
+            release_freed_memory()
+            print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
         report = Report(benchmarks, notes, facts(cfg), torch.cuda.is_available(), judged=sizes is FULL)
         record(run, report, cfg.docs)
     return report.ratios
@@ -185,25 +171,6 @@ def insert(path: Path, text: str) -> None:
     if not begin or not end:
         raise InputError(f"docs={path}: expected the lines {BEGIN!r} and {END!r} in it, found none")
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
-
-
-def _measured(chosen: dict[str, Callable[[], list[Benchmark]]]) -> Iterator[Benchmark]:
-    for name, measure in chosen.items():
-        start = time.perf_counter()
-        yield from measure()
-        release_freed_memory()
-        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-
-
-def _once(make: Callable[[], BenchData]) -> Callable[[], BenchData]:
-    made: list[BenchData] = []
-
-    def given() -> BenchData:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return given
 
 
 def _processor() -> str:

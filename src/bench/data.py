@@ -1,7 +1,7 @@
 """What the benchmarks run on: the functions of CPython's library, and an encoder of MiniLM's size."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,18 @@ class BenchData:
         return [self.pairs[i % len(self.pairs)] for i in range(first, first + size)]
 
 
-def prepare_data(model: str | None, folder: Path, shape: dict[str, int] | None = None) -> BenchData:
-    """The pairs and the encoder `model`; None: a random one of MiniLM's size or `shape`, saved in `folder`."""
+def prepare_data(model: str | None, folder: Path, shape: Mapping[str, int] = MINILM) -> BenchData:
+    """The pairs and the encoder `model`; None: a random one of this shape, saved in `folder`."""
     pairs = list(StdlibCorpus().split("train").pairs)
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0)).tolist()
     pairs = [pairs[i] for i in order]
     if model:
         return BenchData(pairs, Path(model), f"the encoder in {Path(model).name}")
-    write_model(folder, pairs, shape or MINILM)
+    write_model(folder, pairs, shape)
     return BenchData(pairs, folder, "an encoder of MiniLM's size (6 layers of 384) with random weights")
 
 
-def write_model(folder: Path, pairs: Sequence[Pair], shape: dict[str, int]) -> None:
+def write_model(folder: Path, pairs: Sequence[Pair], shape: Mapping[str, int]) -> None:
     """Saves a BERT with random weights whose word pieces are learnt from the pairs."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

@@ -5,9 +5,8 @@ python -m src.bench.estimators --backbone minilm --estimators bm25,simcse backbo
     weights.checkpoint=FOLDER data.batch_size=64
 python -m src.bench.estimators data.num_workers=1        (batches are made by another process)
 
-A step is everything from the data loader to updated weights, as in training: texts are looked up and similarities
-gathered, the model embeds, scores and learns. Estimators are fitted before, through the cache. `teacher in the loop` is
-the paper's way, for benchmark: no features, but a forward pass of an encoder over the queries inside every step.
+A step is everything from the data loader to updated weights; estimators are fitted before, through the cache. `teacher
+in the loop` is the paper's way: no features, but a forward pass of an encoder over the queries inside every step.
 """
 
 import argparse
@@ -54,13 +53,13 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     title = f"training step of {given.backbone}, median of {given.rounds} rounds, {torch.get_num_threads()} threads"
     batch_size = configured("infonce", "none", given.backbone, overrides).data.batch_size
     benchmark = Benchmark("estimator_overhead", title, SECONDS, batch_size)
-    benchmark.add(batch_size, in_turns({name: prefetched(step) for name, step in steps.items()}, given.rounds))
+    benchmark.costs[batch_size] = in_turns({name: prefetched(step) for name, step in steps.items()}, given.rounds)
     print_tables([costs(benchmark)])
     return {name: float(np.median(benchmark.rounds(batch_size, name))) for name in steps}
 
 
 def measure(
-    data: BenchData, notes: list[str], estimators: Sequence[str] = MODELS, batch_size: int = 32, rounds: int = 5
+    data: BenchData, notes: list[str], estimators: Sequence[str], batch_size: int, rounds: int
 ) -> list[Benchmark]:
     """Overhead with the data's encoder, which is also the estimators' guide model; 8 batches of pairs in turn."""
     overrides = [
@@ -74,7 +73,7 @@ def measure(
     steps = contenders("hf", list(estimators), overrides, ListCorpus(data.pairs[: 8 * batch_size]))
     title = f"training step with an estimator, batch of {batch_size}, relative to plain InfoNCE; {data.about}"
     benchmark = Benchmark("estimator_overhead", title, SECONDS, batch_size)
-    benchmark.add(batch_size, in_turns(steps, rounds))
+    benchmark.costs[batch_size] = in_turns(steps, rounds)
     return [benchmark]
 
 

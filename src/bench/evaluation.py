@@ -11,18 +11,13 @@ import numpy as np
 from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, alone_in_turns, has, now, peak_megabytes
 from src.runtime.allocator import keep_freed_memory
 
+DIMENSIONS = 768
 FIRST = 1000  # ranks that the sort and faiss look for
 
 
-def measure(
-    notes: list[str],
-    shapes: Sequence[tuple[int, int]] = ((1499, 14_983), (14_918, 43_827)),
-    rounds: Sequence[int] = (3, 2),
-    dimensions: int = 768,
-    threads: int | None = None,
-) -> list[Benchmark]:
+def measure(notes: list[str], shapes: Sequence[tuple[int, int]], rounds: Sequence[int]) -> list[Benchmark]:
     queries, codes = shapes[-1]
-    title = f"ranks of {queries:,} queries among {codes:,} codes, D = {dimensions}"
+    title = f"ranks of {queries:,} queries among {codes:,} codes, D = {DIMENSIONS}"
     benchmarks = [
         Benchmark("evaluation", title, SECONDS, queries),
         Benchmark("evaluation_memory", title, MEGABYTES, queries),
@@ -35,13 +30,11 @@ def measure(
             {"argsort": 14 * queries * codes / 2**20},
             notes,
             f"evaluation, {{way}}, {queries:,} x {codes:,}",
-            threads,
             queries=queries,
             codes=codes,
-            dimensions=dimensions,
         )
         for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-            benchmark.add(queries, {way: [one[key] for one in runs] for way, runs in found.items()})
+            benchmark.costs[queries] = {way: [one[key] for one in runs] for way, runs in found.items()}
         mrr = {way: runs[0]["mrr"] for way, runs in found.items()}
         if max(mrr.values()) - min(mrr.values()) > 1e-6:
             values = ", ".join(f"{way} {value:.7f}" for way, value in mrr.items())
@@ -49,9 +42,9 @@ def measure(
     return benchmarks
 
 
-def run(way: str, queries: int, codes: int, dimensions: int) -> dict[str, float]:
+def run(way: str, queries: int, codes: int) -> dict[str, float]:
     """Seconds, MB in addition to the embeddings, and MRR up to rank 1,000 of one way, in this process."""
-    query_ND, code_MD, positive_N = embeddings(queries, codes, dimensions)
+    query_ND, code_MD, positive_N = embeddings(queries, codes)
     keep_freed_memory()  # only now: the memory in which the embeddings were made has been freed
     few = positive_N[:2] % min(codes, 1009)
     WAYS[way](query_ND[:2], code_MD[:1009], few)  # imports and warms up
@@ -62,13 +55,13 @@ def run(way: str, queries: int, codes: int, dimensions: int) -> dict[str, float]
     return {"seconds": seconds, "megabytes": max(peak_megabytes() - before, 0.1), "mrr": mrr}
 
 
-def embeddings(queries: int, codes: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embeddings(queries: int, codes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Random unit codes, and unit queries that are noisy copies of some of them."""
     rng = np.random.default_rng(0)
-    code_MD = rng.standard_normal((codes, size), dtype=np.float32)
+    code_MD = rng.standard_normal((codes, DIMENSIONS), dtype=np.float32)
     positive_N = rng.integers(0, codes, queries)
-    query_ND = rng.standard_normal((queries, size), dtype=np.float32)
-    query_ND *= size**0.5 / 4
+    query_ND = rng.standard_normal((queries, DIMENSIONS), dtype=np.float32)
+    query_ND *= DIMENSIONS**0.5 / 4
     query_ND += code_MD[positive_N]
     for side in (query_ND, code_MD):
         side /= np.linalg.norm(side, axis=1, keepdims=True)

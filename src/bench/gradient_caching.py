@@ -13,12 +13,13 @@ from src.bench.data import BenchData
 from src.bench.measurement import MEGABYTES, OURS, SECONDS, Benchmark, LeftOut, alone, peak_megabytes
 
 CHUNK = 32  # texts
+SMALL = 64  # pairs of a batch without gradient caching
 
 
-def measure(data: BenchData, notes: list[str], large: int = 4096, small: int = 64) -> list[Benchmark]:
+def measure(data: BenchData, notes: list[str], large: int) -> list[Benchmark]:
     on_gpu = torch.cuda.is_available()
     tokens = 256 if on_gpu else 16
-    title = f"batch of {large:,} in chunks of {CHUNK} compared with batches of {small}, texts of {tokens} tokens"
+    title = f"batch of {large:,} in chunks of {CHUNK} compared with batches of {SMALL}, texts of {tokens} tokens"
     benchmarks = [
         Benchmark("gradient_caching", f"{title}: time per pair", SECONDS, large),
         Benchmark("gradient_caching_memory", f"{title}: memory in addition to the loaded model", MEGABYTES, large),
@@ -27,14 +28,14 @@ def measure(data: BenchData, notes: list[str], large: int = 4096, small: int = 6
     run = "src.bench.gradient_caching:run"
     try:
         found = {
-            OURS: alone(run, size=small, chunk=None, steps=max(1, large // small // 4), **given),
+            OURS: alone(run, size=SMALL, chunk=None, steps=max(1, large // SMALL // 4), **given),
             f"batch_{large}": alone(run, size=large, chunk=CHUNK, steps=1, **given),
         }
     except LeftOut as error:
         notes.append(f"gradient caching is left out: {error}")
         return []
     for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-        benchmark.add(large, {way: [costs[key]] for way, costs in found.items()})
+        benchmark.costs[large] = {way: [costs[key]] for way, costs in found.items()}
     return benchmarks
 
 

@@ -11,18 +11,17 @@ from src.runtime.allocator import SWITCH, keep_freed_memory
 from src.runtime.quiet import quiet_libraries
 from src.training.build import build_data
 
+BATCHES = 12
 
-def loader(
-    data: BenchData, notes: list[str], step_seconds: float, batch_size: int, batches: int = 12
-) -> list[Benchmark]:
+
+def loader(data: BenchData, step_seconds: float, batch_size: int) -> list[Benchmark]:
     """Seconds per pair of the loader alone, in its workers, compared with the step that it feeds."""
-    benchmark = Benchmark(
-        "loader", "a pair from the data loader alone, compared with a pair in the training step", SECONDS, batch_size
-    )
+    title = "a pair from the data loader alone, compared with a pair in the training step"
+    benchmark = Benchmark("loader", title, SECONDS, batch_size)
     cfg = configured(data, f"data.batch_size={batch_size}")
     encoder = instantiate(cfg.backbone.encoder)
     encoder.fit([])
-    pairs = [data.pairs[i % len(data.pairs)] for i in range(batches * batch_size)]
+    pairs = [data.pairs[i % len(data.pairs)] for i in range(BATCHES * batch_size)]
     datamodule = build_data(cfg, ListCorpus(pairs), encoder, None)
     datamodule.setup("fit")
     dataloader = datamodule.train_dataloader()
@@ -30,11 +29,11 @@ def loader(
     start = now()
     for _ in dataloader:
         pass
-    benchmark.add(batch_size, {OURS: [(now() - start) / len(pairs)], "step": [step_seconds / batch_size]})
+    benchmark.costs[batch_size] = {OURS: [(now() - start) / len(pairs)], "step": [step_seconds / batch_size]}
     return [benchmark]
 
 
-def allocator(data: BenchData, notes: list[str], batch_size: int, rounds: int = 3) -> list[Benchmark]:
+def allocator(data: BenchData, notes: list[str], batch_size: int, rounds: int) -> list[Benchmark]:
     """The same step with glibc's defaults and with our settings, each in a fresh process: a setting is permanent."""
     title = f"padded training step of {batch_size}, glibc's malloc with its defaults and with our settings"
     benchmark = Benchmark("allocator", title, SECONDS, batch_size)
@@ -47,7 +46,7 @@ def allocator(data: BenchData, notes: list[str], batch_size: int, rounds: int = 
     except LeftOut as error:
         notes.append(f"allocator is left out: {error}")
         return []
-    benchmark.add(batch_size, costs)
+    benchmark.costs[batch_size] = costs
     return [benchmark]
 
 

@@ -1,10 +1,8 @@
 """Soft-InfoNCE, forward and backward: ours, the same loss on the whole N x N matrix, and the paper's way.
 
-Measured from embeddings and an estimator's features to the gradients of the embeddings; similarities are products of
-features, as with weights=simcse. Ours chooses between blocks of rows and the whole matrix; `plain` is the whole matrix
-through autograd (model.loss_block=null); `paper` follows the description of the published code: every weight clipped at
-0.1, the positive moved to the first column, -log(p + 1e-15). Every run is a fresh process; memory is its peak less the
-embeddings and features (on a GPU, less what was allocated before).
+Measured from embeddings and an estimator's features to the gradients of the embeddings. Ours chooses between blocks of
+rows and the whole matrix; `plain` is the whole matrix through autograd (model.loss_block=null); `paper` is as the
+published code. Every run is a fresh process; memory is its peak less the embeddings and features.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from src.losses.soft_infonce import SoftInfoNCE
 from src.runtime.allocator import keep_freed_memory
 from src.utils.lazy_matrix import matrix
 
+DIMENSIONS = 256
 SCALE, T = 20.0, 1.0  # T: as conf/loss/soft_infonce.yaml
 REPEATS = {1024: 9, 4096: 2}  # steps of one process; one for larger sizes
 ONCE = 4096  # from this size on, one round
@@ -37,7 +36,7 @@ def in_blocks(
 
 
 def paper(loss: Loss, queries_ND: torch.Tensor, codes_ND: torch.Tensor, features_ND: torch.Tensor) -> torch.Tensor:
-    """Soft-InfoNCE with alpha = beta = 1 whatever `loss` is."""
+    """Soft-InfoNCE with alpha = beta = 1 whatever `loss` is; weights are clipped at 0.1, the positive comes first."""
     scores_NN, similarity_NN = SCALE * (queries_ND @ codes_ND.T), features_ND @ features_ND.T
     N = len(scores_NN)
     others_NN = ~torch.eye(N, dtype=torch.bool, device=scores_NN.device)
@@ -57,14 +56,8 @@ WAYS: dict[str, Callable[..., torch.Tensor]] = {
 MATRICES = {OURS: 0, "plain": 7, "paper": 14}  # N x N of float32, about, at the peak
 
 
-def measure(
-    notes: list[str],
-    sizes: Sequence[int] = (1024, 4096, 16384),
-    rounds: int = 3,
-    dimensions: int = 256,
-    ways: Sequence[str] = tuple(WAYS),
-) -> list[Benchmark]:
-    title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {dimensions}"
+def measure(notes: list[str], sizes: Sequence[int], rounds: int, ways: Sequence[str]) -> list[Benchmark]:
+    title = f"Soft-InfoNCE of N embeddings, forward and backward, D = {DIMENSIONS}"
     benchmarks = [
         Benchmark("loss_time", title, SECONDS, sizes[0]),
         Benchmark("loss_memory", title, MEGABYTES, sizes[-1]),
@@ -78,19 +71,18 @@ def measure(
             notes,
             f"loss, {{way}}, N = {size:,}",
             N=size,
-            D=dimensions,
             device=device,
         )
         for benchmark, key in zip(benchmarks, ("seconds", "megabytes")):
-            benchmark.add(size, {way: [one[key] for one in runs] for way, runs in found.items()})
+            benchmark.costs[size] = {way: [one[key] for one in runs] for way, runs in found.items()}
     return benchmarks
 
 
-def run(way: str, N: int, D: int, device: str) -> dict[str, float]:
+def run(way: str, N: int, device: str) -> dict[str, float]:
     """Seconds and MB of one way, in this process."""
     loss = SoftInfoNCE(alpha=1.0, beta=1.0, weight_temperature=T)
     generator = torch.Generator().manual_seed(0)
-    made = [F.normalize(torch.randn(N, D, generator=generator), dim=1).to(device) for _ in range(3)]
+    made = [F.normalize(torch.randn(N, DIMENSIONS, generator=generator), dim=1).to(device) for _ in range(3)]
     queries_ND, codes_ND = (x.requires_grad_() for x in made[:2])
     keep_freed_memory()
 

@@ -41,11 +41,7 @@ class Benchmark:
     title: str
     unit: str
     main: int
-    costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost per round
-
-    def add(self, size: int, costs: Mapping[str, list[float]]) -> None:
-        """Adds the costs of some ways at a size, with the same number of rounds for each."""
-        self.costs.setdefault(size, {}).update(costs)
+    costs: dict[int, dict[str, list[float]]] = field(default_factory=dict)  # size -> way -> a cost of each round
 
     def rounds(self, size: int, way: str) -> np.ndarray:
         """Ratio of the way's cost to ours, of each round."""
@@ -91,16 +87,13 @@ class LeftOut(Exception):
     """A way that cannot be measured on this machine, with the reason in one line."""
 
 
-def alone(function: str, threads: int | None = None, environment: Mapping[str, str] | None = None, **given: Any) -> Any:
+def alone(function: str, environment: Mapping[str, str] | None = None, **given: Any) -> Any:
     """What `module:name`(**given) returns in a fresh process, whose memory nothing else has used.
 
     Raises LeftOut with the error's last line where it fails.
     """
-    variables = {**os.environ, **(environment or {})}
-    if threads:  # BLAS reads these when it is loaded
-        variables |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
     command = [sys.executable, "-m", "src.bench.measurement", function, json.dumps(given)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise LeftOut(lines[-1] if lines else f"killed by signal {-done.returncode}: out of memory?")
@@ -113,7 +106,6 @@ def alone_in_turns(
     megabytes: Mapping[str, float],
     notes: list[str],
     about: str,
-    threads: int | None = None,
     **given: Any,
 ) -> dict[str, list[dict[str, float]]]:
     """way -> what its runs return, each in a fresh process; a note names the ways that fail or need too much memory.
@@ -129,7 +121,7 @@ def alone_in_turns(
         try:
             if needed > MEMORY_SHARE * free:
                 raise LeftOut(f"needs about {needed:,.0f} MB, {free:,.0f} MB are free")
-            found.setdefault(way, []).append(alone(function, threads, way=way, **given))
+            found.setdefault(way, []).append(alone(function, way=way, **given))
         except LeftOut as error:
             note = about.format(way=way) + f" is left out: {error}"
             if note not in notes:

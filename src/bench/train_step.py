@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from itertools import count
 
 import lightning as L
 import torch
@@ -29,7 +30,7 @@ PRECISIONS = {"32-true": "train_step", "bf16-mixed": "train_step_bf16"}
 Steps = Callable[[Sequence[Pair]], float]  # seconds of one step on a batch of these
 
 
-def measure(data: BenchData, notes: list[str], sizes: Sequence[int] = (16, 64), rounds: int = 3) -> list[Benchmark]:
+def measure(data: BenchData, notes: list[str], sizes: Sequence[int], rounds: int) -> list[Benchmark]:
     """The largest size in both precisions, smaller ones in float32.
 
     The first round of the largest size is not counted: it gets from the system the memory that a step needs.
@@ -40,30 +41,25 @@ def measure(data: BenchData, notes: list[str], sizes: Sequence[int] = (16, 64), 
     for precision, what in PRECISIONS.items():
         title = f"training step, batch of N, {precision}, code length {CODE_TOKENS}, {device}; {data.about}"
         benchmark = Benchmark(what, title, SECONDS, max(sizes))
-        ways = contenders(data, notes, precision)
+        ways = {OURS: ours(data, precision), "naive_padded": naive_padded(data, precision)}
+        if has("sentence_transformers", notes) and has("datasets", notes):
+            ways["sentence_transformers"] = sentence_transformers(data, precision)
         for way in ways.values():
             way(data.batch(4))  # warms the libraries up
         is_first = not benchmarks
         for size in sorted(sizes, reverse=True) if is_first else [max(sizes)]:
             is_largest = size == max(sizes)
             turn = {name: _rounds(way, data, size) for name, way in ways.items()}
-            benchmark.add(size, in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest))
+            benchmark.costs[size] = in_turns(turn, rounds if is_largest else 1, warm=is_first and is_largest)
         benchmarks.append(benchmark)
     plain, half = (benchmark.costs[max(sizes)] for benchmark in benchmarks)
-    best.add(max(sizes), {**plain, OURS: half[OURS]})
+    best.costs[max(sizes)] = {**plain, OURS: half[OURS]}
     return [*benchmarks, best]
 
 
 def _rounds(way: Steps, data: BenchData, size: int) -> Callable[[], float]:
-    taken = iter(range(10**6))
-    return lambda: way(data.batch(size, next(taken)))
-
-
-def contenders(data: BenchData, notes: list[str], precision: str) -> dict[str, Steps]:
-    ways = {OURS: ours(data, precision), "naive_padded": naive_padded(data, precision)}
-    if has("sentence_transformers", notes) and has("datasets", notes):
-        ways["sentence_transformers"] = sentence_transformers(data, precision)
-    return ways
+    rounds = count()
+    return lambda: way(data.batch(size, next(rounds)))
 
 
 # Ours: the loader, the module and the trainer of src.train

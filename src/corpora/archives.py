@@ -18,8 +18,7 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, It
     """(name, lines) of the files in a zip or tar archive whose name is wanted, in the order of names; a member NAME.gz
     is unpacked on the way. Lines must be read before the next member is asked for.
 
-    Raises:
-        InputError: the archive is damaged, or has a member that would be outside of the folder it is unpacked in.
+    Raises InputError: the archive is damaged, or has a member that would be outside of the folder it is unpacked in.
     """
     try:
         if zipfile.is_zipfile(path):

@@ -17,17 +17,13 @@ Batches = Literal["mixed", "one_language"]  # what a training batch holds where 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and the code that answers it.
-
-    `id` names the query and is unique in its split; `code_id` names the code (several queries may share one code)
-    and is the key into the codebase.
-    """
+    """A query and the code that answers it."""
 
     query: str
     code: str
-    id: str
+    id: str  # of the query, unique in its split
     language: str
-    code_id: str = ""
+    code_id: str = ""  # the key into the codebase, by default `id`; several queries may share one code
 
     def __post_init__(self) -> None:
         if not self.code_id:
@@ -106,16 +102,11 @@ class Corpus(ABC):
     """One language of one corpus. A new corpus implements `read`; everything else has a default.
 
     A constructor reads no data: whatever is wrong with the data is an InputError of `check` or `split`.
-
-    Attributes:
-        language: the language's name; it is also that of every pair.
-        batches: what a training batch holds: `mixed` languages, or pairs of `one_language`.
-        dropped: how many training pairs were left out, by reason, once the training split was read.
     """
 
-    language: str = "python"
+    language: str = "python"  # also that of every pair
     batches: Batches = "mixed"
-    dropped: Mapping[str, int] = {}
+    dropped: Mapping[str, int] = {}  # training pairs that were left out, by reason, once the training split was read
 
     @abstractmethod
     def read(self, name: str) -> Split:

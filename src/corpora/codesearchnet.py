@@ -3,9 +3,8 @@
     root/<language>/train.jsonl      docstring, code, url             one JSON object a line, .jsonl or .jsonl.gz
     root/<language>/valid.jsonl      docstring, url
     root/<language>/test.jsonl       docstring, url
-    root/<language>/codebase.jsonl   code, url                        the candidates of valid and test
-
-Where valid and test rank candidates of their own, these are valid_codebase.jsonl and test_codebase.jsonl.
+    root/<language>/codebase.jsonl   code, url                        the candidates of valid and test, or their own:
+    root/<language>/valid_codebase.jsonl and test_codebase.jsonl
 
 `url` is the identity of a code: the answer to a valid or test query is the codebase line with the same url. Several
 queries may share one. Where `docstring_tokens` and `code_tokens` are present they are read instead, joined by spaces,
@@ -15,10 +14,11 @@ as in the paper. `idx`, when present, becomes the id of the query. Husain et al.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src.config.types import Whole, check_value
+from src.config.types import Whole
 from src.corpora.base import SPLITS, Codebase, Corpus, MissingLanguage, Pair, Split
 from src.corpora.jsonl import BadLines, Row, find_jsonl, read_rows
 from src.utils.errors import InputError, nearest
@@ -35,16 +35,7 @@ QUERY: dict[Text, tuple[str, str]] = {
 }
 
 
-def ways_to_get_a_corpus(language: str) -> str:
-    """The end of an error message about a corpus that is not there."""
-    return (
-        "three ways to get a corpus: corpus=stdlib reads the library of the language's toolchain; corpus=harvest "
-        "corpus.roots=[DIR] reads the functions of your source trees; corpus=codesearchnet corpus.root=DIR reads "
-        f"CodeSearchNet from DIR/{language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
-        ".jsonl.gz); your own data works the same way, one JSON object a line with the fields code, docstring, url"
-    )
-
-
+@dataclass(eq=False)
 class CodeSearchNetCorpus(Corpus):
     """One language under `root`; a split is read on first use, so a corpus may hold a test split only.
 
@@ -57,17 +48,12 @@ class CodeSearchNetCorpus(Corpus):
             an error.
     """
 
-    def __init__(
-        self,
-        root: str | Path | None = None,
-        language: str = "python",
-        text: Text = "tokens",
-        max_bad_lines: Whole = 0,
-    ) -> None:
-        self.root = root
-        self.language = language
-        self.text = text
-        self.max_bad_lines = max_bad_lines
+    root: str | Path | None = None
+    language: str = "python"
+    text: Text = "tokens"
+    max_bad_lines: Whole = 0
+
+    def __post_init__(self) -> None:
         self._codebases: dict[Path, tuple[Codebase, dict[str, int]]] = {}  # file -> codes, and url -> row
 
     def check(self) -> None:
@@ -110,8 +96,12 @@ class CodeSearchNetCorpus(Corpus):
         return find_jsonl(folder, f"{name}_codebase" if own else "codebase", known=FILES)
 
     def _folder(self) -> Path:
-        check_value("corpus.text", self.text, Text)
-        ways = ways_to_get_a_corpus(self.language)
+        ways = (
+            "three ways to get a corpus: corpus=stdlib reads the library of the language's toolchain; corpus=harvest "
+            "corpus.roots=[DIR] reads the functions of your source trees; corpus=codesearchnet corpus.root=DIR reads "
+            f"CodeSearchNet from DIR/{self.language}/train.jsonl, valid.jsonl, test.jsonl and codebase.jsonl (or "
+            ".jsonl.gz); your own data works the same way, one JSON object a line with the fields code, docstring, url"
+        )
         if self.root is None:
             raise InputError(f"corpus=codesearchnet expects corpus.root=DIR, found corpus.root=null; {ways}")
         root = Path(self.root).expanduser()

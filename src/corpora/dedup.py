@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from src.config.types import Jaccard, check_value
+from src.config.types import Jaccard
 from src.corpora.base import Batches, Corpus, Pair, Split, fingerprint
 from src.corpora.multilanguage import MultiLanguageCorpus
 from src.utils.errors import InputError
@@ -46,12 +47,7 @@ def deduplicated(
         options: arguments of `of`.
 
     With language=all, the corpora of all languages for which `of_language` gives one are joined.
-
-    Raises InputError where an option is none of its choices, or `near` is outside (0, 1].
     """
-    check_value("corpus.dedup", dedup, Dedup)
-    check_value("corpus.near", near, Jaccard)
-    check_value("corpus.against", against, Against)
 
     def cleaned(corpus: Corpus) -> Corpus:
         return corpus if dedup == "none" else Deduplicated(corpus, near if dedup == "near" else None, against)
@@ -62,26 +58,23 @@ def deduplicated(
     return cleaned(corpus)
 
 
+@dataclass(eq=False)
 class Deduplicated(Corpus):
     """A corpus without the training pairs whose code equals a held-out code, or that of an earlier pair.
 
     Two codes are equal if they have one identity (the url of CodeSearchNet's layout) or the same tokens, and with
-    `near` also if their sub-token sets have a Jaccard index of `near` or more.
-
-    Args:
-        near: None for equal codes only.
-        against: what is held out: the `codebase` of valid and test, or their `answers` only, for a corpus that ranks
-            its training codes too, as CoSQA does.
+    `near` also if their sub-token sets have a Jaccard index of `near` or more. `against` their answers only is for a
+    corpus that ranks its training codes too, as CoSQA does.
     """
 
-    def __init__(self, corpus: Corpus, near: float | None, against: Against = "codebase") -> None:
-        self.corpus = corpus
-        self.language = corpus.language
-        self.near = near
-        self.against = against
+    corpus: Corpus
+    near: float | None
+    against: Against = "codebase"
+
+    def __post_init__(self) -> None:
+        self.language = self.corpus.language
 
     def check(self) -> None:
-        """Raises what the corpus raises."""
         self.corpus.check()
 
     def counts(self) -> dict[str, int]:
@@ -89,10 +82,9 @@ class Deduplicated(Corpus):
 
     def read(self, name: str) -> Split:
         """Raises InputError: what the corpus raises, or no training pair remains."""
-        split = self.corpus.split(name)
-        return self._cleaned(split) if name == "train" else split
-
-    def _cleaned(self, train: Split) -> Split:
+        train = self.corpus.split(name)
+        if name != "train":
+            return train
         held_out = held_out_codes([self.corpus.split(name) for name in ("valid", "test")], self.against)
         key = (train.fingerprint, fingerprint(text for item in held_out for text in item), self.near)
         if key not in _known:

@@ -6,25 +6,23 @@ folder/NAME.wrong        what a mirror gave in place of the file
 folder/sums.json         NAME -> SHA-256, bytes and origin of what was accepted; what has no known hash is checked by it
 """
 
-import hashlib
 import json
 import logging
-import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from filelock import FileLock
 from huggingface_hub import hf_hub_url
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from src.utils.disk_cache import sha256
 from src.utils.errors import InputError, first_line
-from src.utils.files import write_atomically
+from src.utils.files import read_json, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -51,26 +49,18 @@ class Remote:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """How files are fetched into a folder.
-
-    Args:
-        attempts: requests to a mirror that breaks off or is busy, each going on where the last one ended.
-        pause: seconds before the second attempt; doubled for each further one.
-        timeout: seconds without a byte after which a connection counts as broken.
-        say: called with a line for people: what is reused, resumed, refused.
-    """
+    """How files are fetched into a folder."""
 
     folder: Path
-    attempts: int = 5
-    pause: float = 1.0
-    timeout: float = 30.0
-    say: Callable[[str], None] = log.info
+    attempts: int = 5  # requests to a mirror that breaks off or is busy, each going on where the last one ended
+    pause: float = 1.0  # seconds before the second attempt; doubled for each further one
+    timeout: float = 30.0  # seconds without a byte after which a connection counts as broken
+    say: Callable[[str], None] = log.info  # called with a line for people: what is reused, resumed, refused
 
     def fetch(self, file: Remote) -> Path:
         """The file, downloaded unless it is there already and still what it was.
 
-        Raises:
-            InputError: no mirror gave the file; what has arrived of it stays for the next try.
+        Raises InputError: no mirror gave the file; what has arrived of it stays for the next try.
         """
         if Path(file.name).name != file.name:
             raise InputError(f"source: expected a plain file name, found {file.name!r}")
@@ -98,8 +88,7 @@ class Fetcher:
         for mirror in file.mirrors:
             try:
                 url = address(mirror)
-                part = self._download(file, url)
-                return self._accepted(file, part, url)
+                return self._accepted(file, self._download(file, url), url)
             except MirrorError as error:
                 failures.append(f"{mirror}: {error}")
                 self.say(f"{mirror}: {error}; trying the next mirror" if mirror != file.mirrors[-1] else failures[-1])
@@ -116,9 +105,8 @@ class Fetcher:
         if expected is None and file.name.endswith(".zip") and not zipfile.is_zipfile(part):
             wrong = "not a zip archive"  # such as a login page, sent with status 200
         if wrong:
-            raise MirrorError(f"wrong file ({wrong}), kept as {self._aside(part, file.name).name}")
-        path = self.folder / file.name
-        os.replace(part, path)
+            raise MirrorError(f"wrong file ({wrong}), kept as {self._aside(part).name}")
+        path = part.replace(self.folder / file.name)
         _about(part).unlink(missing_ok=True)
         known = "as expected" if expected else f"recorded in {SUMS}, later downloads must have the same"
         self._remember(file, path, found, url)
@@ -147,11 +135,19 @@ class Fetcher:
 
     def _go_on(self, name: str, url: str, part: Path) -> None:
         """One request: appends what is missing, or starts again if the mirror's file has changed."""
-        offset, headers = self._resumable(url, part)
+        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
+        about = read_json(_about(part))
+        mark = about.get("mark") or "W/"  # a weak one says nothing about bytes
+        resumable = part.is_file() and about.get("url") == url and not mark.startswith("W/")
+        offset = part.stat().st_size if resumable else 0
+        if offset:
+            headers |= {"range": f"bytes={offset}-", "if-range": mark}
         with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=self.timeout) as response:
-            if response.status_code == 416 and _total(response) == offset:
+            # bytes FIRST-LAST/TOTAL, or bytes */TOTAL
+            given, _, total_bytes = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+            if response.status_code == 416 and total_bytes == str(offset):
                 return  # everything had arrived
-            if response.status_code == 416 or (response.status_code == 206 and _start(response) != offset):
+            if response.status_code == 416 or (response.status_code == 206 and given.partition("-")[0] != str(offset)):
                 _about(part).unlink(missing_ok=True)
                 raise MirrorError("cannot resume an interrupted download", passing=True)
             if response.status_code not in (200, 206):
@@ -163,7 +159,9 @@ class Fetcher:
                 _about(part).write_text(json.dumps({"url": url, "mark": mark}), encoding="utf-8")
             length = response.headers.get("content-length")
             total = offset + int(length) if length and "content-encoding" not in response.headers else None
-            with part.open("ab" if offset else "wb", buffering=0) as stream, _progress() as progress:
+            columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            progress = Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())
+            with part.open("ab" if offset else "wb", buffering=0) as stream, progress:
                 task = progress.add_task(name, total=total, completed=offset)
                 for chunk in response.iter_bytes():  # as they arrive: what waits for more is lost in a kill
                     stream.write(chunk)
@@ -171,27 +169,17 @@ class Fetcher:
         if total is not None and part.stat().st_size != total:
             raise MirrorError(f"{part.stat().st_size:,} of {total:,} bytes", passing=True)
 
-    def _resumable(self, url: str, part: Path) -> tuple[int, dict[str, str]]:
-        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
-        about = _read_json(_about(part))
-        if not part.is_file() or about.get("url") != url or not about.get("mark") or about["mark"].startswith("W/"):
-            return 0, headers
-        offset = part.stat().st_size
-        return offset, {**headers, "range": f"bytes={offset}-", "if-range": about["mark"]} if offset else headers
-
     def _expected(self, file: Remote) -> str | None:
-        return file.sha256 or _read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
+        return file.sha256 or read_json(self.folder / SUMS).get(file.name, {}).get("sha256")
 
     def _remember(self, file: Remote, path: Path, found: str, origin: str) -> None:
         with FileLock(self.folder / f".{SUMS}.lock"):
-            sums = dict(_read_json(self.folder / SUMS))
-            about = {"sha256": found, "bytes": path.stat().st_size, "from": origin}
-            sums.setdefault(file.name, about)
+            sums = read_json(self.folder / SUMS)
+            sums.setdefault(file.name, {"sha256": found, "bytes": path.stat().st_size, "from": origin})
             write_atomically(self.folder / SUMS, json.dumps(sums, indent=2, sort_keys=True) + "\n")
 
-    def _aside(self, path: Path, name: str | None = None) -> Path:
-        wrong = self.folder / f"{name or path.name}.wrong"
-        os.replace(path, wrong)
+    def _aside(self, path: Path) -> Path:
+        wrong = path.replace(self.folder / f"{path.name.removesuffix('.part')}.wrong")
         _about(path).unlink(missing_ok=True)
         return wrong
 
@@ -212,34 +200,5 @@ def address(mirror: str) -> str:
     return hf_hub_url(f"{owner}/{name}", path, repo_type=kind.removesuffix("s"), revision=revision)
 
 
-def sha256(path: Path) -> str:
-    """64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _about(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or cut off by a kill: as if nothing were known
-        return {}
-
-
-def _total(response: httpx.Response) -> int | None:
-    """Bytes of the whole file, of `Content-Range: bytes */TOTAL` or `bytes FIRST-LAST/TOTAL`."""
-    total = response.headers.get("content-range", "").rpartition("/")[2]
-    return int(total) if total.isdigit() else None
-
-
-def _start(response: httpx.Response) -> int | None:
-    first = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdigit() else None
-
-
-def _progress() -> Progress:
-    columns = (TextColumn(" {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    return Progress(*columns, TimeRemainingColumn(), transient=True, disable=not sys.stdout.isatty())

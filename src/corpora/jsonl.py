@@ -6,9 +6,9 @@ import json
 import logging
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from src.utils.errors import InputError, nearest
@@ -23,7 +23,7 @@ class BadLine(InputError):
 
 
 @dataclass
-class BadLines:
+class BadLines(AbstractContextManager[None]):
     """The lines of one file that cannot be used: the first is an error, or up to `most` of them are left out.
 
         with bad:  # left out where what is inside raises BadLine
@@ -54,16 +54,10 @@ class BadLines:
         if self.met:
             log.warning("%s: %d bad lines left out (corpus.max_bad_lines=%d)", self.path, len(self.met), self.most)
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
         if isinstance(error, BadLine):
             self.add(error)
-            return True
-        return False
+        return isinstance(error, BadLine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +79,7 @@ class Row:
     def text(self, *names: str) -> str:
         """The first of the fields that is not blank, stripped. A field named `*_tokens` is a list, joined by spaces.
 
-        Raises:
-            BadLine: none of them is there (null counts as absent), one has the wrong type, or all are blank.
+        Raises BadLine: none of them is there (null counts as absent), one has the wrong type, or all are blank.
         """
         if not self.has(*names):
             others = [field for field in self.fields if field not in names]
@@ -131,8 +124,7 @@ def find_jsonl(folder: Path, stem: str, known: Sequence[str] = ()) -> Path:
 def read_rows(path: Path, bad: BadLines | None = None) -> Iterator[Row]:
     """Rows in order, streamed; blank lines are skipped, bad ones as `bad` allows (None: not one).
 
-    Raises:
-        InputError: the file cannot be read or unpacked, or a line too many is not a JSON object in UTF-8.
+    Raises InputError: the file cannot be read or unpacked, or a line too many is not a JSON object in UTF-8.
     """
     number = 0
     bad = BadLines(path) if bad is None else bad
@@ -171,7 +163,9 @@ def _object(where: str, line: bytes) -> dict[str, Any]:
         found = f"byte {line[error.start]:#04x} at position {error.start}"
         raise BadLine(f"{where}: expected UTF-8, found {found}; convert the file to UTF-8") from None
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise BadLine(f"{where}: expected one JSON object a line, found {_excerpt(line)} ({error})") from None
+        text = line.decode().strip()
+        excerpt = text if len(text) <= 40 else f"{text[:40]}..."
+        raise BadLine(f"{where}: expected one JSON object a line, found {excerpt!r} ({error})") from None
     if not isinstance(value, dict):
         raise BadLine(f'{where}: expected a JSON object such as {{"code": "...", "url": "..."}}, found {_kind(value)}')
     return value
@@ -183,8 +177,3 @@ def _kind(value: Any) -> str:
     if isinstance(value, list) and (strange := [item for item in value if not isinstance(item, str)]):
         kind += f" with {_kind(strange[0])} in it"
     return kind
-
-
-def _excerpt(line: bytes, width: int = 40) -> str:
-    text = line.decode().strip()
-    return repr(text if len(text) <= width else text[:width] + "...")

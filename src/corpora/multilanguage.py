@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import accumulate
 
-from src.config.types import check_value
-from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Pair, Split
+from src.corpora.base import Batches, Codebase, Corpus, MissingLanguage, Split
 from src.utils.console import print_facts
 from src.utils.errors import InputError
 
@@ -18,11 +19,7 @@ class MultiLanguageCorpus(Corpus):
     """The languages that a corpus has, in alphabetical order.
 
     Ids are prefixed by the language, so that they stay unique. Splits hold all languages one after the other, and each
-    language's own split as a part.
-
-    Args:
-        corpus_of: the corpus of one language; raises MissingLanguage where there is none.
-        batches: what a training batch holds: pairs of all languages (`mixed`) or of `one_language`.
+    language's own split as a part. `corpus_of` gives the corpus of one language, or raises MissingLanguage.
     """
 
     language = "all"
@@ -31,43 +28,37 @@ class MultiLanguageCorpus(Corpus):
         self._corpus_of = corpus_of
         self.batches = batches
         self.quiet = False  # True: does not print which languages there are
-        self._corpora: dict[str, Corpus] = {}
-
-    def check(self) -> None:
-        """Raises InputError: there is no such kind of batches."""
-        check_value("corpus.batches", self.batches, Batches)
 
     def read(self, name: str) -> Split:
         """Raises InputError: there are fewer than two languages, or what the corpus of a language raises."""
-        self.check()
         return joined(name, [prefixed(corpus.split(name), language) for language, corpus in self.corpora.items()])
 
-    @property
+    @cached_property
     def corpora(self) -> Mapping[str, Corpus]:
         """Language -> its own corpus; prints which are left out. Raises InputError: there are fewer than two."""
-        if not self._corpora:
-            found: dict[str, Corpus] = {}
-            missing: dict[str, list[str]] = {}  # reason -> languages
-            for language in LANGUAGES:
-                try:
-                    found[language] = self._corpus_of(language)
-                except MissingLanguage as reason:
-                    missing.setdefault(str(reason), []).append(language)
-            reasons = [f"{', '.join(languages)} ({reason})" for reason, languages in missing.items()]
-            if len(found) < 2:
-                names = ", ".join(found) or "none"
-                raise InputError(f"lang=all expects two languages or more, found {names}; without {'; '.join(reasons)}")
-            facts = {"languages": ", ".join(found)} | ({"without": "; ".join(reasons)} if reasons else {})
-            log.info("%s", facts)
-            if not self.quiet:
-                print_facts(facts)
-            self._corpora = found
-        return self._corpora
+        found: dict[str, Corpus] = {}
+        missing: dict[str, list[str]] = {}  # reason -> languages
+        for language in LANGUAGES:
+            try:
+                found[language] = self._corpus_of(language)
+            except MissingLanguage as reason:
+                missing.setdefault(str(reason), []).append(language)
+        without = "; ".join(f"{', '.join(languages)} ({reason})" for reason, languages in missing.items())
+        if len(found) < 2:
+            names = ", ".join(found) or "none"
+            raise InputError(f"lang=all expects two languages or more, found {names}; without {without}")
+        facts = {"languages": ", ".join(found)} | ({"without": without} if without else {})
+        log.info("%s", facts)
+        if not self.quiet:
+            print_facts(facts)
+        return found
 
 
 def prefixed(split: Split, language: str) -> Split:
     """The split with `language:` before the ids of its pairs and codes."""
-    pairs = tuple(_prefixed(pair, language) for pair in split.pairs)
+    pairs = tuple(
+        replace(pair, id=f"{language}:{pair.id}", code_id=f"{language}:{pair.code_id}") for pair in split.pairs
+    )
     if split.codebase is None:
         return replace(split, pairs=pairs)
     codebase = Codebase(tuple(f"{language}:{id}" for id in split.codebase.ids), split.codebase.codes)
@@ -83,12 +74,6 @@ def joined(name: str, parts: Sequence[Split]) -> Split:
         tuple(id for part in parts for id in part.candidates.ids),
         tuple(code for part in parts for code in part.candidates.codes),
     )
-    positives, offset = [], 0
-    for part in parts:
-        positives += [offset + position for position in part.positives]
-        offset += len(part.candidates)
-    return Split(name, pairs, codebase, tuple(positives), tuple(parts))
-
-
-def _prefixed(pair: Pair, language: str) -> Pair:
-    return replace(pair, id=f"{language}:{pair.id}", code_id=f"{language}:{pair.code_id}")
+    offsets = accumulate((len(part.candidates) for part in parts), initial=0)
+    positives = tuple(offset + row for offset, part in zip(offsets, parts) for row in part.positives)
+    return Split(name, pairs, codebase, positives, tuple(parts))

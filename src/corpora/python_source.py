@@ -36,7 +36,21 @@ class Function:
 
         Empty when the docstring is the whole body, because nothing that parses would be left.
         """
-        return _bare(self.node, self.lines)
+        if len(self.node.body) == 1:
+            return ""
+        lines = self.lines[self.node.lineno - 1 : self.node.end_lineno]
+        indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+        comments, inside_string = _comments_and_strings(lines)
+        for row, column in comments.items():
+            lines[row] = lines[row][:column].rstrip()
+        inside_string -= _remove_docstring(self.node, lines)
+        kept = []
+        for row, line in enumerate(lines):
+            if row in inside_string:
+                kept.append(line)  # dedenting it, or dropping it when blank, would change the string
+            elif line.strip():
+                kept.append(line.removeprefix(indent))
+        return "\n".join(kept)
 
 
 def documented_functions(source: str) -> Iterator[Function]:
@@ -62,24 +76,6 @@ def _functions(parent: ast.AST, prefix: str) -> Iterator[tuple[str, FunctionNode
             yield from _functions(node, f"{prefix}{node.name}.")
         elif isinstance(node, ast.stmt | ast.excepthandler):  # `if sys.platform == ...:` and `try: import ...`
             yield from _functions(node, prefix)
-
-
-def _bare(node: FunctionNode, file_lines: list[str]) -> str:
-    if len(node.body) == 1:
-        return ""
-    lines = file_lines[node.lineno - 1 : node.end_lineno]
-    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-    comments, inside_string = _comments_and_strings(lines)
-    for row, column in comments.items():
-        lines[row] = lines[row][:column].rstrip()
-    inside_string -= _remove_docstring(node, lines)
-    kept = []
-    for row, line in enumerate(lines):
-        if row in inside_string:
-            kept.append(line)  # dedenting it, or dropping it when blank, would change the string
-        elif line.strip():
-            kept.append(line.removeprefix(indent))
-    return "\n".join(kept)
 
 
 def _comments_and_strings(lines: list[str]) -> tuple[dict[int, int], set[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 KIND = "harvest"  # of the cache's entries
 
 
+@dataclass(eq=False)
 class HarvestCorpus(Corpus):
     """Documented functions of one language below `roots` (folders or .zip archives; one path means a list of one).
 
@@ -36,19 +38,11 @@ class HarvestCorpus(Corpus):
         workers: processes that harvest; None is one per core, 0 this process alone.
     """
 
-    def __init__(
-        self,
-        roots: Sequence[str | Path] | str | None = None,
-        language: str = "python",
-        text: Text = "source",
-        cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT,
-        workers: Annotated[Whole | None, Effect.NONE] = None,
-    ) -> None:
-        self.roots = roots
-        self.language = language
-        self.text = text
-        self.cache = cache
-        self.workers = workers
+    roots: Sequence[str | Path] | str | None = None
+    language: str = "python"
+    text: Text = "source"
+    cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT
+    workers: Annotated[Whole | None, Effect.NONE] = None
 
     def read(self, name: str) -> Split:
         """Raises InputError: roots that are missing or hold no function of the language, and what the layout asks."""
@@ -115,6 +109,5 @@ class HarvestCorpus(Corpus):
 
 
 def _say(message: str) -> None:
-    """To the log and to the person."""
     log.info("%s", message)
     print_facts({KIND: message})

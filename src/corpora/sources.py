@@ -32,19 +32,16 @@ class Source(Protocol):
 
         Args:
             files: by the names that the source's yaml gives them.
-            lists: urls of train, valid, test and codebase in place of the source's filter; None: the filter.
+            lists: urls of train, valid, test and codebase in place of CodeSearchNet's filter; None: the filter.
 
-        Raises:
-            InputError: a file is not what the source expects.
+        Raises InputError: a file is not what the source expects.
         """
-        ...
 
 
 class NoSource:
     """What corpora that are made on this machine have in place of a source.
 
-    Raises:
-        InputError: always, and says what to do instead.
+    Raises InputError: always, and says what to do instead.
     """
 
     def __init__(self, instead: str) -> None:
@@ -72,9 +69,9 @@ class CodeSearchNetSource:
             for target in targets:
                 if (target, row["url"]) in seen:
                     counts[f"dropped: url again in {target}"] += 1
-                    continue
-                seen.add((target, row["url"]))
-                yield target, row
+                else:
+                    seen.add((target, row["url"]))
+                    yield target, row
 
     def _filtered(self, split: str, row: Fields, language: str, counts: Counter[str]) -> list[str]:
         if not row["code_tokens"] or not parses(row["code"], language):
@@ -97,8 +94,6 @@ class CoSQASource:
     languages: ClassVar = ("python",)
 
     def rows(self, files, language, lists, counts):
-        if lists is not None:
-            raise InputError("corpus.url_lists is for corpus=codesearchnet: CoSQA has splits of its own")
         for code, number in _json(files["codebase"], dict).items():
             yield "codebase", {"code": code, "code_tokens": code.split(), "url": str(number), "language": language}
         for split in SPLITS:
@@ -130,11 +125,8 @@ class AdvTestSource:
     languages: ClassVar = ("python",)
 
     def rows(self, files, language, lists, counts):
-        if lists is not None:
-            raise InputError("corpus.url_lists is for corpus=codesearchnet: AdvTest has splits of its own")
-        published = {
-            Path(name).stem: {_text(line) for line in lines} for name, lines in members(files["dataset"], _txt)
-        }
+        texts = members(files["dataset"], lambda name: PurePosixPath(name).name in [f"{split}.txt" for split in SPLITS])
+        published = {PurePosixPath(name).stem: set(map(_text, lines)) for name, lines in texts}
         if not published.keys() >= set(SPLITS):
             raise InputError(
                 f"{files['dataset']}: expected train.txt, valid.txt and test.txt, found {sorted(published)}"
@@ -162,8 +154,7 @@ class AdvTestSource:
 def codesearchnet_rows(archive: Path, language: str) -> Iterator[tuple[str, Fields]]:
     """(split, row) of the members LANGUAGE/final/jsonl/SPLIT/*.jsonl.gz.
 
-    Raises:
-        InputError: there is no such member, or a line that is no row.
+    Raises InputError: there is no such member, or a line that is no row.
     """
     layout = re.compile(rf"(?:.*/)?{language}/final/jsonl/(train|valid|test)/[^/]+\.jsonl(?:\.gz)?")
     found = False
@@ -182,8 +173,7 @@ def read_url_lists(given: Path, language: str) -> dict[str, set[str]]:
     Args:
         given: a folder that holds them, or folders such as ruby that do; or such an archive.
 
-    Raises:
-        InputError: a file is missing or empty.
+    Raises InputError: a file is missing or empty.
     """
     names, lists = (*SPLITS, "codebase"), {}
     if given.is_file():
@@ -228,10 +218,6 @@ def _json(path: Path, kind: type) -> Any:
     if not isinstance(value, kind):
         raise InputError(f"{path}: expected a JSON {kind.__name__}, found a {type(value).__name__}")
     return value
-
-
-def _txt(name: str) -> bool:
-    return name.rpartition("/")[2] in ("train.txt", "valid.txt", "test.txt")
 
 
 def _text(line: bytes) -> str:

@@ -1,7 +1,5 @@
 """A language's own standard library as a code search corpus: real, documented, and on many machines already.
 
-Python's is on every one that runs this; those of the other languages are harvested where their toolchain keeps them.
-
 A query is the first paragraph of a function's docstring, its code is the function without it, as in CodeSearchNet
 (Husain et al., 2019) with GraphCodeBERT's filter. Modules are split, not functions, so test modules are unseen.
 """
@@ -19,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from src.config.types import Effect, Jaccard, check_value
+from src.config.types import Effect, Jaccard
 from src.corpora.base import Corpus, MissingLanguage, Pair, Split
 from src.corpora.harvester.filters import query_problem
 from src.corpora.harvester.languages import language_of
@@ -52,6 +50,7 @@ class Library:
     counts: dict[str, int]
 
 
+@dataclass(eq=False)
 class StdlibCorpus(Corpus):
     """Documented functions and methods of the running interpreter's standard library, or of another toolchain's.
 
@@ -66,24 +65,21 @@ class StdlibCorpus(Corpus):
         cache: folder that keeps the harvests of other languages.
     """
 
-    def __init__(
-        self,
-        language: str = "python",
-        root: str | Path | None = None,
-        near_duplicate: Jaccard = 0.8,
-        cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT,
-    ) -> None:
-        self.language = language
-        self.root = root
-        self.near_duplicate = near_duplicate
-        self.cache = cache
+    language: str = "python"
+    root: str | Path | None = None
+    near_duplicate: Jaccard = 0.8
+    cache: Annotated[str | Path | None, Effect.NONE] = DEFAULT_ROOT
 
     def read(self, name: str) -> Split:
-        """Raises InputError: no library on this machine, a root without it, a threshold outside (0, 1]."""
-        return self._library().splits[name] if self.language == "python" else self._harvested.split(name)
+        """Raises InputError: no library on this machine, or a root without it."""
+        return (
+            read_library(self._root, self.near_duplicate).splits[name]
+            if self.language == "python"
+            else self._harvested.split(name)
+        )
 
     def check(self) -> None:
-        """Raises InputError: no library on this machine, no folder, or a threshold outside (0, 1]."""
+        """Raises InputError: no library on this machine, or no folder."""
         if self.language != "python":
             language_of(self.language)
             library_roots(self.language, self.root)
@@ -94,7 +90,11 @@ class StdlibCorpus(Corpus):
 
     def counts(self) -> dict[str, int]:
         """Files and functions read, pairs dropped by reason, pairs kept, and pairs in each split."""
-        return dict(self._library().counts) if self.language == "python" else self._harvested.counts()
+        return (
+            dict(read_library(self._root, self.near_duplicate).counts)
+            if self.language == "python"
+            else self._harvested.counts()
+        )
 
     def of_language(self, language: str) -> StdlibCorpus:
         """One of several. Raises MissingLanguage: its library is not on this machine, or too small to split."""
@@ -111,10 +111,6 @@ class StdlibCorpus(Corpus):
     def _harvested(self) -> HarvestCorpus:
         language_of(self.language)
         return HarvestCorpus(library_roots(self.language, self.root), self.language, cache=self.cache)
-
-    def _library(self) -> Library:
-        check_value("corpus.near_duplicate", self.near_duplicate, Jaccard)
-        return read_library(self._root, self.near_duplicate)
 
     @property
     def _root(self) -> Path:
@@ -137,15 +133,15 @@ def read_library(root: Path, near_duplicate: float) -> Library:
     counts["kept"] = len(pairs)
 
     split_of = split_groups(Counter(_module(pair) for pair in pairs), BEGINS)
-    by_split: dict[str, list[Pair]] = {name: [] for name in BEGINS}
-    for pair in pairs:
-        by_split[split_of[_module(pair)]].append(pair)
-    for name, members in by_split.items():
-        counts[name] = len(members)
+    splits: dict[str, Split] = {}
+    for name in BEGINS:
+        members = [pair for pair in pairs if split_of[_module(pair)] == name]
         if not members:
             raise InputError(f"split {name!r} of corpus.root={root} is empty: {len(pairs)} pairs are too few to split")
+        counts[name] = len(members)
+        splits[name] = Split.of(name, members)
     log.info("standard library in %s: %s", root, ", ".join(f"{key} {number}" for key, number in counts.items()))
-    return Library({name: Split.of(name, members) for name, members in by_split.items()}, dict(counts))
+    return Library(splits, counts)
 
 
 def _pairs(root: Path, counts: Counter[str]) -> Iterator[Pair]:
@@ -195,7 +191,6 @@ def _module(pair: Pair) -> str:
 def _first_of(
     pairs: Sequence[Pair], key: Callable[[Pair], tuple[str, ...]], reason: str, counts: Counter[str]
 ) -> list[Pair]:
-    """The first pair of every key, in order."""
     first: dict[tuple[str, ...], Pair] = {}
     for pair in pairs:
         first.setdefault(key(pair), pair)

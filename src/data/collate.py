@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from src.data.length_buckets import BatchSide, LengthBucketer, UntokenizedTexts
 from src.data.mined_negatives import MinedNegatives
@@ -141,9 +141,7 @@ def text_loader(
     for row, text in enumerate(texts):
         rows_of.setdefault(text, []).append(row)
     distinct = sorted(rows_of, key=len, reverse=True)
-    batches = [
-        list(range(start, min(start + batch_size, len(distinct)))) for start in range(0, len(distinct), batch_size)
-    ]
+    batches = list(BatchSampler(range(len(distinct)), batch_size, drop_last=False))
     batches += [[len(distinct)]] * (-len(batches) % rank_slice.world_size)  # the last text once more, for no row
     rows = [rows_of[text] for text in distinct]
     return DataLoader(

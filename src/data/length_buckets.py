@@ -1,7 +1,8 @@
 """Encoding a batch in buckets of similar text lengths, so that little padding is computed; the loss sees one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -93,13 +94,11 @@ def embed_buckets(side: BatchSide, encoder: Encoder, gradient_caching: bool = Fa
             embeddings_BD: torch.Tensor = encoder(features)
         return embeddings_BD
 
-    def embed_twice(features: Features) -> torch.Tensor:
-        embeddings_BD: torch.Tensor = checkpoint(embed, features, use_reentrant=False, preserve_rng_state=True)
-        return embeddings_BD
-
     if not isinstance(side, Buckets):
         return embed(side)
-    of_bucket = embed_twice if gradient_caching and torch.is_grad_enabled() else embed
+    of_bucket: Callable[[Features], torch.Tensor] = embed
+    if gradient_caching and torch.is_grad_enabled():
+        of_bucket = partial(checkpoint, embed, use_reentrant=False, preserve_rng_state=True)
     return torch.cat([of_bucket(features) for features in side.features]).index_select(0, side.place_B)
 
 

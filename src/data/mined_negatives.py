@@ -10,7 +10,7 @@ Shape letters: N training pairs, B pairs of a batch, K mined columns of a row, C
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ class MinedNegatives:
                 spare_N = self.language_N == self.language_N[items_B[0]]
             spare_N[list(taken)] = False
             chosen_BK[empty_BK] = rng.choice(np.flatnonzero(spare_N), int(empty_BK.sum()), replace=False)
-        rows = [share_of(rank, rank_slice, len(items_B)) for rank in range(rank_slice.world_size)]
+        rows = [replace(rank_slice, rank=rank).rows(len(items_B)) for rank in range(rank_slice.world_size)]
         width = 1 + self.per_query
         own = rank_slice.rows(len(items_B))
         columns = [part for own_rows in rows for part in (items_B[own_rows], chosen_BK[own_rows].ravel())]
@@ -79,25 +79,18 @@ class MinedNegatives:
             )
 
 
-def share_of(rank: int, rank_slice: RankSlice, total: int) -> slice:
-    """The rows of another device of the same world."""
-    return RankSlice(rank, rank_slice.world_size).rows(total)
-
-
 def check_mined(path: str | Path) -> Path:
     """The path without ~. Raises InputError where there is no file, or one that begins as src.mine writes none."""
     path = Path(path).expanduser()
     if not path.is_file():
-        what = f"is a folder: give the file in it that src.mine wrote{nearest('negatives.jsonl', _names(path))}"
-        absent = f"does not exist: make it with python -m src.mine run=DIR out={path}"
-        raise InputError(f"negatives.mined={path} {what if path.is_dir() else absent}")
+        what = f"does not exist: make it with python -m src.mine run=DIR out={path}"
+        if path.is_dir():
+            hint = nearest("negatives.jsonl", [file.name for file in path.iterdir()])
+            what = f"is a folder: give the file in it that src.mine wrote{hint}"
+        raise InputError(f"negatives.mined={path} {what}")
     if (first := next(read_rows(path), None)) is not None:
         first.text("train")
     return path
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_language: bool = False) -> MinedNegatives:
@@ -105,8 +98,6 @@ def read_mined(path: str | Path, train: Split, per_query: int, seed: int, one_la
 
     Raises InputError, naming file and line: no such file, no such pair, a query twice, or another training split.
     """
-    if isinstance(per_query, bool) or not isinstance(per_query, int) or per_query < 1:
-        raise InputError(f"negatives.mined_per_query must be a whole number from 1, found {per_query!r}")
     path = check_mined(path)
     place = {pair.id: i for i, pair in enumerate(train.pairs)}
     items: list[Sequence[int]] = [()] * len(place)

@@ -121,7 +121,7 @@ class NearestNeighbourSampler(EpochSampler):
         seed: with the epoch, determines the order.
 
     Raises:
-        InputError: a group below 1, a pool smaller than a group.
+        InputError: a group of more items than there are.
         NonFiniteError: a similarity that is NaN (when iterated).
     """
 
@@ -135,15 +135,9 @@ class NearestNeighbourSampler(EpochSampler):
         seed: int = 0,
     ) -> None:
         super().__init__(number, seed)
-        if group < 1:
-            raise InputError(f"batching.group: expected 1 or more, found {group}; 1 is a plain shuffle")
         if group > number:
             raise InputError(f"batching.group: expected at most the {number} training pairs, found {group}")
-        if pool < group:
-            raise InputError(f"batching.pool: expected at least the {group} items of batching.group, found {pool}")
-        self.similarity = similarity
-        self.group = group
-        self.pool = pool
+        self.similarity, self.group, self.pool = similarity, group, pool
         self.neighbours = max(neighbours, group - 1)  # fewer would leave groups that nothing can fill
         self._nearest_PK: np.ndarray | None = None  # of all items, where they are one pool
 

@@ -14,7 +14,7 @@ COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 Edge = list[Any]  # [variable, token index, comesFrom | computedFrom, [parent names], [parent token indices]]
 Step = int | tuple[Callable[["Flow", Any], Any], Any]
 State = dict[str, list[int]]  # variable -> tokens of its last definitions, ascending; the lists are never changed
-Definition = tuple[str, list[int], list[int]]  # relation, targets, sources
+Definition = tuple[str, list[int], list[list[int]]]  # relation, targets, groups of sources
 
 
 class Flow:
@@ -29,7 +29,7 @@ class Flow:
         self.depth = 0  # of loops
         # Of each open branch: the state before it, and the states after its arms.
         self.branches: list[tuple[State, list[State]]] = []
-        self.visited: dict[int, tuple[State, State]] = {}  # an inner loop's last entry and exit
+        self.visited: dict[int, tuple[State, State]] = {}  # a loop's last entry and exit
 
     def run(self, program: list[Step]) -> list[Edge]:
         """The edges of the program; see `edges`."""
@@ -54,16 +54,9 @@ class Flow:
                 frames.pop()
         return self.edges()
 
-    def define_jointly(self, definition: Definition) -> None:
-        """Defines every target by all sources: one edge per target, even without a source."""
-        self._define(definition, [definition[2]])
-
-    def define_pairwise(self, definition: Definition) -> None:
-        """Defines every target by every source: one edge per pair, none without a source."""
-        self._define(definition, [[source] for source in definition[2]])
-
-    def _define(self, definition: Definition, groups: list[list[int]]) -> None:
-        relation, targets, _ = definition
+    def define(self, definition: Definition) -> None:
+        """Defines every target by each group of sources: one edge per target and group."""
+        relation, targets, groups = definition
         for token in targets:
             self.state[self.tokens[token]] = [token]
             if not self.depth:
@@ -96,22 +89,18 @@ class Flow:
         otherwise n nested loops would take 2^n passes.
         """
         first, second = passes
-        entry = None
-        if self.depth:
-            last = self.visited.get(id(first))
-            if last is not None and last[0] == self.state:
-                self.state = last[1].copy()
-                return None
-            entry = self.state.copy()
+        last = self.visited.get(id(first))
+        if last is not None and last[0] == self.state:
+            self.state = last[1].copy()
+            return None
         self.depth += 1
-        return chain(first, second, [(Flow.end_loop, (id(first), entry))])
+        return chain(first, second, [(Flow.end_loop, (id(first), self.state.copy()))])
 
-    def end_loop(self, visit: tuple[int, State | None]) -> None:
+    def end_loop(self, visit: tuple[int, State]) -> None:
         """Closes a loop."""
         key, entry = visit
         self.depth -= 1
-        if entry is not None:
-            self.visited[key] = entry, self.state.copy()
+        self.visited[key] = entry, self.state.copy()
 
     def edges(self) -> list[Edge]:
         """The sorted edges, without tokens that are linked to no other token.

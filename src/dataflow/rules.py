@@ -1,28 +1,94 @@
-"""Rules of the data flow; `grammars` assigns them to the nodes of each language.
+"""Rules of the data flow, after the actions of which they consist; `grammars` assigns them to nodes.
 
 They follow GraphCodeBERT's data flow (Guo et al. 2021, section 3) as its published extractor computes it, inferred from
 examples. Docstrings mention where the published one differs from what a reader would expect.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
 
 from tree_sitter import Node
 
 from src.dataflow.flow import COMES_FROM, COMPUTED_FROM, Flow
-from src.dataflow.lowering import (
-    Item,
-    Rule,
-    define,
-    emit,
-    end_ignored,
-    end_loop,
-    end_sources,
-    end_targets,
-    end_updated,
-    mark,
-    no_sources,
-    reorder,
-)
+from src.dataflow.lowering import Action, Item, Lowering, Rule
+
+
+def mark(lowering: Lowering) -> None:
+    """Opens a group of items, which one of the next five actions closes."""
+    lowering.marks.append((len(lowering.variables), len(lowering.program)))
+
+
+def end_sources(lowering: Lowering) -> None:
+    """The variables of the group are sources."""
+    variables, _ = lowering.marks.pop()
+    lowering.sources.append(lowering.variables[variables:])
+
+
+def end_targets(lowering: Lowering) -> None:
+    """The variables of the group are targets and not uses."""
+    variables, program = lowering.marks.pop()
+    lowering.targets.append(lowering.variables[variables:])
+    del lowering.program[program:]
+
+
+def end_updated(lowering: Lowering) -> None:
+    """The variables of the group are both targets and sources."""
+    end_targets(lowering)
+    lowering.sources.append(lowering.targets[-1])
+
+
+def end_ignored(lowering: Lowering) -> None:
+    """The variables of the group are neither targets nor uses."""
+    del lowering.program[lowering.marks.pop()[1] :]
+
+
+def no_sources(lowering: Lowering) -> None:
+    """The next definition has no sources."""
+    lowering.sources.append([])
+
+
+@cache
+def define(relation: str, jointly: bool = False, count: int = 1) -> Action:
+    """The action that defines each of the last `count` targets by its own of the last `count` sources.
+
+    One edge per pair of variables, none without a source; or jointly: one per target, even without a source.
+    """
+
+    def action(lowering: Lowering) -> None:
+        for targets, sources in zip(lowering.targets[-count:], lowering.sources[-count:], strict=True):
+            groups = [sources] if jointly else [[source] for source in sources]
+            lowering.program.append((Flow.define, (relation, targets, groups)))
+        del lowering.targets[-count:], lowering.sources[-count:]
+
+    return action
+
+
+def emit(operation: Callable[[Flow, Any], None], argument: Any = None) -> Action:
+    """The action that appends a step."""
+    return lambda lowering: lowering.program.append((operation, argument))
+
+
+def end_loop(lowering: Lowering) -> None:
+    """Closes two groups: a loop runs the steps of the first one once, and those of the second one again."""
+    _, again = lowering.marks.pop()
+    _, start = lowering.marks.pop()
+    program = lowering.program
+    program[start:] = [(Flow.loop, (program[start:], program[again:]))]
+
+
+def reorder(order: list[int]) -> Action:
+    """The action that closes the last `len(order)` groups and sorts their steps: group `order[0]` comes first."""
+
+    def action(lowering: Lowering) -> None:
+        starts = [start for _, start in lowering.marks[-len(order) :]]
+        del lowering.marks[-len(order) :]
+        program = lowering.program
+        pieces = [program[start:end] for start, end in pairwise([*starts, len(program)])]
+        program[starts[0] :] = [step for piece in order for step in pieces[piece]]
+
+    return action
 
 
 def ignore(node: Node) -> Sequence[Item]:
@@ -38,7 +104,7 @@ def unless_docstring(node: Node) -> Sequence[Item]:
 
 def update(node: Node) -> Sequence[Item]:
     """x++: every variable is computed from all."""
-    return [mark, *node.children, end_updated, define(Flow.define_pairwise, COMPUTED_FROM)]
+    return [mark, *node.children, end_updated, define(COMPUTED_FROM)]
 
 
 def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
@@ -47,7 +113,7 @@ def assignment(target: str, source: str, relation: str = COMPUTED_FROM) -> Rule:
     Indices and attributes in the target are defined with it; an augmented target is not read. Without a source
     (`int x;`) the variables are defined from nothing.
     """
-    define_target, declare = define(Flow.define_pairwise, relation), define(Flow.define_jointly, COMES_FROM)
+    define_target, declare = define(relation), define(COMES_FROM, jointly=True)
 
     def rule(node: Node) -> Sequence[Item]:
         left = _child(node, target)
@@ -76,7 +142,7 @@ def for_each(node: Node) -> Sequence[Item]:
     name, value, body = _child(node, "name"), _child(node, "value"), _child(node, "body")
     items_of: dict[Node, Sequence[Item]] = {
         name: [mark, name, end_targets],
-        value: [mark, value, end_sources, define(Flow.define_pairwise, COMPUTED_FROM)],
+        value: [mark, value, end_sources, define(COMPUTED_FROM)],
         body: [body],
     }
     return _repeated(_others_ignored(node, items_of), 0)
@@ -87,7 +153,7 @@ def for_each_as(node: Node) -> Sequence[Item]:
     children = [child for child in node.children if not child.is_extra]
     at = [child.type for child in children].index("as")
     source: list[Item] = [mark, children[at - 1], end_sources]
-    target: list[Item] = [mark, children[at + 1], end_targets, define(Flow.define_pairwise, COMPUTED_FROM)]
+    target: list[Item] = [mark, children[at + 1], end_targets, define(COMPUTED_FROM)]
     return _repeated([*children[: at - 1], *source, children[at], *target, *children[at + 2 :]], 0)
 
 
@@ -183,7 +249,7 @@ def _matched(left: Node, right: Node) -> Mapping[Node, Sequence[Item]]:
     lefts, rights = _parts(left), _parts(right)
     if not lefts or len(lefts) != len(rights):
         lefts, rights = [left], [right]
-    define_lefts = define(Flow.define_jointly, COMPUTED_FROM, len(lefts))
+    define_lefts = define(COMPUTED_FROM, jointly=True, count=len(lefts))
     left_items, right_items = list[Item](), list[Item]()
     for part in [left] if lefts[0] == left else left.children:
         left_items += [mark, part, end_targets] if part in lefts else [part]

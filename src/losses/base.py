@@ -7,7 +7,7 @@ sigma_ij = softmax over the row's negatives of similarity_ij / t (t = `weight_te
 from abc import ABC, abstractmethod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.utils.errors import InputError
 
@@ -26,23 +26,18 @@ class Loss(nn.Module, ABC):
     Finite, with finite gradients, for any finite scores. Raises InputError for a shape or type that does not fit.
 
     A new loss implements `row_losses`; everything else has a default.
-
-    Attributes:
-        needs_similarity: whether the loss reads the estimator's similarities. Where it is False, no estimator is fitted
-            for the loss, and no table or label names one.
-        min_weight: floor of the weights that `negative_weights` gives.
     """
 
-    needs_similarity: bool = False
-    min_weight: float = 0.0
+    needs_similarity: bool = False  # where False, no estimator is fitted for the loss, and no table or label names one
+    min_weight: float = 0.0  # floor of the weights that `negative_weights` gives
 
     def forward(
         self,
-        scores_BC: torch.Tensor,
-        positive_B: torch.Tensor,
-        similarity_BC: torch.Tensor | None = None,
-        excluded_BC: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        scores_BC: Tensor,
+        positive_B: Tensor,
+        similarity_BC: Tensor | None = None,
+        excluded_BC: Tensor | None = None,
+    ) -> Tensor:
         scores_BC = at_least_float32(scores_BC)
         if positive_B.shape != scores_BC.shape[:1]:
             raise InputError(
@@ -72,16 +67,14 @@ class Loss(nn.Module, ABC):
             return self.row_losses(scores_BC, positive_B, similarity_BC)
 
     @abstractmethod
-    def row_losses(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
-    ) -> torch.Tensor:
+    def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
         """loss_B. The inputs are checked, in float32 or better, and `similarity_BC` needs no gradient.
 
         `similarity_BC` is empty where `needs_similarity` is False. An excluded column holds the lowest finite number in
         both matrices, so that every softmax ignores it; code that counts columns calls `count_negatives`.
         """
 
-    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor | None:
+    def negative_weights(self, similarity_BC: Tensor, positive_B: Tensor) -> Tensor | None:
         """weights_BC that multiply e^{s_ij} of the negatives, a new tensor; None where the loss has no such weights.
 
         The positive weighs 1. The weight of a column that `mask_excluded` removed has no effect and no meaning.
@@ -95,7 +88,27 @@ class Loss(nn.Module, ABC):
         """
 
 
-def mask_excluded(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+class EstimatedDistributionLoss(Loss):
+    """A loss that reads the similarities of a row as a distribution over its negatives, sigma.
+
+    Args:
+        weight_temperature: t of sigma = softmax(similarity / t); not 0.
+    """
+
+    needs_similarity = True
+
+    def __init__(self, weight_temperature: float) -> None:
+        super().__init__()
+        if weight_temperature == 0:
+            raise InputError("loss.weight_temperature must not be 0: similarity is divided by it; try 1.0")
+        self.weight_temperature = float(weight_temperature)
+
+    def sigma(self, similarity_BC: Tensor, positive_B: Tensor) -> Tensor:
+        """sigma_BC, see `negative_softmax`."""
+        return negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+
+
+def mask_excluded(values_BC: Tensor, excluded_BC: Tensor, positive_B: Tensor) -> Tensor:
     """Scores or similarities with the lowest finite number in the excluded columns, but never in the positive's."""
     if excluded_BC.shape != values_BC.shape or excluded_BC.dtype != torch.bool:
         raise InputError(
@@ -106,12 +119,12 @@ def mask_excluded(values_BC: torch.Tensor, excluded_BC: torch.Tensor, positive_B
     return values_BC.masked_fill(excluded_BC.scatter(1, positive_B[:, None], False), _lowest(values_BC))
 
 
-def negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+def negatives(values_BC: Tensor, positive_B: Tensor) -> Tensor:
     """bool (B, C): the columns that are neither the row's positive nor excluded (see `mask_excluded`)."""
     return (values_BC > _lowest(values_BC)).scatter_(1, positive_B[:, None], False)
 
 
-def count_negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+def count_negatives(values_BC: Tensor, positive_B: Tensor) -> Tensor:
     """n (B, 1), of the values' dtype: how many `negatives` each row has."""
     B, C = values_BC.shape
     # Counting costs as much as a softmax; checking that no column is excluded does not. On a GPU it would be a sync.
@@ -120,9 +133,7 @@ def count_negatives(values_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.
     return negatives(values_BC, positive_B).sum(dim=1, keepdim=True, dtype=values_BC.dtype)
 
 
-def weighted_infonce_rows(
-    scores_BC: torch.Tensor, positive_B: torch.Tensor, log_weights_BC: torch.Tensor | None = None
-) -> torch.Tensor:
+def weighted_infonce_rows(scores_BC: Tensor, positive_B: Tensor, log_weights_BC: Tensor | None = None) -> Tensor:
     """-s_ip + log(e^{s_ip} + sum_j w_ij e^{s_ij}) of each row, through log w + s: exact at any score.
 
     Args:
@@ -133,17 +144,17 @@ def weighted_infonce_rows(
     return -gather_column(logits_BC.log_softmax(dim=1), positive_B)
 
 
-def gather_column(values_BC: torch.Tensor, column_B: torch.Tensor) -> torch.Tensor:
+def gather_column(values_BC: Tensor, column_B: Tensor) -> Tensor:
     """Each row's entry in its column, (B,)."""
     return values_BC.gather(1, column_B[:, None]).squeeze(1)
 
 
-def fill_column(values_BC: torch.Tensor, column_B: torch.Tensor, value: float) -> torch.Tensor:
+def fill_column(values_BC: Tensor, column_B: Tensor, value: float) -> Tensor:
     """A copy with `value` in each row's column. Many times faster than a mask on a CPU."""
     return values_BC.scatter(1, column_B[:, None], value)
 
 
-def negative_softmax(similarity_BC: torch.Tensor, positive_B: torch.Tensor, temperature: float) -> torch.Tensor:
+def negative_softmax(similarity_BC: Tensor, positive_B: Tensor, temperature: float) -> Tensor:
     """sigma_BC: softmax over each row's negatives of similarity / temperature; 0 elsewhere. A new tensor.
 
     The row's extreme is subtracted before the division, so that a tiny temperature cannot overflow.
@@ -158,22 +169,15 @@ def negative_softmax(similarity_BC: torch.Tensor, positive_B: torch.Tensor, temp
     return logits_BC.softmax(dim=1).mul_(pivot_B1 > lowest)  # a row without negatives: 0 everywhere
 
 
-def _lowest(values_BC: torch.Tensor) -> float:
+def _lowest(values_BC: Tensor) -> float:
     return torch.finfo(values_BC.dtype).min
 
 
-def check_temperature(weight_temperature: float) -> float:
-    """Returns the temperature, or raises InputError where similarity / temperature has no meaning."""
-    if weight_temperature == 0:
-        raise InputError("loss.weight_temperature must not be 0: similarity is divided by it; try 1.0")
-    return float(weight_temperature)
-
-
-def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def effective_negatives(weights_BC: torch.Tensor) -> torch.Tensor:
+def effective_negatives(weights_BC: Tensor) -> Tensor:
     """(sum w)^2 / sum w^2 of each row, (B,); 0 for a row of zeros. Source: Kish 1965, the effective sample size.
 
     `weights_BC` holds 0 where a column is no negative.

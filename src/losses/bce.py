@@ -1,30 +1,20 @@
 """Binary cross entropy of the softmax probabilities against soft labels."""
 
 import torch
+from torch import Tensor
 
-from src.losses.base import Loss, check_temperature, count_negatives, fill_column, gather_column, negative_softmax
+from src.losses.base import EstimatedDistributionLoss, count_negatives, fill_column, gather_column
 
 
-class BCE(Loss):
+class BCE(EstimatedDistributionLoss):
     """mean_j -(y_ij log p_ij + (1 - y_ij) log(1 - p_ij)), p_i = softmax(s_i), y = 1 on the positive, sigma_ij else.
-
-    Args:
-        weight_temperature: t of sigma = softmax(similarity / t).
 
     Source: the baseline of the same name in arXiv 2310.08069. Departure from its code: log p and log(1 - p) are exact
     where torch's binary cross entropy clamps them at -100.
     """
 
-    needs_similarity = True
-
-    def __init__(self, weight_temperature: float) -> None:
-        super().__init__()
-        self.weight_temperature = check_temperature(weight_temperature)
-
-    def row_losses(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
-    ) -> torch.Tensor:
-        sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+    def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
+        sigma_BC = self.sigma(similarity_BC, positive_B)
         # 1 - y is 0 on the positive: also where its log(1 - p) is -inf, in a row without negatives.
         complement_BC = (1.0 - sigma_BC).scatter_(1, positive_B[:, None], 0.0)
         target_BC = sigma_BC.scatter_(1, positive_B[:, None], 1.0)
@@ -35,7 +25,7 @@ class BCE(Loss):
         return -total_B / (1 + count_negatives(scores_BC, positive_B).squeeze(1))
 
 
-def _log_one_minus_softmax(scores_BC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _log_one_minus_softmax(scores_BC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """log(1 - softmax(s)_j), exact also where softmax(s)_j rounds to 1.
 
     Only the row's largest score can have p > 1/2: its 1 - p is summed from the others, the rest goes through log1p.

@@ -5,9 +5,11 @@ Shape letters: B queries (rows), C codes (columns), D embedding size, R rows of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from src.losses.base import Loss, at_least_float32
@@ -24,7 +26,7 @@ WHOLE, SCORES, ROWS = 2**16, 2**19, 128
 ELSEWHERE = 2**26
 
 
-def scores(queries_BD: torch.Tensor, codes_CD: torch.Tensor, score_scale: float = 1.0) -> torch.Tensor:
+def scores(queries_BD: Tensor, codes_CD: Tensor, score_scale: float = 1.0) -> Tensor:
     """scores_BC in float32 or better under any autocast."""
     with torch.autocast(queries_BD.device.type, enabled=False):
         return (score_scale * at_least_float32(queries_BD)) @ at_least_float32(codes_CD).T
@@ -32,14 +34,14 @@ def scores(queries_BD: torch.Tensor, codes_CD: torch.Tensor, score_scale: float 
 
 def mean_loss(
     loss: Loss,
-    queries_BD: torch.Tensor,
-    codes_CD: torch.Tensor,
-    positive_B: torch.Tensor,
+    queries_BD: Tensor,
+    codes_CD: Tensor,
+    positive_B: Tensor,
     similarity: Matrix | None = None,
     excluded: Matrix | None = None,
     score_scale: float = 1.0,
     block: Block = AUTO,
-) -> torch.Tensor:
+) -> Tensor:
     """loss(score_scale * queries @ codes.T, ...).mean(), and its gradient, in blocks of rows where that pays.
 
     The loss of a row depends on that row of scores alone, so rows can be processed a few at a time. Their gradient is
@@ -59,19 +61,21 @@ def mean_loss(
             f"{type(loss).__name__} has parameters, which get no gradient from blocks of rows: expected "
             f"model.loss_block=null or auto, found {block}"
         )
+
+    def row_losses(scores_RC: Tensor, rows: slice) -> Tensor:
+        similarity_RC = similarity[rows] if similarity is not None and loss.needs_similarity else None
+        excluded_RC = None if excluded is None else excluded[rows]
+        loss_R: Tensor = loss(scores_RC, positive_B[rows], similarity_RC, excluded_RC)
+        return loss_R
+
     R = rows_of_a_block(block, len(queries_BD), len(codes_CD), queries_BD.device.type)
     if R is None or has_parameters:
-        whole = slice(None)
-        excluded_BC = None if excluded is None else excluded[whole]
-        similarity_BC = similarity[whole] if similarity is not None and loss.needs_similarity else None
-        loss_B: torch.Tensor = loss(scores(queries_BD, codes_CD, score_scale), positive_B, similarity_BC, excluded_BC)
-        return loss_B.mean()
+        return row_losses(scores(queries_BD, codes_CD, score_scale), slice(None)).mean()
     queries_BD, codes_CD = at_least_float32(queries_BD), at_least_float32(codes_CD)
     if not torch.is_grad_enabled():
         queries_BD, codes_CD = queries_BD.detach(), codes_CD.detach()
-    mean: torch.Tensor = _Blocks.apply(  # type: ignore[no-untyped-call]  # torch declares no types for `apply`
-        queries_BD, codes_CD, loss, positive_B, similarity, excluded, score_scale, R
-    )
+    # torch declares no types for `apply`
+    mean: Tensor = _Blocks.apply(queries_BD, codes_CD, row_losses, score_scale, R)  # type: ignore[no-untyped-call]
     return mean
 
 
@@ -87,45 +91,34 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        queries_BD: torch.Tensor,
-        codes_CD: torch.Tensor,
-        loss: Loss,
-        positive_B: torch.Tensor,
-        similarity: Matrix | None,
-        excluded: Matrix | None,
+        queries_BD: Tensor,
+        codes_CD: Tensor,
+        row_losses: Callable[[Tensor, slice], Tensor],
         score_scale: float,
         R: int,
-    ) -> torch.Tensor:
-        for_queries, for_codes, *_ = ctx.needs_input_grad
+    ) -> Tensor:
+        wants_gradients = any(ctx.needs_input_grad)
         B = len(queries_BD)
-        grad_queries_BD = torch.empty_like(queries_BD) if for_queries else None
-        grad_codes_DC = codes_CD.new_zeros(codes_CD.shape[::-1]) if for_codes else None
+        grad_queries_BD = torch.empty_like(queries_BD)
+        grad_codes_DC = codes_CD.new_zeros(codes_CD.shape[::-1])
         total = queries_BD.new_zeros(())
         with torch.autocast(queries_BD.device.type, enabled=False):
             for start in range(0, B, R):
                 rows = slice(start, min(start + R, B))
-                scaled_RD: torch.Tensor = score_scale * queries_BD[rows]
-                scores_RC = product(scaled_RD, codes_CD).requires_grad_(for_queries or for_codes)
-                similarity_RC = similarity[rows] if similarity is not None and loss.needs_similarity else None
-                excluded_RC = None if excluded is None else excluded[rows]
+                scaled_RD: Tensor = score_scale * queries_BD[rows]
+                scores_RC = product(scaled_RD, codes_CD).requires_grad_(wants_gradients)
                 with torch.enable_grad():
-                    sum_ = loss(scores_RC, positive_B[rows], similarity_RC, excluded_RC).sum()
+                    sum_ = row_losses(scores_RC, rows).sum()
                 total += sum_.detach()
-                if not scores_RC.requires_grad:
-                    continue
-                (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
-                if grad_queries_BD is not None:
+                if wants_gradients:
+                    (grad_RC,) = torch.autograd.grad(sum_, scores_RC)
                     grad_queries_BD[rows] = product(grad_RC, codes_CD.T)
-                if grad_codes_DC is not None:
                     grad_codes_DC += product(scaled_RD.T, grad_RC.T)
-        if grad_queries_BD is not None:
-            grad_queries_BD.mul_(score_scale / B)
-        grad_codes_CD = None if grad_codes_DC is None else (grad_codes_DC / B).T.contiguous()
-        ctx.save_for_backward(grad_queries_BD, grad_codes_CD)
+        if wants_gradients:
+            ctx.save_for_backward(grad_queries_BD.mul_(score_scale / B), (grad_codes_DC / B).T.contiguous())
         return total / B
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grads = (None if saved is None else grad * saved for saved in ctx.saved_tensors)
-        return (*grads, None, None, None, None, None, None)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(grad * saved for saved in ctx.saved_tensors), None, None, None)

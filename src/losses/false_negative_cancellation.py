@@ -1,6 +1,7 @@
 """False-negative cancellation: InfoNCE without the negatives that look like answers."""
 
 import torch
+from torch import Tensor
 
 from src.losses.base import Loss, fill_column, gather_column, weighted_infonce_rows
 from src.utils.errors import InputError
@@ -34,12 +35,10 @@ class FalseNegativeCancellation(Loss):
         self.top_k = top_k if top_k is not None else int(threshold is None)
         self.threshold = threshold
 
-    def row_losses(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
-    ) -> torch.Tensor:
+    def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
         return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 
-    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+    def negative_weights(self, similarity_BC: Tensor, positive_B: Tensor) -> Tensor:
         """1 for the negatives that stay (and the positive), 0 for those left out."""
         if self.threshold is not None:
             limit_B1 = self.threshold * gather_column(similarity_BC, positive_B)[:, None]
@@ -49,7 +48,7 @@ class FalseNegativeCancellation(Loss):
             weights_BC.scatter_(1, self._most_similar(similarity_BC, positive_B), 0.0)
         return weights_BC.scatter_(1, positive_B[:, None], 1.0)
 
-    def _most_similar(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+    def _most_similar(self, similarity_BC: Tensor, positive_B: Tensor) -> Tensor:
         """Columns of the top_k negatives; which of several equal ones must not depend on the device: no topk."""
         lowest = torch.finfo(similarity_BC.dtype).min
         remaining_BC = fill_column(similarity_BC, positive_B, lowest)

@@ -1,6 +1,6 @@
 """InfoNCE: every other code of the batch is equally wrong."""
 
-import torch
+from torch import Tensor
 
 from src.losses.base import Loss, weighted_infonce_rows
 
@@ -12,7 +12,5 @@ class InfoNCE(Loss):
     as a part. Source: van den Oord et al. 2018, arXiv 1807.03748, eq. 4.
     """
 
-    def row_losses(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
-    ) -> torch.Tensor:
+    def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
         return weighted_infonce_rows(scores_BC, positive_B)

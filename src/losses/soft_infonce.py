@@ -1,19 +1,13 @@
 """Soft-InfoNCE: InfoNCE whose negatives weigh less the more they look like an answer."""
 
 import torch
+from torch import Tensor
 
-from src.losses.base import (
-    Loss,
-    check_temperature,
-    count_negatives,
-    negative_softmax,
-    negatives,
-    weighted_infonce_rows,
-)
+from src.losses.base import EstimatedDistributionLoss, count_negatives, negatives, weighted_infonce_rows
 from src.utils.errors import InputError
 
 
-class SoftInfoNCE(Loss):
+class SoftInfoNCE(EstimatedDistributionLoss):
     """-s_ip + log(e^{s_ip} + sum_j w_ij e^{s_ij}), w_ij = max(min_weight, (beta - alpha sigma_ij) / (beta - alpha/n)).
 
     Args:
@@ -33,28 +27,21 @@ class SoftInfoNCE(Loss):
     log-sum-exp in place of log(p + 1e-15), and an error in place of NaN where beta <= alpha / n.
     """
 
-    needs_similarity = True
-
     def __init__(self, alpha: float, beta: float, weight_temperature: float, min_weight: float = 0.1) -> None:
-        super().__init__()
+        super().__init__(weight_temperature)
         if min_weight < 0:
             raise InputError(f"loss.min_weight must be 0 or more, found {min_weight}")
-        self.alpha = float(alpha)
-        self.beta = float(beta)
-        self.weight_temperature = check_temperature(weight_temperature)
-        self.min_weight = float(min_weight)
+        self.alpha, self.beta, self.min_weight = float(alpha), float(beta), float(min_weight)
 
-    def row_losses(
-        self, scores_BC: torch.Tensor, positive_B: torch.Tensor, similarity_BC: torch.Tensor
-    ) -> torch.Tensor:
+    def row_losses(self, scores_BC: Tensor, positive_B: Tensor, similarity_BC: Tensor) -> Tensor:
         return weighted_infonce_rows(scores_BC, positive_B, self.negative_weights(similarity_BC, positive_B).log_())
 
-    def negative_weights(self, similarity_BC: torch.Tensor, positive_B: torch.Tensor) -> torch.Tensor:
+    def negative_weights(self, similarity_BC: Tensor, positive_B: Tensor) -> Tensor:
         """w_BC of the negatives after the floor; 1 on the positive."""
         self.check_negatives(similarity_BC.shape[1] - 1)
         if self.alpha == 0:  # InfoNCE to the last bit
             return torch.ones_like(similarity_BC)
-        sigma_BC = negative_softmax(similarity_BC, positive_B, self.weight_temperature)
+        sigma_BC = self.sigma(similarity_BC, positive_B)
         n_B1 = count_negatives(similarity_BC, positive_B)
         mean_B1 = self.beta - self.alpha / n_B1.clamp_min(1)
         has_meaning_B1 = mean_B1 * n_B1 > 0

@@ -20,11 +20,7 @@ BLOCK_BYTES = 64 * 2**20  # memory for scores at a time; twice that gained a few
 
 
 def rank_queries(
-    query_ND: Tensor,
-    code_MD: Tensor,
-    positive_N: Tensor | Sequence[int],
-    tile: tuple[int, int] | None = None,
-    dtype: torch.dtype | None = None,
+    query_ND: Tensor, code_MD: Tensor, positive_N: Tensor | Sequence[int], dtype: torch.dtype | None = None
 ) -> Tensor:
     """Rank of each query's own code among all codes by dot product (embed with unit norm for cosine).
 
@@ -35,11 +31,9 @@ def rank_queries(
     Args:
         query_ND, code_MD: embeddings, any floating dtype; on a GPU the ranking runs there.
         positive_N: row of each query's code in code_MD.
-        tile: largest number of queries and of codes scored at a time; changes no rank.
         dtype: of the fast products, bfloat16 or the embeddings'; None takes the fastest. Changes no rank.
 
-    Returns:
-        float64 (N,) ranks, on the CPU.
+    Returns float64 (N,) ranks, on the CPU.
 
     Raises:
         InputError: shapes that do not fit, a positive outside the codes.
@@ -54,11 +48,11 @@ def rank_queries(
     own_N = scores.exact(np.arange(N), own_code_N)
     higher_N, tied_N = np.zeros(N, np.int64), np.zeros(N, np.int64)
     compared, ambiguous = 0, 0
-    for part in scores.tiles(own_N, dtype, tile):
+    for part in scores.tiles(own_N, dtype):
         higher_B, row_P, column_P = _certain_and_ambiguous(part)
         compared, ambiguous = compared + part.scores_BC.numel(), ambiguous + len(row_P)
         if part.scores_BC.dtype != query_ND.dtype and ambiguous > MAX_AMBIGUOUS_SHARE * compared:
-            return rank_queries(query_ND, code_MD, torch.from_numpy(own_code_N), tile, query_ND.dtype)
+            return rank_queries(query_ND, code_MD, torch.from_numpy(own_code_N), query_ND.dtype)
         higher_N[part.rows] += higher_B
         row_P, column_P = row_P + part.rows.start, column_P + part.columns.start
         others = column_P != own_code_N[row_P]

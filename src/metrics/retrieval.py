@@ -1,9 +1,9 @@
-"""Retrieval metrics of a list of ranks, with a bootstrap interval for the mean reciprocal rank."""
+"""Retrieval metrics of ranks, and NDCG of graded relevance, with bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, rankdata
 from torch import Tensor
 
 from src.utils.errors import InputError
@@ -24,8 +24,7 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
         `recall@k`: share of ranks <= k, so a tie at the top (rank 1.5) is no hit at 1;
         `ndcg@10`: mean of 1/log2(1 + rank) for ranks <= 10, else 0; `queries`: their number.
 
-    Raises:
-        InputError: no ranks, or one that is NaN or below 1.
+    Raises InputError: no ranks, or one that is NaN or below 1.
     """
     ranks_N = np.asarray(ranks, dtype=np.float64)
     if ranks_N.ndim != 1 or not len(ranks_N) or not (ranks_N >= 1).all():
@@ -54,8 +53,7 @@ def summarize(ranks: Tensor | np.ndarray | Sequence[float], sizes: Mapping[str, 
 
 def split_by_language(values_N: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Language -> its part of the values, which hold one language after the other."""
-    ends = np.cumsum(list(sizes.values()))
-    return dict(zip(sizes, np.split(values_N, ends[:-1])))
+    return dict(zip(sizes, np.split(values_N, np.cumsum(list(sizes.values()))[:-1])))
 
 
 def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, float]:
@@ -74,3 +72,39 @@ def bootstrap_mean(values_N: np.ndarray, *more: np.ndarray) -> tuple[float, floa
         rng=np.random.default_rng(0),
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:
+    """NDCG of one query, from the relevance (at least 0) and rank (at least 1) of each annotated code.
+
+        DCG = sum over annotated codes of (2^relevance - 1) / log2(1 + rank),  NDCG = DCG / that of the best order
+
+    None where no code is relevant. The ranks are those *within* the annotated codes, or among *all* candidates (Husain
+    et al. 2019, arXiv 1909.09436; relevanceeval.py of its repository: `NDCG` and `NDCG (full ranking)`). Departures:
+    all candidates are ranked, where the challenge reads the first 300; codes with equal scores share their mean rank.
+    """
+    gains_N, ranks_N = 2.0 ** np.asarray(relevance, float) - 1, np.asarray(ranks, float)
+    if gains_N.shape != ranks_N.shape or (gains_N < 0).any() or not (ranks_N >= 1).all():
+        raise InputError(
+            "graded relevance: expected as many ranks from 1 as relevances from 0, "
+            f"found {len(ranks_N)} and {len(gains_N)}"
+        )
+    best = (np.sort(gains_N)[::-1] / np.log2(1 + np.arange(1, len(gains_N) + 1))).sum()
+    return float((gains_N / np.log2(1 + ranks_N)).sum() / best) if best > 0 else None
+
+
+def ranks_within(scores: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The rank of each score among all of them: 1 + the number of higher scores + half of the other equal ones."""
+    return np.asarray(rankdata(-np.asarray(scores, float)))
+
+
+def summarize_graded(values: Sequence[float | None]) -> Mapping[str, float]:
+    """Mean NDCG of the queries that have a relevant code, its 95% interval, and the number of these queries.
+
+    Raises InputError where no query has one.
+    """
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        raise InputError("graded relevance: expected a query with a code of relevance above 0, found none")
+    low, high = bootstrap_mean(known)
+    return {"ndcg": float(known.mean()), "ndcg_low": low, "ndcg_high": high, "queries": len(known)}

@@ -27,23 +27,16 @@ TERMS = 3  # bfloat16 numbers, with 8 bits each, whose sum represents a float32
 
 @dataclass(frozen=True)
 class Tile:
-    """Scores of some queries and codes, minus an offset per query.
-
-    A score outside of +- margin_B has the sign of the true difference.
-    """
+    """Scores of some queries and codes, minus an offset per query."""
 
     rows: slice
     columns: slice
     scores_BC: Tensor
-    margin_B: Tensor
+    margin_B: Tensor  # a score outside of +- this has the sign of the true difference
 
 
 class Scores:
-    """The dot products of queries with codes.
-
-    Args:
-        query_ND, code_MD: float32 or float64, both in one precision and on one device, "cpu" or "cuda"; finite.
-    """
+    """The dot products of queries with codes, float32 or float64, both in one precision and on one device; finite."""
 
     def __init__(self, query_ND: Tensor, code_MD: Tensor) -> None:
         self.query_ND, self.code_MD = query_ND, code_MD
@@ -51,56 +44,38 @@ class Scores:
         self._queries, self._codes = query_ND.cpu().numpy(), code_MD.cpu().numpy()
 
     def tiles(
-        self,
-        offset_N: np.ndarray,
-        dtype: torch.dtype | None = None,
-        size: tuple[int, int] | None = None,
-        among: slice = slice(None),
+        self, offset_N: np.ndarray, dtype: torch.dtype | None = None, among: slice = slice(None)
     ) -> Iterator[Tile]:
         """All scores minus each query's offset, one tile at a time: all queries with the first codes come first.
 
-        Half precision subtracts the offset inside the product, as dimensions that hold -offset and 1. So the rounding
-        error is smallest near the offset, where precision matters.
+        The offset is subtracted inside the product, as dimensions that hold -offset and 1. So the rounding error is
+        smallest near the offset, where precision matters.
 
         Args:
             offset_N: float64.
             dtype: of the products: bfloat16 or the embeddings' own; None takes the fastest.
-            size: largest number of queries and of codes in a tile.
             among: the codes to score.
         """
-        query_ND, code_MD, device = self.query_ND, self.code_MD, self.query_ND.device
-        dtype = dtype or self.fast_dtype
-        begin, end, _ = among.indices(len(code_MD))
-        rows, columns = size or TILES[device.type]
-        rows, columns = min(rows, len(query_ND)), min(columns, end - begin)
+        dtype, device = dtype or self.fast_dtype, self.query_ND.device
+        begin, end, _ = among.indices(len(self.code_MD))
+        rows, columns = TILES[device.type]
         shift_N = torch.from_numpy(offset_N).to(device)
-        exact = dtype == query_ND.dtype
-        if exact:
-            lost_N = torch.zeros_like(shift_N)
-        else:
-            extended_ND, lost_N = _extended(query_ND, shift_N, dtype)
+        extended_ND, lost_N = _extended(self.query_ND, shift_N, dtype)
         # bounds the error of a sum of rounded products, relative to the norms, in every rounding mode
-        eps = (query_ND.shape[1] + TERMS) * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+        eps = extended_ND.shape[1] * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
         for first in range(begin, end, columns):
             part = slice(first, min(first + columns, end))
-            code_CD = code_MD[part]
-            lost: Tensor | float = 0.0
-            if not exact:
-                low_CD = code_CD.to(dtype)
-                lost = _norms(code_CD - low_CD).max()
-                extended_CD = torch.cat([low_CD, low_CD.new_ones(len(low_CD), TERMS)], dim=1)
-            norm = self.code_norm_M[part].max()
+            code_CD = self.code_MD[part].to(dtype)
+            extended_CD = torch.cat([code_CD, code_CD.new_ones(len(code_CD), TERMS)], dim=1)
+            norm, lost = self.code_norm_M[part].max(), _norms(self.code_MD[part] - code_CD).max()
             size_N = (self.query_norm_N + lost_N) * (norm + lost)
             error_N = lost_N * norm + (self.query_norm_N + lost_N) * lost + eps * (size_N + shift_N.abs())
             # a little more, since scores and margin are rounded too
             margin_N = (error_N * (1 + 2**-5) + TINY).to(dtype)
-            for start in range(0, len(query_ND), rows):
-                own = slice(start, min(start + rows, len(query_ND)))
+            for start in range(0, len(extended_ND), rows):
+                own = slice(start, min(start + rows, len(extended_ND)))
                 with _full_precision(device.type):
-                    if exact:
-                        scores_BC = product(query_ND[own], code_CD).sub_(shift_N[own, None].to(dtype))
-                    else:
-                        scores_BC = product(extended_ND[own], extended_CD)
+                    scores_BC = product(extended_ND[own], extended_CD)
                 yield Tile(own, part, scores_BC, margin_N[own])
 
     def exact(self, row_P: np.ndarray, column_P: np.ndarray) -> np.ndarray:

@@ -14,13 +14,7 @@ from src.utils.errors import InputError
 MAX_PART = 8192  # codes compared at a time: all of them may tie
 
 
-def top_k(
-    query_ND: Tensor,
-    code_MD: Tensor,
-    k: int,
-    tile: tuple[int, int] | None = None,
-    dtype: torch.dtype | None = None,
-) -> tuple[Tensor, Tensor]:
+def top_k(query_ND: Tensor, code_MD: Tensor, k: int, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """The k codes with the highest dot product for each query, best first; equal scores are ordered by index.
 
     The result equals a sort of all float64 scores, on any device. Codes are compared in parts, each at most as long as
@@ -29,14 +23,11 @@ def top_k(
     Args:
         query_ND, code_MD: embeddings, any floating dtype; on a GPU the search runs there.
         k: codes per query; all of them where there are fewer.
-        tile: largest number of queries and of codes scored at a time; changes no result.
         dtype: of the fast products, see `rank_queries`; changes no result.
 
-    Returns:
-        scores_NK in float64 and index_NK, rows of code_MD, both on the CPU.
+    Returns scores_NK in float64 and index_NK, rows of code_MD, both on the CPU.
 
-    Raises:
-        InputError: k below 1, or embeddings that `rank_queries` refuses.
+    Raises InputError: k below 1, or embeddings that `rank_queries` refuses.
     """
     if k < 1:
         raise InputError(f"search: expected k of 1 or more, found {k}")
@@ -52,7 +43,7 @@ def top_k(
     done = k
     while done < M:
         among = slice(done, min(2 * done, done + MAX_PART, M))
-        row_P, column_P = _contenders(scores, best_NK[:, -1], dtype, tile, among)
+        row_P, column_P = _contenders(scores, best_NK[:, -1], dtype, among)
         row_P = np.concatenate([np.repeat(np.arange(N), k), row_P])
         score_P = np.concatenate([best_NK.ravel(), scores.exact(row_P[N * k :], column_P)])
         best_NK, index_NK = _best(score_P, row_P, np.concatenate([index_NK.ravel(), column_P]), k)
@@ -60,12 +51,10 @@ def top_k(
     return torch.from_numpy(best_NK), torch.from_numpy(index_NK)
 
 
-def _contenders(
-    scores: Scores, least_N: np.ndarray, dtype: torch.dtype, tile: tuple[int, int] | None, among: slice
-) -> tuple[np.ndarray, np.ndarray]:
+def _contenders(scores: Scores, least_N: np.ndarray, dtype: torch.dtype, among: slice) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (row_P, column_P) whose score may reach the query's k-th best, `least_N`."""
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for part in scores.tiles(least_N, dtype, tile, among):
+    for part in scores.tiles(least_N, dtype, among):
         mask_BC = (part.scores_BC >= -part.margin_B[:, None]).cpu().numpy()
         row_P, column_P = np.divmod(np.flatnonzero(mask_BC), mask_BC.shape[1])
         rows.append(row_P + part.rows.start)

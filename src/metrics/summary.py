@@ -38,8 +38,7 @@ def bm25_ranks(queries: Sequence[str], codes: Sequence[str], positives: Sequence
         codes: M texts, the candidate pool.
         positives: row of each query's code in `codes`.
 
-    Raises:
-        InputError: no codes, or a positive outside them.
+    Raises InputError: no codes, or a positive outside them.
     """
     bm25 = BM25(map(subtokens, codes))
     query_NV = bm25.query_matrix(map(subtokens, queries))

@@ -3,20 +3,18 @@
 Leaves report.html (one page that needs nothing else), report.md, report.tex and report.csv.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
+from src.config.direct_commands import Report
 from src.report.cells import cells
 from src.report.compare import Comparison, compare
-from src.report.forest_plot import plot_differences
 from src.report.page import page
+from src.report.plots import plot_differences
 from src.report.runs import LeftOut, find_runs
 from src.report.selection import tried_table
 from src.report.tables import headline, latex, markdown, results, to_csv
@@ -26,9 +24,6 @@ from src.runtime.quiet import quiet_libraries
 from src.utils.console import as_list
 from src.utils.errors import InputError, nearest
 from src.utils.tables import print_tables
-
-if TYPE_CHECKING:
-    from src.config.direct_commands import Report
 
 WIDTH = 160  # of a table in a file or a pipe
 

@@ -1,6 +1,6 @@
 """Grouping of runs: those of one table, those of one of its rows, and the hyper-parameters that a row shows."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -120,17 +120,15 @@ def recipes(runs: Sequence[Run]) -> list[Recipe]:
     Raises InputError where two runs of one recipe and seed differ in their results.
     """
     configs = [hyperparameters(run) for run in runs]
-    values = defaultdict(set)
-    for config in configs:
-        for key, value in config.items():
-            values[key].add(repr(value))
-    differing = sorted(key for key, found in values.items() if len(found) > 1)
+    values = {(key, repr(value)) for config in configs for key, value in config.items()}
+    differing = sorted(key for key, number in Counter(key for key, _ in values).items() if number > 1)
     by_values: dict[tuple[str, ...], Recipe] = {}
     for run, config in zip(runs, configs):
         own = {key: config.get(key) for key in differing}
         recipe = by_values.setdefault(tuple(map(repr, own.values())), Recipe(own, []))
         for other in recipe.runs:
-            if other.seed == run.seed and not _same_result(run, other):
+            same = run.ranks == other.ranks and run.metrics.get("val/mrr") == other.metrics.get("val/mrr")
+            if other.seed == run.seed and not same:
                 raise InputError(
                     f"{run.path} and {other.path} are both {run.name} with seed {run.seed} and the same "
                     "hyper-parameters, and differ in their results: give one of them"
@@ -138,10 +136,6 @@ def recipes(runs: Sequence[Run]) -> list[Recipe]:
         if run.seed not in recipe.seeds:
             recipe.runs.append(run)
     return list(by_values.values())
-
-
-def _same_result(run: Run, other: Run) -> bool:
-    return run.ranks == other.ranks and run.metrics.get("val/mrr") == other.metrics.get("val/mrr")
 
 
 def chosen(name: str, tried: Sequence[Recipe]) -> Cell:

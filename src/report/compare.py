@@ -1,6 +1,5 @@
 """The comparison of every row of every setting with the baseline."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -118,7 +117,5 @@ def compare_setting(setting: Setting, row_cells: Sequence[Cell], baseline: str) 
 
 def languages(queries: Sequence[str]) -> list[np.ndarray]:
     """Positions of each language's queries, whose ids begin with it (lang=all)."""
-    positions = defaultdict(list)
-    for position, query in enumerate(queries):
-        positions[query.partition(":")[0]].append(position)
-    return [np.array(own) for own in positions.values()]
+    language_N = np.array([query.partition(":")[0] for query in queries])
+    return [np.flatnonzero(language_N == language) for language in dict.fromkeys(language_N)]

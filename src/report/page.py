@@ -9,15 +9,16 @@ from src.report.compare import Comparison
 from src.report.plots import plots
 from src.report.runs import LeftOut, Setting
 from src.report.selection import selection, tried_table
-from src.report.tables import METHOD, cost, headline, left_out_table, overview, results, text_tables
+from src.report.tables import METHOD, cost, headline, overview, results, text_tables
 from src.report.texts import RankChange, Texts, rank_changes
-from src.utils.tables import first_lines
+from src.utils.tables import Table, first_lines
 
 
 def page(
     comparisons: Sequence[Comparison], texts: Mapping[Setting, Texts | str], left_out: Sequence[LeftOut] = ()
 ) -> str:
     """HTML. `texts` are those of the settings, or the reason why they could not be read."""
+    missing = [(str(run.path), run.why) for run in left_out]
     return render(
         Path(__file__).with_name("report.html"),
         title=f"Which difference to {comparisons[0].baseline} is real?",
@@ -26,7 +27,7 @@ def page(
         tables=[overview(comparisons)] if len([c for c in comparisons if c.compared]) > 1 else [],
         plots={},
         sections=[section(comparison, texts[comparison.setting]) for comparison in comparisons],
-        endings=[left_out_table(left_out)] if left_out else [],
+        endings=[Table("Runs left out", ("", "why"), missing)] if missing else [],
     )
 
 

@@ -1,6 +1,7 @@
 """Plots of a comparison."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from src.report.compare import Comparison, Difference, Row
 from src.report.runs import Run
+from src.utils.errors import InputError
 from src.utils.svg import COLORS, INK, WIDTH, empty_figure, plain, to_svg
 
 BETTER, WORSE = COLORS[2], COLORS[4]
@@ -67,6 +69,25 @@ def style(comparison: Comparison) -> dict[str, tuple[str, str]]:
         name: (COLORS[i % len(COLORS)], MARKERS[i // len(COLORS) % len(MARKERS)]) for i, name in enumerate(others)
     }
     return {comparison.baseline: (INK, "o"), **styles}
+
+
+def plot_differences(comparisons: Sequence[Comparison], path: Path, baseline: str) -> None:
+    """Saves a forest plot with a panel per setting; a row in grey is undecided after Holm's correction.
+
+    Raises InputError where nothing can be compared.
+    """
+    panels = {comparison.title: comparison.compared for comparison in comparisons if comparison.compared}
+    if not panels:
+        raise InputError(f"plot compares with {baseline}: give runs of it and of others, same seeds")
+    most = max(len(rows) for rows in panels.values())
+    figure = Figure(figsize=(4.4 * len(panels), 0.9 + 0.32 * most), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, rows) in zip(axes, panels.items()):
+        plain(axis)
+        draw_differences(axis, rows)
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.set_xlabel(f"MRR minus {baseline} (95%)", fontsize=9)
+    figure.savefig(path, dpi=160, facecolor="white")
 
 
 def forest(comparison: Comparison, salt: str) -> str:
@@ -165,10 +186,8 @@ def at_kept(run: Run) -> tuple[float, float] | None:
 
 
 def legend(figure: Figure, axis: Axes) -> None:
-    handles, labels = axis.get_legend_handles_labels()
+    _, labels = axis.get_legend_handles_labels()
     figure.legend(
-        handles,
-        labels,
         loc="outside lower center",
         ncols=legend_columns(labels),
         frameon=False,

@@ -32,7 +32,6 @@ class Run:
     pool: str  # fingerprint of the candidate pool
     ranks: dict[str, float]
     metrics: dict[str, float]
-    masked: bool = False  # whether copies of a positive were excluded from the negatives
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -44,8 +43,9 @@ class Run:
     def name(self) -> str:
         """The loss, and what else distinguishes the rows of a table."""
         negatives = self.config.get("negatives") or {}
+        masked = ", copies masked" if negatives.get("mask_duplicates") else ""
         mined = f", {negatives.get('mined_per_query')} mined" if negatives.get("mined") else ""
-        return run_name(self.config) + (", copies masked" if self.masked else "") + mined
+        return f"{run_name(self.config)}{masked}{mined}"
 
     @cached_property
     def estimator(self) -> str:
@@ -132,10 +132,9 @@ def read_run(folder: Path) -> Run:
         pool = environment["corpus"]["test_pool_fingerprint"]
         root = cfg["corpus"].get("root")
         corpus = Path(root).name if root else cfg["choices"]["corpus"]
-        masked = cfg.get("negatives", {}).get("mask_duplicates", False)
         if not ranks or min(ranks.values()) < 1:
             raise ValueError("test_ranks.csv holds no ranks, or some below 1")
-        return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics, masked, cfg, environment)
+        return Run(folder, cfg["choices"], cfg["seed"], corpus, pool, ranks, metrics, cfg, environment)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{folder} is not a complete run directory ({reason})") from error

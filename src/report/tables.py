@@ -12,10 +12,9 @@ from src.report.compare import Comparison, Difference, Row
 from src.report.runs import LeftOut
 from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
-from src.report.texts import Group, Texts
+from src.report.texts import Groups, Texts
 from src.utils.tables import Table, markdown_table
 
-MARKS = {"better": "better", "worse": "worse", "undecided": ""}
 NAMED = 4  # decided differences in the headline
 METHOD = (
     "MRR: mean over seeds; its interval and that of the difference: 95%, bootstrap over queries, seeds averaged first. "
@@ -77,7 +76,8 @@ def _result(row: Row) -> tuple[str, ...]:
     shown = (row.cell.name, f"{row.mrr:.3f}", f"{row.low:.3f} to {row.high:.3f}")
     if d is None:
         return (*shown, *[""] * 5, str(len(seeds)), spread, "")
-    difference = (f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", p_value(d.p), p_value(d.holm), MARKS[d.verdict])
+    mark = "" if d.verdict == "undecided" else d.verdict
+    difference = (f"{d.mean:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", p_value(d.p), p_value(d.holm), mark)
     return (*shown, *difference, str(len(seeds)), spread, f"{d.seeds_better} of {len(d.per_seed)}")
 
 
@@ -110,17 +110,14 @@ def cost(comparison: Comparison) -> Table:
     """Time, speed and settings of the training, and its machines."""
     rows = []
     for row in comparison.rows:
-        runs, of = row.cell.runs, hyperparameters(row.cell.runs[0])
-        seconds = np.array([run.metrics["train/seconds"] for run in runs if "train/seconds" in run.metrics])
-        speeds = [run.metrics.get("train/pairs_per_second") for run in runs]
-        speed = np.mean([s for s in speeds if s]) if any(speeds) else None
-        best = [run.metrics["val/mrr"] for run in runs if "val/mrr" in run.metrics]
+        of, seconds, best = hyperparameters(row.cell.runs[0]), _logged(row, "train/seconds"), _logged(row, "val/mrr")
+        speeds = [speed for speed in _logged(row, "train/pairs_per_second") if speed]
         rows.append(
             (
                 row.cell.name,
-                "–" if not len(seconds) else f"{seconds.mean():,.0f}",
-                "–" if not len(seconds) else f"{seconds.min():,.0f} to {seconds.max():,.0f}",
-                "–" if speed is None else f"{speed:,.0f}",
+                f"{np.mean(seconds):,.0f}" if seconds else "–",
+                f"{min(seconds):,.0f} to {max(seconds):,.0f}" if seconds else "–",
+                f"{np.mean(speeds):,.0f}" if speeds else "–",
                 str(of.get("trainer.max_epochs", "–")),
                 str(of.get("data.batch_size", "–")),
                 f"{of['optimizer.learning_rate']:g}" if "optimizer.learning_rate" in of else "–",
@@ -145,11 +142,12 @@ def machine(environment: Mapping[str, Any]) -> str:
     return f"{hardware['cpus']} {processor} CPUs" + (f", torch threads: {threads}" if threads else "")
 
 
-def by_group(comparison: Comparison, title: str, groups: Sequence[Group], note: str = "") -> Table:
+def by_group(comparison: Comparison, title: str, groups: Groups, note: str = "") -> Table:
     """MRR of some of the queries; means over seeds."""
-    columns = ("", *(f"{group.name} ({group.member_N.sum():,})" for group in groups))
+    columns = ("", *(f"{name} ({member_N.sum():,})" for name, member_N in groups.items()))
     rows = [
-        (row.cell.name, *(f"{row.values_N[group.member_N].mean():.3f}" for group in groups)) for row in comparison.rows
+        (row.cell.name, *(f"{row.values_N[member_N].mean():.3f}" for member_N in groups.values()))
+        for row in comparison.rows
     ]
     return Table(title, columns, rows, note)
 
@@ -163,10 +161,6 @@ def text_tables(comparison: Comparison, texts: Texts) -> list[Table]:
         )
         shown.append(by_group(comparison, "MRR by duplicates of the answer", texts.duplicates, note))
     return shown
-
-
-def left_out_table(left_out: Sequence[LeftOut]) -> Table:
-    return Table("Runs left out", ("", "why"), [(str(run.path), run.why) for run in left_out])
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
@@ -250,6 +244,10 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     return file.getvalue()
 
 
+def _logged(row: Row, key: str) -> list[float]:
+    """The metric of each seed that has it."""
+    return [run.metrics[key] for run in row.cell.runs if key in run.metrics]
+
+
 def _mean(row: Row, key: str) -> float | str:
-    values = [run.metrics[key] for run in row.cell.runs if key in run.metrics]
-    return float(np.mean(values)) if values else ""
+    return float(np.mean(values)) if (values := _logged(row, key)) else ""

@@ -20,12 +20,7 @@ MOST_CODES = 50_000  # among which near duplicates are looked for: about half a 
 SHOWN = 4  # queries that improved most, and that worsened most
 
 
-@dataclass(frozen=True)
-class Group:
-    """Some of the queries."""
-
-    name: str
-    member_N: np.ndarray
+Groups = Mapping[str, np.ndarray]  # name -> bool (N,), which of the queries belong to it
 
 
 @dataclass(frozen=True)
@@ -33,8 +28,8 @@ class Texts:
     """The queries of one pool with their codes, and groups of them."""
 
     pairs: Mapping[str, Pair]  # by id
-    lengths: list[Group]
-    duplicates: list[Group]  # empty where there are too many codes
+    lengths: Groups
+    duplicates: Groups  # empty where there are too many codes
     note: str = ""
 
 
@@ -66,25 +61,24 @@ def read_texts(comparison: Comparison) -> Texts | str:
     ordered = [pairs[query] for query in comparison.queries]
     lengths = length_groups(np.array([len(words(pair.query)) for pair in ordered]))
     if train is None:
-        note = f"Near duplicates are not looked for among more than {MOST_CODES:,} codes."
-        return Texts(pairs, lengths, [], note)
+        return Texts(pairs, lengths, {}, f"Near duplicates are not looked for among more than {MOST_CODES:,} codes.")
     return Texts(pairs, lengths, duplicate_groups(ordered, train, test))
 
 
-def length_groups(length_N: np.ndarray) -> list[Group]:
+def length_groups(length_N: np.ndarray) -> Groups:
     """Thirds of the queries by their length in words, as near as whole lengths allow."""
     bounds = sorted({-1, *(int(bound) for bound in np.quantile(length_N, [1 / 3, 2 / 3])), int(length_N.max())})
-    groups = []
+    groups = {}
     for low, high in pairwise(bounds):
         member_N = (length_N > low) & (length_N <= high)
         if member_N.any():
             shortest, longest = length_N[member_N].min(), length_N[member_N].max()
             name = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
-            groups.append(Group(f"{name} words", member_N))
+            groups[f"{name} words"] = member_N
     return groups
 
 
-def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Group]:
+def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> Groups:
     """Queries by whether training holds a near duplicate of their code, and whether another candidate is one."""
     codes = [pair.code for pair in ordered]
     seen_N, copied_N = np.zeros(len(codes), bool), np.zeros(len(codes), bool)
@@ -99,7 +93,7 @@ def duplicate_groups(ordered: list[Pair], train: Split, test: Split) -> list[Gro
         "near duplicate among candidates": copied_N,
         "no near duplicate": ~copied_N,
     }
-    return [Group(name, member_N) for name, member_N in named.items() if member_N.any()]
+    return {name: member_N for name, member_N in named.items() if member_N.any()}
 
 
 @dataclass(frozen=True)
@@ -121,14 +115,13 @@ def rank_changes(comparison: Comparison, row: Row, texts: Texts | None) -> dict[
     baseline = next(r for r in comparison.rows if r.cell.name == comparison.baseline).cell
     before, after = ({run.seed: run for run in cell.runs} for cell in (baseline, row.cell))
     order = np.argsort(paired_N, kind="stable")
-    ends = {"better": order[::-1][:SHOWN], "worse": order[:SHOWN]}
-    signs = {"better": 1, "worse": -1}
 
-    def change(query: str) -> RankChange:
+    def change(place: int) -> RankChange:
+        query = comparison.queries[place]
         old, new = ([runs[seed].ranks[query] for seed in seeds] for runs in (before, after))
         return RankChange(query, old, new, texts.pairs[query] if texts else None)
 
     return {
-        end: [change(comparison.queries[i]) for i in places if signs[end] * paired_N[i] > 0]
-        for end, places in ends.items()
+        "better": [change(place) for place in order[::-1][:SHOWN] if paired_N[place] > 0],
+        "worse": [change(place) for place in order[:SHOWN] if paired_N[place] < 0],
     }

@@ -8,15 +8,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
-
-from src.utils.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -133,16 +131,12 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield child
 
 
-def loader_workers(asked: int | str, device: str) -> int:
+def loader_workers(asked: int | Literal["auto"], device: str) -> int:
     """The number of loader workers for `data.num_workers` on a device of this type: `auto` is 0 on a CPU, 1 elsewhere.
 
     Where the training runs on a CPU, a worker takes a core from it. Worse, it is a fork: every page of memory that the
     trainer holds is copied when it is next written to, which took longer than the step itself.
-
-    Raises InputError where it is neither auto nor a whole number of 0 or more.
     """
     if asked == "auto":
         return 0 if device == "cpu" else 1
-    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 0:
-        raise InputError(f"data.num_workers must be auto or a number of processes of 0 or more, found {asked!r}")
     return asked

@@ -1,10 +1,7 @@
 """One command as several processes: the rank of this one, what rank 0 does alone, and how all of them end.
 
-Lightning's own launcher (`trainer.devices=2`) starts the others when the training starts, by the same command; torchrun
-and SLURM start all of them at once. All run the same entry point and make the same objects. Rank 0 prints and writes
-the run directory; what the others write goes to a temporary folder.
-
-torch and Lightning are imported where they are used: a sweep that has nothing to run is over before they would be.
+docs/launch.md says what the processes do; what the others than rank 0 write goes to a temporary folder. torch and
+Lightning are imported where they are used: a sweep that has nothing to run is over before they would be.
 """
 
 from __future__ import annotations
@@ -253,6 +250,4 @@ def is_lost_peer(error: BaseException) -> bool:
         return False
     from torch import distributed
 
-    if not distributed.is_initialized():
-        return False
-    return isinstance(error, distributed.DistError) or "gloo" in str(error)
+    return distributed.is_initialized() and (isinstance(error, distributed.DistError) or "gloo" in str(error))

@@ -13,19 +13,18 @@ from src.analysis.estimators.measure import Example, Weigh, distinct, weighed_ba
 from src.corpora.base import Pair
 from src.data.samplers import Similarity
 
-Cases = dict[str, list[Example]]
 SIGNS = {"detected": 1, "missed": -1, "mistaken": 1}  # lowest weights first, or highest
 
 
 def cases(
     batches: Iterable[Rows], known: FalseNegatives, similarity: Similarity, weigh: Weigh, number: int = 3
-) -> Cases:
+) -> dict[str, list[Example]]:
     """Up to `number` negatives of each kind, no item in two of a kind:
 
     `detected`: known false negatives of the lowest weights; `missed`: known ones of the highest; `mistaken`: ordinary
     negatives of the lowest weights. Of equal weights the more similar first, for `missed` the less similar.
     """
-    found: Cases = {kind: [] for kind in SIGNS}
+    found: dict[str, list[Example]] = {kind: [] for kind in SIGNS}
     for weighed in weighed_batches(batches, similarity, weigh):
         known_BC, ordinary_BC = _masks(weighed.batch, known)
         for kind, sign in SIGNS.items():

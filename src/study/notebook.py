@@ -34,9 +34,6 @@ COLORS = {
     "random weights": ORANGE,
 }
 STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
     "figure.dpi": 110,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,10 +44,7 @@ STYLE: dict[Any, Any] = {  # matplotlib's stubs list the keys
     "axes.axisbelow": True,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
-    "axes.labelsize": 9,
     "font.size": 9,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "legend.loc": "upper right",  # matplotlib warns where looking for the best place takes long

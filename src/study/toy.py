@@ -11,26 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.losses.base import weighted_infonce_rows
 from src.losses.soft_infonce import SoftInfoNCE
 from src.metrics.ranking import ranks_of_scores
 
-LogWeights = Callable[["Contrast"], torch.Tensor | None]
+LogWeights = Callable[["Contrast"], Tensor | None]
 
 
 @dataclass(frozen=True)
 class Gaussians:
-    """Queries and codes whose coordinates are standard normal, each correlated with its partner alone.
+    """Queries and codes whose coordinates are standard normal, each correlated with its partner alone."""
 
-    Args:
-        dimensions: D of either.
-        correlation: rho of a query's coordinate and its code's, in (-1, 1).
-    """
-
-    dimensions: int
-    correlation: float
+    dimensions: int  # D of either
+    correlation: float  # rho of a query's coordinate and its code's, in (-1, 1)
 
     @classmethod
     def with_information(cls, information: float, dimensions: int) -> Gaussians:
@@ -42,16 +37,16 @@ class Gaussians:
         """I(q; c) = -D/2 log(1 - rho^2)."""
         return -self.dimensions / 2 * math.log1p(-(self.correlation**2))
 
-    def queries(self, number: int, generator: torch.Generator) -> torch.Tensor:
+    def queries(self, number: int, generator: torch.Generator) -> Tensor:
         """(B, D)."""
         return torch.randn(number, self.dimensions, generator=generator)
 
-    def codes(self, queries_BD: torch.Tensor, each: int, generator: torch.Generator) -> torch.Tensor:
+    def codes(self, queries_BD: Tensor, each: int, generator: torch.Generator) -> Tensor:
         """(B, K, D) right answers of each query, from p(c | q)."""
         noise_BKD = torch.randn(len(queries_BD), each, self.dimensions, generator=generator)
         return self.correlation * queries_BD[:, None] + math.sqrt(1 - self.correlation**2) * noise_BKD
 
-    def log_ratio(self, queries_BD: torch.Tensor, codes_BKD: torch.Tensor) -> torch.Tensor:
+    def log_ratio(self, queries_BD: Tensor, codes_BKD: Tensor) -> Tensor:
         """log p(c | q) / p(c), (B, K): the best critic that there is; its mean over right answers is `information`."""
         rho2 = self.correlation**2
         query_BK = queries_BD.square().sum(dim=1)[:, None]
@@ -65,18 +60,18 @@ class Gaussians:
 class Contrast:
     """Queries with their candidates, and the truth about them."""
 
-    queries_BD: torch.Tensor
-    candidates_BCD: torch.Tensor
-    is_right_BC: torch.Tensor  # bool: drawn from p(c | q); beyond column 0, a planted false negative
-    log_ratio_BC: torch.Tensor
+    queries_BD: Tensor
+    candidates_BCD: Tensor
+    is_right_BC: Tensor  # bool: drawn from p(c | q); beyond column 0, a planted false negative
+    log_ratio_BC: Tensor
     share: float  # of negatives that are planted, in expectation
 
     @property
-    def positive_B(self) -> torch.Tensor:
+    def positive_B(self) -> Tensor:
         return torch.zeros(len(self.queries_BD), dtype=torch.long)
 
     @property
-    def log_met_BC(self) -> torch.Tensor:
+    def log_met_BC(self) -> Tensor:
         """log m(c | q) / p(c), where negatives come from m = (1 - share) p(c) + share p(c | q)."""
         return torch.log1p(self.share * torch.expm1(self.log_ratio_BC))
 
@@ -89,35 +84,31 @@ def contrast(toy: Gaussians, rows: int, negatives: int, share: float, generator:
     is_right_BC = torch.rand(right_BCD.shape[:2], generator=generator) < share
     is_right_BC[:, 0] = True
     candidates_BCD = torch.where(is_right_BC[..., None], right_BCD, others_BCD)
-    log_ratio_BC = toy.log_ratio(queries_BD, candidates_BCD)
-    return Contrast(queries_BD, candidates_BCD, is_right_BC, log_ratio_BC, share)
+    return Contrast(queries_BD, candidates_BCD, is_right_BC, toy.log_ratio(queries_BD, candidates_BCD), share)
 
 
-def estimate(
-    made: Contrast, scores_BC: torch.Tensor, log_weights_BC: torch.Tensor | None = None
-) -> tuple[float, float]:
+def estimate(made: Contrast, scores_BC: Tensor, log_weights_BC: Tensor | None = None) -> tuple[float, float]:
     """(log N - L, its standard error), N = n + 1 candidates, L the mean of -s_p + log(e^{s_p} + sum_j w_j e^{s_j}).
 
     Without weights and with clean negatives a lower bound of I(q; c) on average, and never above log N (van den Oord et
     al. 2018, arXiv 1807.03748).
     """
     loss_B = weighted_infonce_rows(scores_BC, made.positive_B, log_weights_BC)
-    error = loss_B.std() / math.sqrt(len(loss_B))
-    return math.log(scores_BC.shape[1]) - float(loss_B.mean()), float(error)
+    return math.log(scores_BC.shape[1]) - float(loss_B.mean()), float(loss_B.std() / math.sqrt(len(loss_B)))
 
 
-def true_log_weights(made: Contrast) -> torch.Tensor:
+def true_log_weights(made: Contrast) -> Tensor:
     """log p(c) / m(c | q), 0 on the positive: the weights that turn negatives drawn from m into those of p(c)."""
     return -made.log_met_BC.index_fill(1, torch.tensor(0), 0.0)
 
 
-def shuffled(log_weights_BC: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def shuffled(log_weights_BC: Tensor, generator: torch.Generator) -> Tensor:
     """The same weights of each row, permuted among its negatives: as much weighting, no information."""
     order_BN = torch.rand(log_weights_BC[:, 1:].shape, generator=generator).argsort(dim=1)
     return torch.cat([log_weights_BC[:, :1], log_weights_BC[:, 1:].gather(1, order_BN)], dim=1)
 
 
-def met_scores(made: Contrast) -> torch.Tensor:
+def met_scores(made: Contrast) -> Tensor:
     """log p(c | q) / m(c | q), the critic of lowest loss without weights when n is large.
 
     It increases with the log ratio, so it ranks codes equally well, with or without false negatives.
@@ -147,7 +138,7 @@ def weightings(share: float, negatives: int, noise: float, seed: int) -> dict[st
     def soft(alpha: float) -> LogWeights:
         loss = SoftInfoNCE(alpha, 1.0, 1.0)
 
-        def log_weights(made: Contrast) -> torch.Tensor:
+        def log_weights(made: Contrast) -> Tensor:
             noise_BC = noise * torch.randn(made.log_ratio_BC.shape, generator=generator)
             return loss.negative_weights(made.log_ratio_BC + noise_BC, made.positive_B).log()
 
@@ -170,7 +161,7 @@ class Critic(nn.Module):
         self.weight_DD = nn.Parameter(torch.zeros(dimensions, dimensions))
         self.norm_weight = nn.Parameter(torch.zeros(()))
 
-    def forward(self, queries_BD: torch.Tensor, codes_BKD: torch.Tensor) -> torch.Tensor:
+    def forward(self, queries_BD: Tensor, codes_BKD: Tensor) -> Tensor:
         """scores (B, K)."""
         product_BK = torch.einsum("bd,de,bke->bk", queries_BD, self.weight_DD, codes_BKD)
         return product_BK - self.norm_weight * codes_BKD.square().sum(dim=2)
@@ -200,6 +191,6 @@ def trained_critic(
     return critic.requires_grad_(False)
 
 
-def mrr(scores_BC: torch.Tensor) -> float:
+def mrr(scores_BC: Tensor) -> float:
     """MRR of the positives, column 0, among each row's candidates."""
     return float((1 / ranks_of_scores(scores_BC, [0] * len(scores_BC))).mean())

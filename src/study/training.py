@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from src.config.targets import CONF
+from src.config.compose import compose_config
 from src.corpora.base import Corpus, Pair
 from src.losses.kl_regularized import KLRegularized
 from src.module import CodeSearchModule
@@ -33,8 +32,7 @@ SMALL = ("backbone.encoder.embedding_size=256", "data.num_workers=0", "trainer.a
 
 def configuration(*overrides: str) -> DictConfig:
     """The configuration of `python -m src.train <overrides>` for a small model; the overrides take precedence."""
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        cfg = compose("train", overrides=[*SMALL, *overrides], return_hydra_config=True)
+    cfg = compose_config("train", [*SMALL, *overrides], with_hydra=True)
     with open_dict(cfg):
         cfg.choices = {group: cfg.hydra.runtime.choices[group] for group in GROUPS}
         del cfg["hydra"]
@@ -81,8 +79,9 @@ def trained(cfg: DictConfig, corpus: Corpus, shuffle: bool = False) -> Trained:
         attach_guide_models(estimator, cfg)
         module, data = build_model_and_data(cfg, corpus, estimator)
         metrics = fit(cfg, module, data, Path(folder), keep_last=False).trainer.callback_metrics
-    names = ("val/mrr", "val/alignment", "val/uniformity")
-    return Trained(module.eval(), {name: float(metrics[name]) for name in names})
+    return Trained(
+        module.eval(), {name: float(metrics[name]) for name in ("val/mrr", "val/alignment", "val/uniformity")}
+    )
 
 
 def scores(module: CodeSearchModule, pairs: Sequence[Pair]) -> torch.Tensor:
@@ -98,8 +97,7 @@ def divergence(scores_BC: torch.Tensor, similarity_BC: torch.Tensor, weight_temp
 
     Estimated: softmax of similarity / t; predicted: softmax of the scores.
     """
-    positive_B = torch.arange(len(scores_BC))
-    return KLRegularized(1.0, 0.0, weight_temperature)(scores_BC, positive_B, similarity_BC)
+    return KLRegularized(1.0, 0.0, weight_temperature)(scores_BC, torch.arange(len(scores_BC)), similarity_BC)
 
 
 @contextlib.contextmanager

@@ -22,8 +22,6 @@ from src.runtime.lightning_internals import StepRecordingCheckpoint, restart_tra
 from src.runtime.signals import SIGNALS, SignalWatcher
 from src.training.nonfinite import check_finite
 
-MINUTE = 60.0
-
 
 class SafeCheckpoints(TorchCheckpointIO):
     """Lightning's access to files: saves are atomic and have a checksum; loads check it and run no code."""
@@ -36,9 +34,6 @@ class SafeCheckpoints(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         return checkpoint_file.read(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        Path(path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,7 @@ class SaveLast(Checkpoint):
         self, path: Path, every_n_minutes: float | None, every_n_steps: int | None, watcher: SignalWatcher = SIGNALS
     ) -> None:
         self.path = path
-        self.every_n_minutes = every_n_minutes
-        self.every_n_steps = every_n_steps
+        self.every_n_minutes, self.every_n_steps = every_n_minutes, every_n_steps
         self.watcher = watcher
         self.seconds_before = 0.0  # of training, by the attempts before this one
         self.val_mrr: float | None = None  # of the last validation
@@ -136,14 +130,15 @@ class SaveLast(Checkpoint):
         self.watcher.release()
 
     def _stop_requested(self, trainer: L.Trainer) -> bool:
-        return _on_any_rank(trainer, self.watcher.stop_requested)
+        return trainer.strategy.reduce_boolean_decision(self.watcher.stop_requested, all=False)
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         if self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps:
             return True
         if not self.every_n_minutes:
             return False
-        return _on_any_rank(trainer, time.monotonic() - self._saved >= self.every_n_minutes * MINUTE)
+        is_late = time.monotonic() - self._saved >= self.every_n_minutes * 60
+        return trainer.strategy.reduce_boolean_decision(is_late, all=False)
 
     def _save(self, trainer: L.Trainer, epoch: int, batches: int) -> None:
         data: CodeSearchData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it in `fit`
@@ -272,7 +267,3 @@ def gather_objects(value: Any, world_size: int) -> list[Any]:
     values: list[Any] = [None] * world_size
     dist.all_gather_object(values, value)
     return values
-
-
-def _on_any_rank(trainer: L.Trainer, flag: bool) -> bool:
-    return flag if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(flag, all=False)

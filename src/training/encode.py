@@ -6,7 +6,7 @@ Shape letters: N texts, B texts of a batch, R rows of the texts that a batch ser
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,7 +53,13 @@ def embed_in_order(
     Raises NonFiniteError for an embedding that holds inf or NaN.
     """
     embeddings_ND: Array | None = None
-    for rows_R, embeddings_RD in embed_batches(embed, texts, side, cut, batch_size, num_workers, cache, progress):
+    device = next(cut.encoder.parameters()).device
+    loader = text_loader(texts, side, cut, batch_size, num_workers, cache)
+    hidden = progress is None or not sys.stdout.isatty()
+    for batch in track(loader, f" {progress}", transient=True, disable=hidden):
+        rows_R = batch.row_R
+        with torch.inference_mode():
+            embeddings_RD = embed(move_data_to_device(batch.features, device)).cpu()[batch.place_R]
         if not (finite_R := embeddings_RD.isfinite().all(dim=1)).all():
             bad = int(rows_R[~finite_R][0])
             raise NonFiniteError(
@@ -66,27 +72,6 @@ def embed_in_order(
     return allocate((0, cut.encoder.embedding_size)) if embeddings_ND is None else embeddings_ND
 
 
-def embed_batches(
-    embed: Callable[[BatchSide], torch.Tensor],
-    texts: Sequence[str],
-    side: str,
-    cut: LengthBucketer,
-    batch_size: int,
-    num_workers: int = 0,
-    cache: str | Path | None = None,
-    progress: str | None = None,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """int64 (R,) rows of the texts and their embeddings (R, D) on the CPU, batch by batch; each row comes once."""
-    device = next(cut.encoder.parameters()).device
-    loader = text_loader(texts, side, cut, batch_size, num_workers, cache)
-    hidden = progress is None or not sys.stdout.isatty()
-    for batch in track(loader, f" {progress}", transient=True, disable=hidden):
-        with torch.inference_mode():  # not around the yield: whoever takes the rows would be inside it too
-            embeddings_BD = embed(move_data_to_device(batch.features, device)).cpu()
-            embeddings_RD = embeddings_BD[batch.place_R]
-        yield batch.row_R, embeddings_RD
-
-
 def embed_texts(
     module: CodeSearchModule, texts: Sequence[str], side: str, cfg: DictConfig, progress: str
 ) -> torch.Tensor:
@@ -96,14 +81,13 @@ def embed_texts(
         cfg: a run's configuration: `trainer.accelerator` and `data` say where, and how many texts at once.
         progress: label of the progress bar.
     """
-    cut, at_once = prepare_encoder(module, cfg), cfg.data.eval_batch_size
     return torch.from_numpy(
         embed_in_order(
             module.embed,
             texts,
             side,
-            cut,
-            at_once,
+            prepare_encoder(module, cfg),
+            cfg.data.eval_batch_size,
             model="the model",
             allocate=lambda shape: np.empty(shape, np.float32),
             cache=cfg.cache,

@@ -140,10 +140,9 @@ def _trainer(
         kept,
         saving,
         AutoBatch(cfg.trainer.get("auto_batch", False), saving),
+        *([] if in_terminal else [EpochLines()]),
+        *trial.callbacks(cfg),
     ]
-    if not in_terminal:
-        callbacks.append(EpochLines())
-    callbacks += trial.callbacks(cfg)
     trainer = instantiate(
         cfg.trainer,
         callbacks=callbacks,

@@ -254,12 +254,11 @@ def write_embeddings(
         embeddings_BD = module.embed(features)
         return F.normalize(embeddings_BD, dim=1) if cosine else embeddings_BD
 
-    cut = prepare_encoder(module, cfg)
     mapped_ND = embed_in_order(
         embed,
         texts,
         side,
-        cut,
+        prepare_encoder(module, cfg),
         cfg.data.eval_batch_size,
         model=f"weights={name}: its model",
         allocate=lambda shape: np.lib.format.open_memmap(folder / EMBEDDINGS, "w+", np.float32, shape),

@@ -4,8 +4,8 @@ Shape letters: N training pairs, M distinct codes, D embedding size, K candidate
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,19 +71,12 @@ class MiningResult:
             "candidates": self.candidates,
             **{f"dropped/{reason}": count for reason, count in self.dropped.items()},
             "hardest/score_ratio_to_positive": float(np.median(self.ratios)) if self.ratios else None,
-            "depth": chosen.depth,
-            "per_query": chosen.per_query,
-            "margin": chosen.margin,
-            "most_alike": chosen.most_alike,
+            **asdict(chosen),
         }
 
 
 def mine(
-    train: Split,
-    queries_ND: torch.Tensor,
-    codes_ND: torch.Tensor,
-    estimator: Estimator | None,
-    chosen: NegativeFilter,
+    train: Split, queries_ND: torch.Tensor, codes_ND: torch.Tensor, estimator: Estimator | None, chosen: NegativeFilter
 ) -> MiningResult:
     """Negatives of each query among the other codes of its language.
 
@@ -92,7 +85,9 @@ def mine(
         estimator: fitted on these pairs; None filters by scores alone.
     """
     result = MiningResult([[] for _ in train.pairs])
-    for items in languages(train.pairs):
+    language_N = np.array([pair.language for pair in train.pairs])
+    for language in np.unique(language_N):
+        items = np.flatnonzero(language_N == language)
         pool = Pool(train.pairs, items)
         scores_NK, code_NK = (found.numpy() for found in top_k(queries_ND[items], codes_ND[pool.first_M], chosen.depth))
         own_N = torch.linalg.vecdot(queries_ND[items].double(), codes_ND[items].double()).numpy()
@@ -115,13 +110,6 @@ def mine(
                 if len(places) and own_N[row] > 0:
                     result.ratios.append(float(scores_NK[row, places[0]] / own_N[row]))
     return result
-
-
-def languages(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
-    """Indices of the pairs of each language."""
-    number_N = np.unique([pair.language for pair in pairs], return_inverse=True)[1]
-    for language in range(number_N.max() + 1):
-        yield np.flatnonzero(number_N == language)
 
 
 class Pool:

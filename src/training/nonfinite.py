@@ -49,11 +49,12 @@ class NonFiniteGuard(Callback):
         own = cast(CodeSearchModule, module)
         own.gradient_norm = norm = gradient_norm(optimizer)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded parameters
+        on_every_rank = trainer.strategy.reduce_boolean_decision  # they must all make a step, or none
         # One check for both: each makes the host wait for the device.
-        if is_on_every_rank(trainer, torch.isfinite(loss + norm)):
+        if on_every_rank(bool(torch.isfinite(loss + norm))):
             self._overflows = 0
             return
-        is_loss = not is_on_every_rank(trainer, torch.isfinite(loss))
+        is_loss = not on_every_rank(bool(torch.isfinite(loss)))
         if not is_loss and getattr(trainer.precision_plugin, "scaler", None) is not None:
             self._overflows += 1
             if self._overflows < PATIENCE:
@@ -66,7 +67,7 @@ class NonFiniteGuard(Callback):
         shown = ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more (train.log)" if len(ids) > SHOWN else "")
         where = f"at step {trainer.global_step + 1:,}, batch {batch + 1} of epoch {epoch + 1}"
         message = f"the {what} is not finite (inf or NaN) {where}: pairs {shown}"
-        weights = nonfinite_weights(module)
+        weights = [name for name, parameter in module.named_parameters() if not _is_finite(parameter.detach())]
         if self.policy == "stop" or weights:
             hint = f"{weights[0]} among {len(weights)} tensors of weights is not finite either" if weights else ADVICE
             raise NonFiniteError(f"{message}; the step was not made, the last checkpoint is intact. {hint}")
@@ -103,18 +104,6 @@ def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """() the norm of all gradients; inf or NaN where one of them holds such a number."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     return get_total_norm(gradients)
-
-
-def is_on_every_rank(trainer: L.Trainer, flag: torch.Tensor) -> bool:
-    """Whether it holds on every rank: they must all make a step, or none."""
-    if trainer.world_size == 1:
-        return bool(flag)
-    return trainer.strategy.reduce_boolean_decision(bool(flag), all=True)
-
-
-def nonfinite_weights(module: torch.nn.Module) -> list[str]:
-    """Names of the parameters that hold inf or NaN."""
-    return [name for name, parameter in module.named_parameters() if not _is_finite(parameter.detach())]
 
 
 def _is_finite(tensor: Any) -> bool:

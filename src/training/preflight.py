@@ -13,6 +13,7 @@ from src.config.types import Count, NotNegative, Positive, Whole, check_value
 from src.corpora.base import Corpus
 from src.data.mined_negatives import check_mined
 from src.training.build import build_estimator, build_loss, compile_encoder
+from src.training.guide_models import attach_guide_models
 from src.utils.errors import InputError, nearest
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator
@@ -60,7 +61,8 @@ def check_training(cfg: DictConfig) -> None:
             "data.positives=query needs dropout, since nothing else tells a query's two embeddings apart; found "
             "backbone.encoder.dropout=0.0: set backbone.encoder.dropout=0.1"
         )
-    check_corpus(cfg)
+    corpus: Corpus = instantiate(cfg.corpus)
+    corpus.check()  # it is where the configuration says, in the language that it names; nothing of it is read
 
 
 def check_trainer(cfg: DictConfig) -> None:
@@ -137,13 +139,10 @@ def check_batching(cfg: DictConfig) -> None:
 def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
     """An estimator with a guide model has a cache for it, a checkpoint that exists and a known backbone."""
     backbones = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
+    attach_guide_models(estimator, cfg)
     for part in estimator.components() if estimator else ():
         if not isinstance(part, EmbeddingEstimator):
             continue
-        if cfg.cache is None:
-            raise InputError(
-                f"weights={part.recipe} keeps its model and embeddings in the cache: set cache=DIR, found null"
-            )
         if part.backbone is not None and part.backbone not in backbones:
             raise InputError(
                 f"weights.backbone: expected an option of backbone ({', '.join(backbones)}), found {part.backbone!r}"
@@ -159,9 +158,3 @@ def check_estimator(cfg: DictConfig, estimator: Estimator | None) -> None:
                 f"weights.checkpoint={part.checkpoint} does not exist: give a run's directory, a checkpoint file, or a "
                 "sentence encoder (a folder or a hub name)"
             )
-
-
-def check_corpus(cfg: DictConfig) -> None:
-    """The corpus is where the configuration says, in the language that it names; nothing of it is read."""
-    corpus: Corpus = instantiate(cfg.corpus)
-    corpus.check()

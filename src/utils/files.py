@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: str | bytes, sync: bool = False) -> No
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none, or half of one."""
+    """The JSON object in a file; empty where there is none, or half of one."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

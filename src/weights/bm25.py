@@ -11,22 +11,15 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from src.config.types import check_value
 from src.corpora.base import Pair
 from src.utils.bm25 import BM25, Rows, block_product, bm25_weights
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
 from src.weights.base import Estimator
 
-Between = Literal["query_query", "query_code", "code_code"]
+Between = Literal["query_query", "query_code", "code_code"]  # text of the row, text of the column
 Statistics = Literal["corpus", "batch"]
 Normalize = Literal["none", "self"]
-# What is compared: (text of the row, text of the column).
-BETWEEN: dict[Between, tuple[str, str]] = {
-    "query_query": ("query", "query"),
-    "query_code": ("query", "code"),
-    "code_code": ("code", "code"),
-}
 BATCH_K1, BATCH_B = 1.2, 0.75  # constants of the paper's code
 
 
@@ -50,8 +43,7 @@ class BM25Estimator(Estimator):
             estimator alone.
         tokenizer: text -> tokens; must pickle, since the estimator travels to the data loader's workers.
 
-    Raises:
-        InputError: an unknown option, or no training pairs.
+    Raises InputError: no training pairs.
     """
 
     def __init__(
@@ -62,9 +54,6 @@ class BM25Estimator(Estimator):
         scale: float = 1.0,
         tokenizer: Callable[[str], list[str]] = subtokens,
     ) -> None:
-        check_value("weights.between", between, Between)
-        check_value("weights.statistics", statistics, Statistics)
-        check_value("weights.normalize", normalize, Normalize)
         self.between, self.statistics, self.normalize = between, statistics, normalize
         self.scale, self.tokenizer = scale, tokenizer
 
@@ -72,7 +61,7 @@ class BM25Estimator(Estimator):
         """Counts the tokens of the training pairs. Item i of `similarity` is pairs[i]."""
         if not len(pairs):
             raise InputError("weights=bm25: expected training pairs, found none; check corpus and lang")
-        row_text, column_text = map(attrgetter, BETWEEN[self.between])
+        row_text, column_text = map(attrgetter, self.between.split("_"))
         bm25 = BM25((self.tokenizer(column_text(pair)) for pair in pairs), dtype=np.float32)
         same = self.between in ("query_query", "code_code")
         self._rows_NV = bm25.counts_MV if same else bm25.query_matrix(self.tokenizer(row_text(pair)) for pair in pairs)
@@ -126,8 +115,7 @@ def batch_weights(document_DV: Rows, column_CV: Rows, average_length: float | No
         column_CV: token counts of the batch's columns, the source of C, n and the average length.
         average_length: in tokens; the mean length of the columns if None.
 
-    Returns:
-        a weight for every stored entry of document_DV, of its dtype and storage order.
+    Returns a weight for every stored entry of document_DV, of its dtype and storage order.
     """
     columns = len(column_CV)
     frequency = np.bincount(column_CV.indices, minlength=column_CV.width)[document_DV.indices]

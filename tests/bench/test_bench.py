@@ -44,7 +44,7 @@ KEYS = {  # of what needs no peer
 }
 
 
-def here(function, threads=None, environment=None, **given):
+def here(function, environment=None, **given):
     """As `alone`, in this process: libraries take seconds to load."""
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module), name)(**given)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import pytest
 
 from src.bench.measurement import OURS, SECONDS, Benchmark, in_turns
-from src.bench.page import Report, amount, headline
-from src.bench.targets import Target
+from src.bench.page import Report, Target, amount, headline
 
 
 def test_a_ratio_is_the_median_over_rounds_of_a_peers_cost_over_ours():
     benchmark = Benchmark("step", "a step", SECONDS, 64)
-    benchmark.add(64, {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]})  # 3, 2, 1
-    benchmark.add(8, {OURS: [1.0], "peer": [5.0]})
+    benchmark.costs[64] = {OURS: [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 4.0]}  # 3, 2, 1
+    benchmark.costs[8] = {OURS: [1.0], "peer": [5.0]}
     assert benchmark.ratios() == {"step/peer@8": 5.0, "step/peer@64": 2.0, "step/peer": 2.0}
 
 
 def test_a_peer_without_ours_has_no_ratio():
     benchmark = Benchmark("step", "a step", SECONDS, 64)
-    benchmark.add(64, {"peer": [1.0]})
+    benchmark.costs[64] = {"peer": [1.0]}
     assert benchmark.ratios() == {}
 
 
@@ -43,7 +42,7 @@ def test_a_target_is_met_on_the_right_side_of_its_bound(ratio, least, most):
 
 def test_a_missed_target_is_named_and_smaller_sizes_are_not_judged():
     benchmark = Benchmark("bm25_block", "blocks", SECONDS, 64)
-    benchmark.add(32, {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]})
+    benchmark.costs[32] = {OURS: [1.0], "paper_loops": [200.0], "bm25s": [6.0]}
     said = headline(Report([benchmark], ["left out"], {}))
     assert said[0].startswith("1 of 2 targets are met.")
     assert said[1].startswith("bm25_block/paper_loops@32 is 200, should be at least 250. A block this small")

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.deploy.index import hnsw
-from src.deploy.index.hnsw import Graph, measured_recall, write_graph
-from src.deploy.index.nearest import best
+from src.deploy.index import nearest
+from src.deploy.index.nearest import Graph, best, measured_recall, write_graph
 from src.deploy.index.searcher import Searcher
 
 
@@ -36,14 +35,14 @@ def main(index: str, *options: str) -> None:
     print(f"{functions:,} functions, dimension {vectors_MD.shape[1]}, {len(queries)} queries; processor time")
     print(f"exact          {took:7.2f} ms a query")
     with tempfile.TemporaryDirectory() as folder:
-        path, start = Path(folder, hnsw.NAME), time.process_time()
+        path, start = Path(folder, nearest.NAME), time.process_time()
         write_graph(path, [digests], [vectors_MD], None)
         print(
             f"graph          {functions / (time.process_time() - start):7,.0f} functions/s, "
             f"{path.stat().st_size / 1e6:,.0f} MB"
         )
         for expansion in (64, 128, 256, 512):
-            hnsw.EXPANSION_SEARCH = expansion
+            nearest.EXPANSION_SEARCH = expansion
             graph = Graph(path, digests)
             start = time.process_time()
             for query_D in queries:

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from src.deploy.encoder import Model
-from src.deploy.index.build import Embedder
+from src.deploy.index.build import embed_codes
 from src.deploy.index.searcher import DEPTH, first, reciprocal_ranks
 from src.metrics.retrieval import summarize
 from src.metrics.summary import mrr_difference
@@ -29,7 +29,7 @@ def main(run: str, *overrides: str) -> None:
     cfg.merge_with_dotlist(list(overrides))
     test = instantiate(cfg.corpus).split("test")
     codes = test.codebase.codes
-    vectors_MD = Embedder(model, 256)(codes).astype(np.float32)
+    vectors_MD = embed_codes(model, codes, 256).astype(np.float32)
     lexical = BM25([subtokens(code) for code in codes])
     ranks: dict[str, list[float]] = {"model": [], "BM25": [], "rrf": []}
     for pair, positive in zip(test.pairs, test.positives):

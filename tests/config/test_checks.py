@@ -50,6 +50,17 @@ def test_every_key_has_a_sentence(command):
         ("backbone.encoder.buckets", "many", "backbone.encoder.buckets: expected a whole number of 1 or more, found"),
         ("loss.alpha", None, "loss.alpha: expected a number, found null"),
         ("data.batch_size", True, "data.batch_size: expected a whole number of 2 or more, found true"),
+        ("data.batch_size", 1, "data.batch_size: expected a whole number of 2 or more, found 1"),
+        (
+            "model.similarity",
+            "cosin",
+            "model.similarity: expected dot or cosine, found 'cosin'; did you mean 'cos",
+        ),
+        ("data.positives", "querry", "data.positives: expected code or query, found 'querry'; did you mean 'query'?"),
+        ("data.num_workers", "atuo", "data.num_workers: expected a whole number of 0 or more or auto, found 'atuo'"),
+        ("data.num_workers", -1, "data.num_workers: expected a whole number of 0 or more or auto, found -1"),
+        ("trainer.grad_cache_chunk", 0, "trainer.grad_cache_chunk: expected a whole number of 1 or more or null, fou"),
+        ("negatives.mined_per_query", 0, "negatives.mined_per_query: expected a whole number of 1 or more, found 0"),
         ("weights.x", {"_target_": "os.system"}, "the configuration asks to build 'os.system': never built"),
     ],
 )
@@ -60,6 +71,15 @@ def test_a_mistake_is_refused_and_its_key_named(key, value, expected):
     with pytest.raises(InputError) as error:
         check(cfg, "train")
     assert str(error.value).startswith(expected)
+
+
+@pytest.mark.parametrize("key", ["model.loss_block", "data.token_budget"])
+@pytest.mark.parametrize("value", ["atuo", 0, -3, 2.5, True])
+def test_a_number_of_rows_or_tokens_is_positive_auto_or_null(key, value):
+    cfg = compose_config("train")
+    OmegaConf.update(cfg, key, value)
+    with pytest.raises(InputError, match=rf"^{key}: expected a whole number of 1 or more, auto or null, found"):
+        check(cfg, "train")
 
 
 def test_arguments_that_a_library_passes_on_are_accepted():

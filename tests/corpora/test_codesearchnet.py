@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from src.config.checks import check_part
+from src.config.compose import compose_config
 from src.corpora.codesearchnet import CodeSearchNetCorpus
 from src.utils.errors import InputError
 
@@ -215,7 +217,8 @@ def test_a_truncated_packed_file_is_refused_with_its_line(tmp_path: Path) -> Non
 def test_a_misspelt_choice_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     write(tmp_path, "train.jsonl", row())
     assert "did you mean 'train'" in error_of(tmp_path, "trian")
-    assert "did you mean 'tokens'" in error_of(tmp_path, "train", text="token")
+    with pytest.raises(InputError, match="did you mean 'tokens'"):
+        check_part("corpus", compose_config("train", ["corpus=codesearchnet", "corpus.text=token"]).corpus)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.utils import instantiate
 
+from src.config.checks import check_part
 from src.config.compose import compose_config
 from src.corpora.base import Codebase, Corpus, Pair, Split
 from src.corpora.codesearchnet import CodeSearchNetCorpus
@@ -95,17 +96,17 @@ def test_every_corpus_can_be_deduplicated(name):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "message"),
     [
-        ({"dedup": "nera"}, "did you mean 'near'"),
-        ({"against": "answer"}, "did you mean 'answers'"),
-        ({"near": 0}, "above 0 and up to 1, found 0"),
-        ({"near": "high"}, "found 'high'"),
+        ("dedup=nera", "did you mean 'near'"),
+        ("against=answer", "did you mean 'answers'"),
+        ("near=0", "above 0 and up to 1, found 0"),
+        ("near=high", "found 'high'"),
     ],
 )
-def test_invalid_options_are_refused_at_once(options, message):
+def test_invalid_options_are_refused_at_once(option, message):
     with pytest.raises(InputError, match=message):
-        deduplicated(lambda: Planted(OTHER), **options)
+        check_part("corpus", compose_config("train", [f"corpus.{option}"]).corpus)
 
 
 def test_an_empty_training_split_is_refused():

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from src.config.checks import check_part
+from src.config.compose import compose_config
 from src.corpora import stdlib
 from src.corpora.base import Split
 from src.corpora.harvester.filters import query_problem
@@ -174,10 +176,11 @@ def test_a_library_too_small_to_split_is_refused(tmp_path: Path) -> None:
         StdlibCorpus(root=tmp_path).split("train")
 
 
-@pytest.mark.parametrize("threshold", [80, 0, "high", None])
-def test_a_threshold_outside_its_range_is_refused(threshold: object) -> None:
+@pytest.mark.parametrize("threshold", ["80", "0", "high", "null"])
+def test_a_threshold_outside_its_range_is_refused(threshold: str) -> None:
+    corpus = compose_config("train", ["corpus=stdlib", f"corpus.near_duplicate={threshold}"]).corpus
     with pytest.raises(InputError, match=r"^corpus.near_duplicate: expected a number above 0 and up to 1, found "):
-        StdlibCorpus(near_duplicate=threshold).split("train")
+        check_part("corpus", corpus)
 
 
 @pytest.fixture(scope="module")

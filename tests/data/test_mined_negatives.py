@@ -196,7 +196,6 @@ def test_a_query_is_never_its_own_negative(tmp_path):
     ("options", "message"),
     [
         ({"mined": "nowhere.jsonl"}, "negatives.mined=nowhere.jsonl does not exist: make it with python -m src.mine"),
-        ({"mined_per_query": 0}, "negatives.mined_per_query must be a whole number from 1, found 0"),
         ({"positives": "query"}, "expected data.positives=code"),
     ],
 )

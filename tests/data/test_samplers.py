@@ -161,13 +161,9 @@ def test_groups_of_bm25_neighbours_are_more_similar_than_random_ones():
     assert 1.3 * chance < pooled < exact  # every sentence shares its small words with all
 
 
-def test_bad_groups_pools_and_similarities_are_refused():
-    with pytest.raises(InputError, match="1 or more, found 0"):
-        NearestNeighbourSampler(noise(7), 7, group=0)
+def test_bad_groups_and_similarities_are_refused():
     with pytest.raises(InputError, match="at most the 7 training pairs, found 8"):
         NearestNeighbourSampler(noise(7), 7, group=8)
-    with pytest.raises(InputError, match=r"at least the 5 items of batching.group, found 4"):
-        NearestNeighbourSampler(noise(7), 7, group=5, pool=4)
     table = noise(7)
     table.similarity_NN[3, 3] = np.nan  # its own: ignored
     NearestNeighbourSampler(table, 7).order(0)

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from src.metrics.graded import ndcg, ranks_within, summarize_graded
+from src.metrics.retrieval import ndcg, ranks_within, summarize_graded
 from src.utils.errors import InputError
 
 

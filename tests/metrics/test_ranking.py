@@ -29,6 +29,13 @@ def test_ranks_equal_the_hand_computed_ones():
     assert ranks_of_scores(scores_BM, [2, 4, 3]).tolist() == [3.0, 3.0, 1.0]
 
 
+def rank_in_tiles(tile, *inputs):
+    """Ranks with at most this many queries and codes scored at a time; None: as many as usual."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(scores.TILES, "cpu", tile or scores.TILES["cpu"])
+        return rank_queries(*inputs)
+
+
 @settings(deadline=None)
 @given(
     st.integers(1, 7).flatmap(
@@ -56,7 +63,7 @@ def test_streamed_ranks_equal_the_naive_loop(N, M, D, seed, tile, dtype):
     # Small whole numbers: products are exact and ties frequent.
     query, code = rng.integers(-2, 3, (N, D)), rng.integers(-2, 3, (M, D))
     positive = rng.integers(0, M, N)
-    ranks = rank_queries(torch.tensor(query).float(), torch.tensor(code).float(), positive, tile, dtype)
+    ranks = rank_in_tiles(tile, torch.tensor(query).float(), torch.tensor(code).float(), positive, dtype)
     assert ranks.dtype == torch.float64
     assert ranks.tolist() == naive_ranks((query @ code.T).tolist(), positive)
 
@@ -67,7 +74,8 @@ def test_streamed_ranks_equal_the_naive_loop(N, M, D, seed, tile, dtype):
 def test_copies_of_the_positive_tie(D, M, tile):
     # BLAS rounds by column position, so without care some copies score a little higher or lower.
     query_ND, code_1D, _ = random_embeddings(3, 1, D)
-    assert rank_queries(query_ND, code_1D.repeat(M, 1), [0, M // 2, M - 1], tile).tolist() == [1 + (M - 1) / 2] * 3
+    ranks = rank_in_tiles(tile, query_ND, code_1D.repeat(M, 1), [0, M // 2, M - 1])
+    assert ranks.tolist() == [1 + (M - 1) / 2] * 3
 
 
 def test_tripling_the_codes_changes_each_rank_as_computed():
@@ -89,7 +97,7 @@ def test_the_tile_does_not_change_a_rank():
     query_ND, code_MD, positive_N = random_embeddings(31, 101, 16)
     ranks = rank_queries(query_ND, code_MD, positive_N)
     for tile in ((1, 1000), (7, 13), (30, 1), (1000, 101)):
-        torch.testing.assert_close(rank_queries(query_ND, code_MD, positive_N, tile), ranks, rtol=0, atol=0)
+        torch.testing.assert_close(rank_in_tiles(tile, query_ND, code_MD, positive_N), ranks, rtol=0, atol=0)
 
 
 def test_the_order_of_codes_does_not_change_a_rank():
@@ -119,7 +127,7 @@ def test_a_quick_product_does_not_change_a_rank(kind, dtype, crowded, monkeypatc
         code_MD[5] *= 1e4
     scale = {"tiny": 1e-25, "huge": 1e15}.get(kind, 1.0)
     query_ND, code_MD = query_ND * scale, torch.cat([code_MD, code_MD[:7]]) * scale
-    ranks = rank_queries(query_ND, code_MD, positive_N, (13, 50), dtype)
+    ranks = rank_in_tiles((13, 50), query_ND, code_MD, positive_N, dtype)
     assert ranks.tolist() == exact_ranks(query_ND / scale, code_MD / scale, positive_N)
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.metrics import search
+from src.metrics import scores, search
 from src.metrics.search import top_k
 from src.utils.errors import InputError
 
@@ -30,7 +30,9 @@ def test_the_best_codes_and_the_order_of_ties_equal_a_full_sort(N, M, D, k, seed
     rng = np.random.default_rng(seed)
     # Small whole numbers: products are exact and ties frequent.
     query_ND, code_MD = (rng.integers(-2, 3, (rows, D)).astype(np.float32) for rows in (N, M))
-    found = top_k(torch.from_numpy(query_ND), torch.from_numpy(code_MD), k, tile, dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(scores.TILES, "cpu", tile or scores.TILES["cpu"])
+        found = top_k(torch.from_numpy(query_ND), torch.from_numpy(code_MD), k, dtype)
     for values, expected in zip(found, sorted_all(query_ND, code_MD, k)):
         assert values.tolist() == expected.tolist()
 

@@ -75,7 +75,7 @@ def test_a_missing_corpus_file_is_named(runs):
 
 def test_html_of_a_query_or_code_is_escaped(runs, monkeypatch):
     pairs = {id: Pair("<b>query</b>", "<img src=x onerror=y>", id, "python") for id in comparison_of(runs).queries}
-    monkeypatch.setattr("src.report.__main__.read_texts", lambda comparison: Texts(pairs, [], []))
+    monkeypatch.setattr("src.report.__main__.read_texts", lambda comparison: Texts(pairs, {}, {}))
     assert main([str(runs)]) == 0
     page = (runs / "report" / "report.html").read_text()
     assert "&lt;img src=x onerror=y&gt;" in page
@@ -88,13 +88,13 @@ def test_html_of_a_query_or_code_is_escaped(runs, monkeypatch):
 )
 def test_every_query_is_in_exactly_one_group_of_lengths(lengths):
     groups = length_groups(np.array(lengths))
-    assert sum(group.member_N.astype(int) for group in groups).tolist() == [1] * len(lengths)
+    assert sum(member_N.astype(int) for member_N in groups.values()).tolist() == [1] * len(lengths)
 
 
 def test_groups_of_lengths_are_thirds_named_by_their_range():
     groups = length_groups(np.array([1, 1, 2, 5, 5, 6, 9, 10, 11]))
-    assert [group.name for group in groups] == ["1 to 2 words", "5 to 6 words", "9 to 11 words"]
-    assert [int(group.member_N.sum()) for group in groups] == [3, 3, 3]
+    assert list(groups) == ["1 to 2 words", "5 to 6 words", "9 to 11 words"]
+    assert [int(member_N.sum()) for member_N in groups.values()] == [3, 3, 3]
 
 
 def test_the_own_code_of_a_query_is_not_its_near_copy():
@@ -107,7 +107,7 @@ def test_the_own_code_of_a_query_is_not_its_near_copy():
     ordered = [Pair("q", codes[name], name, "python") for name in "xyz"]
     test = Split("test", ordered, Codebase(list(codes), list(codes.values())), (0, 1, 2))
     train = Split("train", [Pair("q", "black blue green red", "t", "python")])
-    found = {group.name: group.member_N.tolist() for group in duplicate_groups(ordered, train, test)}
+    found = {name: member_N.tolist() for name, member_N in duplicate_groups(ordered, train, test).items()}
     assert found["code (nearly) in training"] == [False, False, True]
     assert found["near duplicate among candidates"] == [False, True, False]
     assert found["no near duplicate"] == [True, False, True]

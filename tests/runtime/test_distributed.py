@@ -20,7 +20,6 @@ from src.losses.soft_infonce import SoftInfoNCE
 from src.module import CodeSearchModule
 from src.runtime.distributed import RankSlice, all_gather_rows, all_gather_with_grad, loader_workers, seed_per_rank
 from src.training.callbacks import NegativeWeights
-from src.utils.errors import InputError
 from src.weights.bm25 import BM25Estimator
 from tests.backbones.checkpoints import bert
 from tests.support.doubles import BagEncoder, ListCorpus
@@ -275,9 +274,3 @@ def test_auto_means_one_loader_process_on_cuda_and_none_on_a_cpu():
     assert loader_workers("auto", "cpu") == 0
     assert loader_workers("auto", "cuda") == 1
     assert loader_workers(2, "cpu") == 2
-
-
-@pytest.mark.parametrize("asked", ["atuo", -1, 1.5, True, None])
-def test_an_invalid_number_of_loader_processes_is_refused(asked):
-    with pytest.raises(InputError, match=r"data\.num_workers must be auto or a number of processes of 0 or more"):
-        loader_workers(asked, "cpu")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def test_a_loss_without_similarity_runs_once_for_all_estimators(sweep):
-    assert sweep.type("sweep=losses_by_estimators", "seed=1,2").status == 0
+    assert sweep.type("sweep=losses_by_estimators", "weights=bm25,simcse", "seed=1").status == 0
     names = sweep.executed()
-    assert len(names) == len(set(names)) == 2 * (1 + 5 * 3)
-    assert sum(name.startswith("infonce_seed") for name in names) == 2
+    assert len(names) == len(set(names)) == 1 + 5 * 2
+    assert sum(name.startswith("infonce_seed") for name in names) == 1
     assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
 
 

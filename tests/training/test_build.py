@@ -11,6 +11,7 @@ from omegaconf import open_dict
 from src.config.compose import compose_config
 from src.training.build import compile_encoder
 from src.training.fit import build_model_and_data
+from src.training.preflight import check_batching
 from src.utils.errors import InputError
 from tests.support.doubles import BagEncoder, ListCorpus
 
@@ -58,3 +59,9 @@ def test_compiling_keeps_embeddings_and_the_names_of_weights() -> None:
     assert list(encoder.state_dict()) == names
     with pytest.raises(InputError, match=r"trainer\.compile must be false, true or one of .* found 'inducter'; did"):
         compile_encoder(encoder, "inducter")
+
+
+def test_a_group_larger_than_its_pool_is_refused():
+    cfg = compose_config("train", ["batching=similar", "batching.group=5", "batching.pool=4"])
+    with pytest.raises(InputError, match=r"batching\.group=5: expected at most the items of batching\.pool=4"):
+        check_batching(cfg)

@@ -103,6 +103,7 @@ def saving(tmp_path, monkeypatch, **given) -> tuple[SaveLast, SimpleNamespace, l
     trainer = SimpleNamespace(
         **{"global_step": 0, "current_epoch": 0, "world_size": 1, "global_rank": 0, "accumulate_grad_batches": 1},
         datamodule=SimpleNamespace(),
+        strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision),
         save_checkpoint=lambda path: made.append((trainer.global_step, trainer.datamodule.position)),
     )
     callback = SaveLast(

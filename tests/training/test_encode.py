@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 
 from src.data.length_buckets import LengthBucketer
 from src.losses.infonce import InfoNCE
 from src.module import CodeSearchModule
-from src.training.encode import device_of, embed_batches, embed_texts
+from src.training.encode import device_of, embed_in_order, embed_texts
 from tests.support.doubles import BagEncoder
 
 CFG = OmegaConf.create({"trainer": {"accelerator": "cpu"}, "data": {"eval_batch_size": 2}, "cache": None})
@@ -33,15 +34,23 @@ def test_a_run_from_a_gpu_is_read_on_the_cpu_without_one(monkeypatch):
     assert {str(device_of(name)) for name in ("gpu", "cuda", "auto", "cpu", "mps")} == {"cpu"}
 
 
-def test_every_text_is_embedded_once_and_the_caller_is_not_in_inference_mode():
+def test_every_distinct_text_is_embedded_once_and_the_caller_is_not_in_inference_mode():
     torch.manual_seed(0)
     module = CodeSearchModule(BagEncoder(), InfoNCE(), "cosine").eval()
     texts = ["a b c", "d", "a b c", "e f", "d", "g h i j"]
-    rows, inside = [], []
-    for rows_R, embeddings_RD in embed_batches(module.embed, texts, "code", LengthBucketer(module.encoder), 2):
+    sizes = []
+
+    def embed(side):
+        assert torch.is_inference_mode_enabled()
+        embeddings_BD = module.embed(side)
+        sizes.append(len(embeddings_BD))
+        return embeddings_BD
+
+    def allocate(shape):
         assert not torch.is_inference_mode_enabled()
-        assert len(rows_R) == len(embeddings_RD)
-        rows += rows_R.tolist()
-        inside.append(embeddings_RD.requires_grad)
-    assert sorted(rows) == list(range(6))
-    assert not any(inside)
+        return np.full(shape, np.nan, np.float32)
+
+    cut = LengthBucketer(module.encoder)
+    made_ND = embed_in_order(embed, texts, "code", cut, 2, model="the model", allocate=allocate)
+    assert sizes == [2, 2]
+    assert np.isfinite(made_ND).all()

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from rank_bm25 import BM25Okapi
 
+from src.config.checks import check_part
+from src.config.compose import compose_config
 from src.corpora.base import Pair
 from src.utils.errors import InputError
 from src.utils.subtokens import subtokens
-from src.weights.bm25 import BETWEEN, BM25Estimator, Normalize, Statistics
+from src.weights.bm25 import Between, BM25Estimator, Normalize, Statistics
 from src.weights.none import NoEstimator
 
 STATISTICS, NORMALIZE = get_args(Statistics), get_args(Normalize)
@@ -49,7 +51,7 @@ def okapi(between, pairs=PAIRS):
     return np.array([index.get_scores(subtokens(getattr(pair, row))) for pair in pairs])
 
 
-@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("between", get_args(Between))
 def test_similarities_equal_those_of_rank_bm25(between):
     similarity_BC = fitted(between=between).similarity(ROWS, COLUMNS)
     assert similarity_BC.shape == (3, 5)
@@ -57,7 +59,7 @@ def test_similarities_equal_those_of_rank_bm25(between):
     np.testing.assert_allclose(similarity_BC, okapi(between)[np.ix_(ROWS, COLUMNS)], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("between", get_args(Between))
 def test_self_normalisation_divides_by_the_rows_own_score(between):
     score = okapi(between)
     own = score.diagonal()[:, None]
@@ -113,7 +115,7 @@ words = st.lists(st.sampled_from(["get", "set", "file", "list", "of"]), max_size
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(words, words), min_size=2, max_size=7),
-    st.sampled_from(list(BETWEEN)),
+    st.sampled_from(get_args(Between)),
     st.sampled_from(STATISTICS),
     st.sampled_from(NORMALIZE),
     st.randoms(use_true_random=False),
@@ -148,17 +150,17 @@ def test_a_fitted_estimator_holds_no_matrix_of_all_pairs():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "message"),
     [
-        ({"between": "query_queri"}, "weights.between: .*'query_queri'; did you mean 'query_query'"),
-        ({"statistics": "batches"}, "weights.statistics: .*'batches'; did you mean 'batch'"),
-        ({"normalize": "own"}, "weights.normalize: expected none or self, found 'own'"),
-        ({"normalize": None}, "weights.normalize: expected none or self, found null"),
+        ("between=query_queri", "weights.between: .*'query_queri'; did you mean 'query_query'"),
+        ("statistics=batches", "weights.statistics: .*'batches'; did you mean 'batch'"),
+        ("normalize=own", "weights.normalize: expected none or self, found 'own'"),
+        ("normalize=null", "weights.normalize: expected none or self, found null"),
     ],
 )
-def test_an_unknown_option_is_refused_and_the_known_ones_are_named(options, message):
+def test_an_unknown_option_is_refused_and_the_known_ones_are_named(option, message):
     with pytest.raises(InputError, match=message) as error:
-        BM25Estimator(**options)
+        check_part("weights", compose_config("train", ["weights=bm25", f"weights.{option}"]).weights)
     assert "\n" not in str(error.value)
 
 

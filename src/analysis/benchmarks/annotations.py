@@ -15,8 +15,8 @@ import torch
 
 from src.corpora.base import Codebase
 from src.corpora.jsonl import read_rows
-from src.metrics.graded import ndcg, ranks_within, summarize_graded
 from src.metrics.ranking import rank_queries
+from src.metrics.retrieval import ndcg, ranks_within, summarize_graded
 from src.metrics.summary import prefixed
 from src.utils.bm25 import BM25
 from src.utils.subtokens import subtokens

@@ -35,7 +35,8 @@ def reachable() -> None:
 
 
 def chosen(names: Sequence[str]) -> list[Any]:
-    """mteb's tasks by name; raises InputError where mteb is not installed or lacks a task."""
+    """mteb's tasks by name; raises InputError where the hub does not answer, or mteb is not installed or lacks one."""
+    reachable()
     if importlib.util.find_spec("mteb") is None:
         raise InputError(f"mteb's tasks need mteb, an optional extra: pip install -e '.[benchmark]'; {INSTEAD}")
     with warnings.catch_warnings(action="ignore"):
@@ -60,9 +61,8 @@ def evaluate(module: CodeSearchModule, tasks: Sequence[Any], folder: Path, batch
 
         model_folder = Path(exported, "model")
         st_format.write(module.cpu().eval(), model_folder)
-        trust = st_format.needs_trust(module.encoder)
-        check(module, st_format.reading(model_folder, trust), "format=sentence_transformers")
-        model = SentenceTransformer(str(model_folder), trust_remote_code=trust)
+        check(module, st_format.reading(module, model_folder), "format=sentence_transformers")
+        model = SentenceTransformer(str(model_folder), trust_remote_code=st_format.needs_trust(module.encoder))
         results = mteb.evaluate(
             model, tasks, encode_kwargs={"batch_size": batch_size}, cache=ResultCache(folder), show_progress_bar=False
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from src.analysis.corpus.measure import QUANTILES, SPLITS, Survey, combined
 from src.corpora.dedup import AGAINST
-from src.utils.tables import Table, percent, print_tables
+from src.utils.tables import Table, percent
 
 
 def headline(survey: Survey, near: float) -> list[str]:
@@ -128,9 +128,3 @@ def baseline(survey: Survey) -> Table:
 
 def _share(numbers: Mapping[str, float], key: str) -> str:
     return percent(numbers[key]) if key in numbers else "–"
-
-
-def print_survey(surveys: Mapping[str, Survey], near: float) -> None:
-    """The tables and the headline; of several languages the overview alone."""
-    print_tables(tables(surveys[""]) if "" in surveys else overview(surveys), headlines(surveys, near))
-    print()

@@ -3,7 +3,6 @@
 S items (training pairs that are looked at), B rows, C columns of a batch.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -68,9 +67,8 @@ def planted_batches(known_SS: csr_array, size: int, most: int, seed: int) -> lis
 
 def training_batches(
     batching: Batching, similarity: Similarity, items: int, size: int, number: int, seed: int
-) -> Iterator[Rows]:
+) -> list[Rows]:
     """The first `number` batches of a training on these items, over as many epochs as needed."""
     sampler = batching.sampler(similarity, items, seed)
     epochs = (sampler.order(epoch)[: items - items % size].reshape(-1, size) for epoch in range(number))
-    for item_B in islice(chain.from_iterable(epochs), number):
-        yield Rows(item_B, item_B)
+    return [Rows(item_B, item_B) for item_B in islice(chain.from_iterable(epochs), number)]

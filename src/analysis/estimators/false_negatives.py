@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from src.corpora.base import Pair
+from src.data.collate import numbered
 from src.utils.errors import InputError
 from src.utils.near_duplicates import near_duplicate_pairs
 
@@ -68,9 +69,7 @@ def known_false_negatives(pairs: Sequence[Pair], threshold: float) -> FalseNegat
 
 def _equal(texts: Sequence[str]) -> csr_array:
     """Pairs of equal texts."""
-    number_of: dict[str, int] = {}
-    numbers_S = [number_of.setdefault(text, len(number_of)) for text in texts]
-    member_ST = csr_array((np.ones(len(texts), dtype=np.int32), (np.arange(len(texts)), numbers_S)))
+    member_ST = csr_array((np.ones(len(texts), dtype=np.int32), (np.arange(len(texts)), numbered(texts).numpy())))
     first, second = (member_ST @ member_ST.T).nonzero()
     return _symmetric(first[first < second], second[first < second], len(texts))
 

@@ -58,7 +58,7 @@ def inspect(
             numbers |= _suffixed(detection(batches, known, kind, similarity, weigh), f"{kind}/{name}")
 
     def ordered(batching: Batching, similarity: Similarity) -> list[Rows]:
-        return list(training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed))
+        return training_batches(batching, similarity, len(item_S), size, cfg.batches, cfg.seed)
 
     random = ordered(RandomBatches(), NoEstimator().similarity)
     numbers |= _suffixed(base_rates(random, known), "random")

@@ -143,31 +143,29 @@ def detection(
         `weight_known`, `weight_ordinary`: mean weight; `recall`: share of the known ones with a weight below one half;
         `false_alarms`: ordinary negatives of a row with a weight below one half.
     """
-    auc, precision, of_known, of_ordinary, false_alarms = [], [], [], [], []
+    found = []
     for weighed in weighed_batches(batches, similarity, weigh):
         batch, similarity_BC, weights_BC = weighed.batch, weighed.similarity_BC, weighed.weights_BC
         known_BC = batch.among(known.kinds[kind])
         ordinary_BC = ~(batch.among(known.any_SS) | batch.own_BC)
-        auc.append(row_auc(similarity_BC, known_BC, ordinary_BC))
-        precision.append(row_precision(similarity_BC, known_BC, ordinary_BC))
-        of_known.append(weights_BC[known_BC])
-        of_ordinary.append(weights_BC[ordinary_BC])
-        false_alarms.append(((weights_BC < HALF) & ordinary_BC).sum(axis=1))
-    auc_R, precision_R = np.concatenate(auc), np.concatenate(precision)
+        auc_B = row_auc(similarity_BC, known_BC, ordinary_BC)
+        precision_B = row_precision(similarity_BC, known_BC, ordinary_BC)
+        false_alarms_B = ((weights_BC < HALF) & ordinary_BC).sum(axis=1)
+        found.append((auc_B, precision_B, weights_BC[known_BC], weights_BC[ordinary_BC], false_alarms_B))
+    auc_R, precision_R, known_N, ordinary_N, false_alarms_R = map(np.concatenate, zip(*found))
     auc_R, precision_R = auc_R[~np.isnan(auc_R)], precision_R[~np.isnan(precision_R)]
     if not len(auc_R):  # a corpus so small that every column is a known one
         return {}
     low, high = bootstrap_mean(auc_R)
-    known_N = np.concatenate(of_known)
     return {
         "auc": float(auc_R.mean()),
         "auc_low": low,
         "auc_high": high,
         "precision@1": float(precision_R.mean()),
         "weight_known": float(known_N.mean()),
-        "weight_ordinary": float(np.concatenate(of_ordinary).mean()),
+        "weight_ordinary": float(ordinary_N.mean()),
         "recall": float((known_N < HALF).mean()),
-        "false_alarms": float(np.concatenate(false_alarms).mean()),
+        "false_alarms": float(false_alarms_R.mean()),
     }
 
 
@@ -192,27 +190,26 @@ def on_batches(batches: Iterable[Rows], similarity: Similarity, weigh: Weigh, fl
     `numbers`: `weight_mean`; `weight_min`; `weight_row_min`, the mean of the rows' lowest; `at_floor`, the share of
     negatives at the loss's floor; `effective`, Kish's effective number of negatives of a row, averaged.
     """
-    weights, similarities, lowest_row, effective = [], [], [], []
+    found = []
     lowest: list[Example] = []
     highest: list[Example] = []
     for weighed in weighed_batches(batches, similarity, weigh):
         own_BC, weights_BC = weighed.batch.own_BC, weighed.weights_BC
-        weights.append(weights_BC[~own_BC])
-        similarities.append(weighed.similarity_BC[~own_BC])
-        lowest_row.append(np.where(own_BC, np.inf, weights_BC).min(axis=1))
-        effective.append(effective_negatives(torch.from_numpy(weights_BC * ~own_BC)).numpy())
+        lowest_B = np.where(own_BC, np.inf, weights_BC).min(axis=1)
+        effective_B = effective_negatives(torch.from_numpy(weights_BC * ~own_BC)).numpy()
+        found.append((weights_BC[~own_BC], weighed.similarity_BC[~own_BC], lowest_B, effective_B))
         lowest += weighed.examples(~own_BC, SHOWN)
         highest += weighed.examples(~own_BC, SHOWN, sign=-1)
-    weights_N = np.concatenate(weights)
+    weights_N, similarities_N, lowest_R, effective_R = map(np.concatenate, zip(*found))
     numbers = {
         "weight_mean": float(weights_N.mean()),
         "weight_min": float(weights_N.min()),
-        "weight_row_min": float(np.concatenate(lowest_row).mean()),
+        "weight_row_min": float(lowest_R.mean()),
         "at_floor": float((weights_N <= floor).mean()),
-        "effective": float(np.concatenate(effective).mean()),
+        "effective": float(effective_R.mean()),
     }
     lowest, highest = distinct(lowest, SHOWN), distinct(highest, SHOWN, sign=-1)
-    return Ordinary(numbers, weights_N, np.concatenate(similarities), lowest, highest)
+    return Ordinary(numbers, weights_N, similarities_N, lowest, highest)
 
 
 def agreement(batches: Iterable[Rows], similarities: Mapping[str, Similarity]) -> dict[str, float]:

@@ -25,7 +25,6 @@ _LICENCE = re.compile(
     r"copyright\s+(?:\(c\)|©|\d{4})|licen[sc]ed (?:under|to)|all rights reserved|spdx-licen|@licen[sc]e"
     r"|permission is hereby granted"
 )
-
 _REFERENCE = re.compile(r"\W*(?:see|alias (?:for|of|to)|same as)(?: also)?:? \S+\W*", re.IGNORECASE)
 
 _BLANK_LINES = re.compile(r"\n(?: *\n)+")
@@ -87,7 +86,7 @@ def remove_markup(paragraph: str) -> str:
     text = html.unescape(_ELEMENT.sub("", _INLINE_TAG.sub(_inline_tag, paragraph)))
     text = _ROLE.sub(lambda match: _ROLE_TARGET.sub("", match[1]), text)
     for markup in (_LINK, _CODE, _STRONG):
-        text = markup.sub(_first_group, text)
+        text = markup.sub(lambda match: match[match.lastindex or 0], text)
     return " ".join(text.translate(_PUNCTUATION).split()).removesuffix(" *")
 
 
@@ -100,7 +99,3 @@ def _inline_tag(match: re.Match[str]) -> str:
         target, label = (found[0], text[found.end() :].removeprefix("|").strip()) if found else (text, "")
         text = label or target.lstrip("#").replace("#", ".")
     return text
-
-
-def _first_group(match: re.Match[str]) -> str:
-    return next(group for group in match.groups() if group is not None)

@@ -36,23 +36,16 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
     A function inside a documented one is part of that one's code and not extracted itself. `counts` receives the
     number of documented functions and, by reason, of dropped ones.
 
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+    Raises UnicodeDecodeError: the file is not UTF-8.
     """
     source = _readable(source)
     if not language.may_document.search(source):
         counts[NO_FUNCTION] += 1
         return
     captures, inside = _parsed(language, source)
-    scopes: list[tuple[int, str]] = []  # end and name of the surrounding classes
     documented_until = 0
-    for node, is_scope in _in_order(captures):
+    for node, scopes in _functions(captures):
         start, end = node.start_byte, node.end_byte
-        while scopes and scopes[-1][0] <= start:
-            scopes.pop()
-        if is_scope:
-            scopes.append((end, node_text(node.child_by_field_name("name"))))
-            continue
         if start < documented_until or (doc := language.doc(node, inside[0], source)) is None:
             continue
         documented_until = end
@@ -62,9 +55,8 @@ def extract(language: Language, source: bytes, counts: Counter[str]) -> Iterator
         if isinstance(function, str):
             counts[f"dropped: {function}"] += 1
             continue
-        qualified = ".".join(filter(None, [*(scope for _, scope in scopes), language.qualifier(node), name]))
         first_row = node.start_point.row - source.count(b"\n", doc.start, start)
-        yield Function(qualified, *function, first_row + 1, node.end_point.row + 1)
+        yield Function(_qualified(scopes, language, node, name), *function, first_row + 1, node.end_point.row + 1)
     if not documented_until:
         counts[NO_FUNCTION] += 1
 
@@ -74,30 +66,22 @@ def extract_all(language: Language, source: bytes, counts: Counter[str]) -> Iter
 
     `query` is the first paragraph of the documentation, of any length and language. `counts` receives their number.
 
-    Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+    Raises UnicodeDecodeError: the file is not UTF-8.
     """
     source = _readable(source)
     captures, inside = _parsed(language, source)
-    around: list[tuple[int, str]] = []  # end and name of the surrounding classes and functions
-    for node, is_scope in _in_order(captures):
+    for node, around in _functions(captures):
         start, end = node.start_byte, node.end_byte
-        while around and around[-1][0] <= start:
-            around.pop()
-        name = node_text(node.child_by_field_name("name"))
-        if is_scope:
-            around.append((end, name))
-            continue
         begin, lead = language.lead(start, source)
         doc = language.doc(node, inside[0], source)
-        name = name or lead or (doc.name if doc else "")
+        name = node_text(node.child_by_field_name("name")) or lead or (doc.name if doc else "")
         if not name:
             continue
         paragraph = first_paragraph(language.strip_tags(doc.text)) if doc else ""
         query = "" if is_licence(paragraph) else remove_markup(paragraph)
         code, _ = strip_comments(source, begin, end, _ranges(language, node, begin, source, inside))
-        qualified = ".".join(filter(None, [*(scope for _, scope in around), language.qualifier(node), name]))
-        around.append((end, name))
+        qualified = _qualified(around, language, node, name)
+        around.append((end, name))  # functions inside this one
         counts["functions"] += 1
         first_line = node.start_point.row - source.count(b"\n", begin, start) + 1
         yield Function(qualified, query, code, [], first_line, node.end_point.row + 1, _dedented(source, begin, end))
@@ -120,16 +104,26 @@ def _parsed(language: Language, source: bytes) -> tuple[dict[str, list[Node]], l
 
 
 def _dedented(source: bytes, start: int, end: int) -> str:
-    """source[start:end] without the indentation of its first line."""
     indent = source[source.rfind(b"\n", 0, start) + 1 : start]
     text = source[start:end]
     return (text if indent.strip() else text.replace(b"\n" + indent, b"\n")).decode()
 
 
-def _in_order(captures: dict[str, list[Node]]) -> list[tuple[Node, bool]]:
-    """Functions and scopes; outer ones come before inner ones."""
+def _functions(captures: dict[str, list[Node]]) -> Iterator[tuple[Node, list[tuple[int, str]]]]:
+    """Functions, outer ones before inner ones, each with the end and the name of the scopes around it."""
+    around: list[tuple[int, str]] = []
     nodes = [(node, kind == "scope") for kind in ("function", "scope") for node in captures.get(kind, ())]
-    return sorted(nodes, key=lambda item: (item[0].start_byte, -item[0].end_byte))
+    for node, is_scope in sorted(nodes, key=lambda item: (item[0].start_byte, -item[0].end_byte)):
+        while around and around[-1][0] <= node.start_byte:
+            around.pop()
+        if is_scope:
+            around.append((node.end_byte, node_text(node.child_by_field_name("name"))))
+        else:
+            yield node, around
+
+
+def _qualified(around: list[tuple[int, str]], language: Language, node: Node, name: str) -> str:
+    return ".".join(filter(None, [*(scope for _, scope in around), language.qualifier(node), name]))
 
 
 def _filtered(

@@ -38,8 +38,7 @@ def is_english(text: str) -> bool:
 def parses(code: str, language: str) -> bool:
     """Whether the language's grammar accepts a function, or a method without its class.
 
-    Raises:
-        InputError: the language has no grammar here.
+    Raises InputError: the language has no grammar here.
     """
     known = grammar(language)
     source = code.encode("utf-8", "replace")

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from src.corpora.harvester.languages import language_of
 from src.corpora.harvester.shards import Shard, cut
@@ -26,6 +28,7 @@ from src.corpora.harvester.splits import SPLIT_STARTS, assign_files
 from src.corpora.harvester.workers import harvest_all
 from src.utils.cpus import usable_cpus
 from src.utils.errors import InputError, UserError
+from src.utils.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +67,7 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
     A finished harvest is not repeated, and a killed one resumes. The rows do not depend on the number of `workers`
     (None: one per core, at most one per shard; 0: only this process).
 
-    Raises:
-        InputError: `out` has other content or cannot be written, or there are too few functions to split.
+    Raises InputError: `out` has other content or cannot be written, or there are too few functions to split.
     """
     out = Path(out).expanduser()
     final = out / work.language
@@ -83,7 +85,11 @@ def harvest(work: Work, out: str | Path, workers: int | None = None) -> dict[str
 def harvest_to(work: Work, final: Path, workers: int | None = None) -> dict[str, Any]:
     """The same for the folder of the language itself, which no other process writes to; its content is replaced."""
     part = final.with_name(f".{work.language}.part")
-    _prepare(part, work.key)
+    key = part / "key"
+    if not key.exists() or key.read_text(encoding="utf-8") != work.key:  # otherwise an interrupted harvest resumes
+        shutil.rmtree(part, ignore_errors=True)
+        (part / "shards").mkdir(parents=True)
+        key.write_text(work.key, encoding="utf-8")
     shards = _make_shards(work, part / "shards", workers)
     try:
         about = _merge(work, part, shards)
@@ -104,10 +110,30 @@ def harvester_version() -> str:
 
 def read_about(folder: Path) -> dict[str, Any]:
     """harvest.json of a finished harvest; empty without one."""
-    try:
-        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    return read_json(folder / ABOUT)
+
+
+def show(about: Mapping[str, Any], out: str | Path) -> None:
+    """Prints harvest.json to standard output: files, functions and splits; reasons are sorted by frequency."""
+    counts, sizes = Counter(about["counts"]), about["sizes"]
+
+    def reasons(kind: str) -> list[tuple[str, int]]:
+        named = [item for item in counts.items() if item[0].startswith(kind)]
+        return sorted(named, key=lambda item: (-item[1], item[0]))
+
+    rows = [("files read", counts["files read"]), *reasons("files without"), *reasons("files skipped")]
+    rows += [("documented functions", counts["documented functions"]), *reasons("dropped")]
+    rows += [("kept", sum(sizes.values())), *sizes.items()]
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right")
+    for name, number in rows:
+        table.add_row(name, f"{number:,}", end_section=name.startswith("kept") or name == "documented functions")
+    console = Console()
+    console.print(table)
+    console.print(f" written to {Path(out) / about['language']}; train with", highlight=False, soft_wrap=True)
+    command = f" python -m src.train lang={about['language']} corpus=codesearchnet corpus.root={out} corpus.text=source"
+    console.print(command, highlight=False, soft_wrap=True)
 
 
 def _check(out: Path, final: Path) -> None:
@@ -119,15 +145,6 @@ def _check(out: Path, final: Path) -> None:
     if (found and not harvests) or (final in found and final not in harvests):
         other = final if final in found else found[0]
         raise InputError(f"expected a new folder or an earlier harvest in out={out}, found {other}; choose another")
-
-
-def _prepare(part: Path, key: str) -> None:
-    """An empty working folder, or that of an interrupted harvest with the same key."""
-    named = part / "key"
-    if not named.exists() or named.read_text(encoding="utf-8") != key:
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "shards").mkdir(parents=True)
-        named.write_text(key, encoding="utf-8")
 
 
 def _make_shards(work: Work, folder: Path, workers: int | None) -> list[Shard]:
@@ -190,7 +207,6 @@ def _merge(work: Work, part: Path, shards: list[Shard]) -> dict[str, Any]:
 
 
 def _first_of_each_code(shards: Sequence[Shard]) -> Iterator[tuple[bytes, str]]:
-    """Row and file of the first occurrence of every code."""
     seen: set[int] = set()  # 64 bits per code, the only data that grows with the corpus
     for shard in shards:
         with shard.rows.open("rb") as rows:

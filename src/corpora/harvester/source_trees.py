@@ -6,7 +6,7 @@ import re
 import subprocess
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -191,17 +191,17 @@ def _git(path: Path, *command: str) -> str:
     The configuration of a checkout, which comes with the sources, could make git run commands that fetch missing files:
     fetching is disabled.
     """
+    no_fetching = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    return output_of("git", "-C", str(path), "-c", "core.fsmonitor=false", *command, env=no_fetching)
+
+
+def output_of(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """The output of a tool with these further environment variables; empty if it is missing or fails."""
     try:
-        shown = subprocess.run(
-            ["git", "-C", str(path), "-c", "core.fsmonitor=false", *command],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={**os.environ, "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"},
-        )
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **(env or {})})
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return "" if shown.returncode else shown.stdout
+    return "" if shown.returncode else shown.stdout.strip()
 
 
 @lru_cache(maxsize=8)

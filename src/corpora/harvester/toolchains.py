@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
+from src.corpora.harvester.source_trees import output_of
 from src.utils.errors import InputError
 
 # What to install if nothing is found: packages of Debian and its derivatives, and other sources.
@@ -26,8 +25,8 @@ def library_roots(language: str, root: str | Path | None = None) -> list[Path]:
     """
     if root is not None:
         given = Path(root).expanduser()
-        found = _FIND[language]([given]) if given.is_dir() else [given]  # the harvester reports a missing one
-        return found or [given]
+        found = _find(language, [given]) if given.is_dir() else []
+        return found or [given]  # the harvester reports a missing one
     if roots := installed(language):
         return roots
     raise InputError(
@@ -38,14 +37,12 @@ def library_roots(language: str, root: str | Path | None = None) -> list[Path]:
 
 def installed(language: str) -> list[Path]:
     """The roots of the toolchain's own library; empty without one."""
-    return _FIND[language](_CANDIDATES[language]())
+    return _find(language, _CANDIDATES[language]())
 
 
 def _go_candidates() -> Iterable[Path]:
-    if shown := _shown("go", "env", "GOROOT"):
-        yield Path(shown, "src")
-    for folder in ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True)):
-        yield Path(folder, "src")
+    folders = ("/usr/lib/go", "/usr/local/go", *sorted(map(str, Path("/usr/lib").glob("go-*")), reverse=True))
+    return [Path(folder, "src") for folder in (output_of("go", "env", "GOROOT"), *folders) if folder]
 
 
 def _java_candidates() -> Iterable[Path]:
@@ -58,12 +55,12 @@ def _java_candidates() -> Iterable[Path]:
 
 
 def _ruby_candidates() -> Iterable[Path]:
-    if shown := _shown("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']"):
-        yield Path(shown)
+    shown = output_of("ruby", "-e", "puts RbConfig::CONFIG['rubylibdir']")
+    return [Path(shown)] if shown else []
 
 
 def _php_candidates() -> Iterable[Path]:
-    shown = _shown("php", "-r", "echo get_include_path();")
+    shown = output_of("php", "-r", "echo get_include_path();")
     yield from (Path(folder) for folder in shown.split(os.pathsep) if os.path.isabs(folder))
     home = os.environ.get("COMPOSER_HOME", "~/.config/composer")
     yield from (Path(folder, "vendor").expanduser() for folder in (home, "~/.composer"))
@@ -71,13 +68,14 @@ def _php_candidates() -> Iterable[Path]:
 
 
 def _javascript_candidates() -> Iterable[Path]:
-    if shown := _shown("npm", "root", "--global"):
-        yield Path(shown)
-    yield from (Path("/usr/share/nodejs"), Path("/usr/lib/node_modules"), Path("/usr/local/lib/node_modules"))
+    folders = ("/usr/share/nodejs", "/usr/lib/node_modules", "/usr/local/lib/node_modules")
+    return [Path(folder) for folder in (output_of("npm", "root", "--global"), *folders) if folder]
 
 
-def _first(paths: Iterable[Path]) -> list[Path]:
-    """The first path that exists and is not an empty folder."""
+def _find(language: str, paths: Iterable[Path]) -> list[Path]:
+    """The packages in the first folder that has any, or the first path that exists and is not an empty folder."""
+    if language in _MANIFESTS:
+        return _packages(*_MANIFESTS[language], paths)
     return next(([path] for path in paths if path.is_file() or (path.is_dir() and any(path.iterdir()))), [])
 
 
@@ -98,15 +96,6 @@ def _is_package(folder: Path) -> bool:
     )
 
 
-def _shown(*command: str) -> str:
-    """The output of a tool; empty if it is missing or fails."""
-    try:
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return shown.stdout.strip() if shown.returncode == 0 else ""
-
-
 _CANDIDATES: dict[str, Callable[[], Iterable[Path]]] = {
     "go": _go_candidates,
     "java": _java_candidates,
@@ -114,10 +103,4 @@ _CANDIDATES: dict[str, Callable[[], Iterable[Path]]] = {
     "php": _php_candidates,
     "javascript": _javascript_candidates,
 }
-_FIND: dict[str, Callable[[Iterable[Path]], list[Path]]] = {
-    "go": _first,
-    "java": _first,
-    "ruby": _first,
-    "php": partial(_packages, "composer.json", ".php"),
-    "javascript": partial(_packages, "package.json", ".js"),
-}
+_MANIFESTS = {"php": ("composer.json", ".php"), "javascript": ("package.json", ".js")}  # file of a package, sources

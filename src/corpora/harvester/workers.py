@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, local
@@ -75,13 +75,11 @@ class _Children:
         self._of_thread.child = child
         assert child.stdin is not None
         assert child.stdout is not None
-        try:
+        with suppress(BrokenPipeError):  # the child died before it read the whole message
             with open(child.stdin.fileno(), "wb", closefd=False) as stream:  # writes all, unlike the unbuffered pipe
                 pickle.dump((shard, fatal), stream)
             if child.stdout.readline():
                 return True
-        except BrokenPipeError:  # the child died before it read the whole message
-            pass
         child.kill()
         child.wait()
         self._of_thread.child = None

@@ -15,6 +15,7 @@ from src.backbones.hub import quiet
 from src.backbones.tokens import rebuild_tokenizer, tokenizer_assets
 from src.backbones.transformer import TransformerEncoder
 from src.deploy.export.parity import Embed
+from src.module import CodeSearchModule
 from src.utils.errors import InputError
 
 
@@ -36,6 +37,11 @@ def refuse_data_flow(encoder: Encoder, format: str) -> None:
             f"format={format} cannot hold backbone=graphcodebert, which reads code together with its data flow; export "
             "a run of minilm, codebert, unixcoder or any other backbone of plain text"
         )
+
+
+def write(module: CodeSearchModule, folder: Path) -> None:
+    """Writes the folder; raises InputError for an encoder that is more than one model of transformers."""
+    write_model(transformer_of(module.encoder, "hf"), folder)
 
 
 def write_model(encoder: TransformerEncoder, folder: Path) -> None:
@@ -64,8 +70,9 @@ def write_model(encoder: TransformerEncoder, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:
+def reading(module: CodeSearchModule, folder: Path) -> Embed:
     """Embeds with transformers as the model card describes."""
+    encoder = transformer_of(module.encoder, "hf")
     with quiet():
         model = getattr(transformers, reader_class(encoder)).from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -86,7 +93,7 @@ def reading(folder: Path, encoder: TransformerEncoder, cosine: bool) -> Embed:
             else:
                 embeddings_BD = pool(output.last_hidden_state, batch["attention_mask"], encoder.pooling)
         embeddings_BD = embeddings_BD[:, : encoder.dimensions]
-        return F.normalize(embeddings_BD, dim=1) if cosine else embeddings_BD
+        return F.normalize(embeddings_BD, dim=1) if module.similarity == "cosine" else embeddings_BD
 
     return embed
 
@@ -122,11 +129,12 @@ POOLED = {
 }
 
 
-def snippet(encoder: TransformerEncoder, cosine: bool, name: str) -> str:
+def snippet(module: CodeSearchModule, name: str) -> str:
     """Python for the model card that loads and uses the model."""
+    encoder = transformer_of(module.encoder, "hf")
     model = reader_class(encoder)
     cut = f"\n    embeddings = embeddings[:, : {encoder.dimensions}]" if encoder.dimensions else ""
-    result = "torch.nn.functional.normalize(embeddings, dim=1)" if cosine else "embeddings"
+    result = "torch.nn.functional.normalize(embeddings, dim=1)" if module.similarity == "cosine" else "embeddings"
     return f"""\
 import torch
 from transformers import AutoTokenizer, {model}

@@ -143,8 +143,8 @@ def quietly() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def snippet(module: CodeSearchModule) -> str:
-    """Python for the model card that loads and uses the model from within the folder."""
+def snippet(module: CodeSearchModule, name: str) -> str:
+    """Python for the model card that loads and uses the model from within the folder, whatever its name."""
     if isinstance(module.encoder, TinyEncoder):
         sizes = f"{module.encoder.buckets}, {module.encoder.max_query_tokens}, {module.encoder.max_code_tokens}"
         return f"""\

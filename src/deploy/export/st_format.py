@@ -110,12 +110,12 @@ def pooling_layer(encoder: TransformerEncoder, size: int) -> Any:
     return Dense(size, size, activation_function=nn.Tanh(), init_weight=weight, init_bias=bias)
 
 
-def reading(folder: Path, trust: bool = False) -> Embed:
+def reading(module: CodeSearchModule, folder: Path) -> Embed:
     """Embeds with sentence-transformers as the model card describes."""
     from sentence_transformers import SentenceTransformer
 
     with quiet():
-        model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=trust)
+        model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=needs_trust(module.encoder))
 
     def embed(texts: Sequence[str], side: str) -> torch.Tensor:
         encode = model.encode_query if side == "query" else model.encode_document

@@ -3,9 +3,11 @@
 import json
 import logging
 import shutil
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src.corpora.harvester.pipeline import harvester_version
 from src.corpora.harvester.shards import Shard, cut
@@ -21,8 +25,7 @@ from src.corpora.harvester.source_trees import SourceFile
 from src.corpora.harvester.workers import harvest_all
 from src.data.length_buckets import LengthBucketer, token_budget
 from src.deploy.encoder import Model
-from src.deploy.index.hnsw import NAME, Graph, measured_recall, write_graph
-from src.deploy.index.progress import Bars
+from src.deploy.index.nearest import NAME, Graph, measured_recall, write_graph
 from src.deploy.index.sources import Sources, find
 from src.deploy.index.store import File, Index, Segment, all_digests, documented, joined, read_manifest
 from src.deploy.index.writer import Rows, check_out, commit, compact_segments, digest_of, write_segment
@@ -83,25 +86,47 @@ def build(roots: list[str], out: str | Path, model: Model, options: Options) -> 
         raise InputError(f"index {out} cannot be written ({reason}); choose another folder in out") from error
 
 
-class Embedder:
-    """A model on a GPU where there is one; `batch_size` texts at a time, in buckets of similar length."""
+class Bars(Progress):
+    """One bar for every stage of the work, on standard error where that is a terminal."""
 
-    def __init__(self, model: Model, batch_size: int) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model, self.batch_size = model, batch_size
-        self.cut = LengthBucketer(model.encoder.to(device), token_budget("auto", model.encoder, device))
-
-    def __call__(self, codes: Sequence[str]) -> np.ndarray:
-        """float16 (M, D) of codes, in their order. Raises NonFiniteError for a NaN or infinite embedding."""
-        return embed_in_order(
-            lambda side: self.model.embed(side).half(),
-            codes,
-            "code",
-            self.cut,
-            self.batch_size,
-            model=f"the model {self.model.checkpoint} in half precision",
-            allocate=lambda shape: np.empty(shape, np.float16),
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn(" {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[of]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+            refresh_per_second=5,
         )
+
+    @contextmanager
+    def of(self, name: str, total: int, things: str, done: int = 0) -> Iterator[Callable[[int], object]]:
+        """A stage of `total` things, some of them done already; yields a function that takes each further number."""
+        task = self.add_task(name, total=total, completed=done, of=things)
+        if done:
+            self.print(f" {name} resumes: {done:,} of {total:,} {things} are done", highlight=False)
+        yield lambda number: self.advance(task, number)
+        self.update(task, completed=total)
+
+
+def embed_codes(model: Model, codes: Sequence[str], batch_size: int) -> np.ndarray:
+    """float16 (M, D) in the order of the codes, made on a GPU where there is one, `batch_size` codes at a time.
+
+    Raises NonFiniteError for a NaN or infinite embedding.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return embed_in_order(
+        lambda side: model.embed(side).half(),
+        codes,
+        "code",
+        LengthBucketer(model.encoder.to(device), token_budget("auto", model.encoder, device)),
+        batch_size,
+        model=f"the model {model.checkpoint} in half precision",
+        allocate=lambda shape: np.empty(shape, np.float16),
+    )
 
 
 class _Build:
@@ -111,7 +136,6 @@ class _Build:
         self.sources = find(roots or _roots_of(self.before), options.skip)
         self.counts: Counter[str] = Counter({f"files skipped: {why}": n for why, n in self.sources.skipped.items()})
         self.seconds: dict[str, float] = {}
-        self.embedder = Embedder(model, options.batch_size)
 
     def run(self) -> Report:
         rows, changed = self._divided()
@@ -192,7 +216,8 @@ class _Build:
             functions = missing()
             while chunk := list(islice(functions, CHUNK)):
                 digests, texts, codes = zip(*chunk)
-                made.append(write_segment(folder, np.array(digests, np.uint64), texts, self.embedder(codes)))
+                vectors_MD = embed_codes(self.model, codes, self.options.batch_size)
+                made.append(write_segment(folder, np.array(digests, np.uint64), texts, vectors_MD))
                 self.counts["embedded"] += len(chunk)
         return made
 
@@ -212,7 +237,6 @@ class _Build:
             "harvester": harvester_version(),
             "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
-
         return commit(self.out, rows, segments, facts, lambda table: self._graph(table / NAME, segments, bars))
 
     def _graph(self, path: Path, segments: list[Segment], bars: Bars) -> dict[str, Any] | None:

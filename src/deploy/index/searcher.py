@@ -1,6 +1,8 @@
 """Search: from a query to the places that answer it, dense or fused with BM25, in all files or in some."""
 
-from collections.abc import Sequence
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -9,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from src.deploy.encoder import Model
-from src.deploy.index.hnsw import NAME, Graph
-from src.deploy.index.nearest import best, rescored
-from src.deploy.index.paths import matcher, shown_path, state_of
+from src.deploy.index.nearest import NAME, Graph, best, rescored
 from src.deploy.index.postings import Lexical
 from src.deploy.index.query_options import check_options, checked_query
 from src.deploy.index.store import MANIFEST, Index, Place, all_digests
@@ -37,7 +37,7 @@ class Hit:
         """For JSON."""
         place = self.place
         return {
-            "path": shown_path(place),
+            "path": place.shown,
             "line": place.start,
             "end_line": place.end,
             "name": place.name,
@@ -47,7 +47,7 @@ class Hit:
             "doc": self.doc,
             "code": self.source,
             "state": self.state,
-            "copies": [f"{shown_path(copy)}:{copy.start}" for copy in self.copies],
+            "copies": [f"{copy.shown}:{copy.start}" for copy in self.copies],
         }
 
 
@@ -131,7 +131,7 @@ class Searcher:
             own.append(lines)
             doc, source = self.index.text(item)
             others = [copy for copy, _ in copies]
-            hits.append(Hit(score, similarity_of[item], place, others, doc, source, state_of(place), row))
+            hits.append(Hit(score, similarity_of[item], place, others, doc, source, place.state(), row))
             if len(hits) == top:
                 break
         return hits
@@ -180,6 +180,22 @@ class Searcher:
             bool,
         )
         return np.asarray(allowed_F[self.index.rows["file"]])
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[str, str], bool]:
+    """Whether a file, given as root and path below it, matches one of the patterns; with none every file does.
+
+    `*` matches any characters, slashes included; `src/*.py` matches at any depth, and the root's own name counts; a
+    pattern that begins with / is a full path. A pattern without wildcards matches anywhere in the path.
+    """
+    any_of = re.compile("|".join(fnmatch.translate(_anywhere(pattern)) for pattern in patterns))
+    return lambda root, path: any_of.match(f"{root}/{path}") is not None
+
+
+def _anywhere(pattern: str) -> str:
+    if not any(wildcard in pattern for wildcard in "*?["):
+        pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}*"
+    return pattern if pattern.startswith(("*", "/")) else f"*/{pattern}"
 
 
 def reciprocal_ranks(rankings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,7 @@ def find(roots: Sequence[str], skip: Collection[str]) -> Sources:
             raise InputError(f"root {tree.root} lies inside {around}, which includes its functions: leave it out")
     found = Sources(trees, {name: [] for name in LANGUAGES})
     for number, tree in enumerate(trees):
-        own, skipped = 0, found.skipped.total()
+        own, before = 0, found.skipped.total()
         for path, size, stamp in walk(tree.root, found.unreadable.append):
             language = LANGUAGE_OF.get(os.path.splitext(path)[1])
             if language is None:
@@ -44,17 +44,15 @@ def find(roots: Sequence[str], skip: Collection[str]) -> Sources:
             else:
                 own += 1
                 found.files[language.name].append(SourceFile(number, path, size, stamp))
-        if not own:
-            raise InputError(_nothing(tree, found.skipped.total() - skipped))
+        if own:
+            continue
+        if skipped := found.skipped.total() - before:
+            raise InputError(
+                f"all {skipped:,} source files of {tree.root} are skipped as vendored, tests or generated: give the "
+                "folder that holds them as a root itself, or skip=[]"
+            )
+        suffixes = ", ".join(f"*{suffix}" for suffix in LANGUAGE_OF)
+        raise InputError(f"expected sources ({suffixes}) in roots, found none in {tree.root}")
     for files in found.files.values():
         files.sort(key=lambda file: (file.tree, file.path))
     return found
-
-
-def _nothing(tree: Tree, skipped: int) -> str:
-    if skipped:
-        return (
-            f"all {skipped:,} source files of {tree.root} are skipped as vendored, tests or generated: give the folder "
-            "that holds them as a root itself, or skip=[]"
-        )
-    return f"expected sources ({', '.join(f'*{suffix}' for suffix in LANGUAGE_OF)}) in roots, found none in {tree.root}"

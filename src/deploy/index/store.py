@@ -25,6 +25,7 @@ from src.utils.errors import InputError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+STATES = {"changed": "changed since it was indexed", "gone": "no longer there"}
 ROW = np.dtype([("digest", "<u8"), ("file", "<i4"), ("start", "<i4"), ("end", "<i4"), ("item", "<i4")])
 
 
@@ -75,6 +76,21 @@ class Place(NamedTuple):
     def file(self) -> str:
         """The file's full path; inside the archive where the root is one."""
         return os.path.join(self.root, *self.path.split("/"))
+
+    @property
+    def shown(self) -> str:
+        """The file's path, relative to the working directory where it is below it."""
+        return self.file.removeprefix(os.getcwd() + os.sep)
+
+    def state(self) -> str:
+        """The file's state since it was indexed: unchanged (empty), `changed` or `gone`."""
+        if self.root.endswith(".zip"):
+            return "" if os.path.exists(self.root) else "gone"
+        try:
+            stat = os.stat(self.file)
+        except OSError:
+            return "gone"
+        return "" if (stat.st_size, str(stat.st_mtime_ns)) == (self.size, self.stamp) else "changed"
 
 
 @dataclass

@@ -1,19 +1,14 @@
 """Answers on a terminal: place, score and highlighted code."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from src.deploy.index.paths import STATES, shown_path
-
-if TYPE_CHECKING:
-    from src.deploy.index.searcher import Hit
+from src.deploy.index.searcher import Hit
+from src.deploy.index.store import STATES
 
 
 def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> None:
@@ -25,7 +20,7 @@ def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> Non
         place = hit.place
         head = Text.assemble(
             (f"{number:>2} ", "dim"),
-            (f"{shown_path(place)}:{place.start}", "bold cyan"),
+            (f"{place.shown}:{place.start}", "bold cyan"),
             f"  {_safe(place.name)}  ",
             (f"{hit.score:.3f}", "green"),
         )

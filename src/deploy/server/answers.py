@@ -1,18 +1,40 @@
-"""The server's answers as plain values: the indexes, the hits of a query, one file."""
+"""The server's answers as plain values: the indexes, the hits of a query, one file; code as pieces of a few kinds.
+
+The page colours the pieces and never reads them as HTML.
+"""
 
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from src.deploy.index.paths import STATES, state_of
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Token, _TokenType
+
 from src.deploy.index.query_options import unread_words
 from src.deploy.index.searcher import Hit, Searcher
-from src.deploy.index.store import Place
-from src.deploy.server.highlight import lines, pieces
+from src.deploy.index.store import STATES, Place
 from src.utils.errors import InputError
+
+# The first entry that a token belongs to counts.
+KINDS: tuple[tuple[_TokenType, str], ...] = (
+    (Token.Comment, "comment"),
+    (Token.Literal.String.Doc, "comment"),
+    (Token.Literal.String, "string"),
+    (Token.Literal.Number, "number"),
+    (Token.Name.Function, "name"),
+    (Token.Name.Class, "name"),
+    (Token.Name.Decorator, "mark"),
+    (Token.Name.Builtin, "builtin"),
+    (Token.Operator.Word, "keyword"),
+    (Token.Keyword, "keyword"),
+)
 
 
 class Answers:
@@ -89,9 +111,34 @@ class Answers:
             "name": place.name,
             "first": place.start,
             "last": place.end,
-            "state": STATES.get(state_of(place), ""),
+            "state": STATES.get(place.state(), ""),
             "lines": lines(text, place.language),
         }
+
+
+def pieces(code: str, language: str) -> list[tuple[str, str]]:
+    """(kind, text) in order; the joined texts are the code."""
+    kinds = (
+        (next((name for parent, name in KINDS if token in parent), ""), text)
+        for token, text in _lexer(language).get_tokens(code)
+    )
+    return [(kind, "".join(text for _, text in run)) for kind, run in groupby(kinds, itemgetter(0))]
+
+
+def lines(code: str, language: str) -> list[list[tuple[str, str]]]:
+    """The pieces of each line."""
+    found: list[list[tuple[str, str]]] = [[]]
+    for kind, text in pieces(code, language):
+        first, *more = text.split("\n")
+        found[-1].append((kind, first))
+        found.extend([(kind, rest)] for rest in more)
+    return found[:-1] if not any(text for _, text in found[-1]) else found
+
+
+@lru_cache
+def _lexer(language: str) -> Lexer:
+    options = {"startinline": True} if language == "php" else {}
+    return get_lexer_by_name(language, stripnl=False, ensurenl=True, **options)
 
 
 def _label(place: Place) -> str:

@@ -62,7 +62,7 @@ def test_the_lines_of_the_model_card_give_the_same_embeddings(kind, make, tmp_pa
     module = make[kind]()
     assert write("hf", module, tmp_path / "out") <= 1e-5
     names = {}
-    exec(hf_format.snippet(module.encoder, module.similarity == "cosine", str(tmp_path / "out")), names)
+    exec(hf_format.snippet(module, str(tmp_path / "out")), names)
     for side in SIDES:
         settings = hf_format.sides(module.encoder)[side]
         ours_BD = embeddings(module, PROBES[side], side)
@@ -85,7 +85,7 @@ def test_onnxruntime_gives_the_same_embeddings_at_any_batch_size(kind, make, tmp
             torch.testing.assert_close(read(texts, side) / length, ours_BD / length, atol=1e-5, rtol=0)
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(onnx_format.snippet(module), names)
+    exec(onnx_format.snippet(module, "."), names)
     assert names["queries"].shape == (1, module.encoder.embedding_size)
     settings = json.loads((tmp_path / "encoder.json").read_text())
     assert settings["similarity"] == module.similarity

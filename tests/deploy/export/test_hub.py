@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from src.deploy.export.hub import check_name, push
+from src.export import check_name, push
 from src.utils.errors import InputError
 from tests.support.local_servers import Silent, running
 

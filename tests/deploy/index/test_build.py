@@ -118,15 +118,15 @@ def test_an_interruption_keeps_the_old_index_and_what_was_embedded(tmp_path, mon
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    embedder, calls = building.Embedder.__call__, []
+    embedder, calls = building.embed_codes, []
     with monkeypatch.context() as patched:
         if broken == "harvest":
             patched.setattr(building, "harvest_all", stop)
         elif broken == "embed":
             patched.setattr(
-                building.Embedder,
-                "__call__",
-                lambda self, codes: calls.append(1) or (stop() if len(calls) == 3 else embedder(self, codes)),
+                building,
+                "embed_codes",
+                lambda *args: calls.append(1) or (stop() if len(calls) == 3 else embedder(*args)),
             )
         elif broken == "table":
             patched.setattr(writing, "statistics", stop)
@@ -144,7 +144,7 @@ def test_an_interruption_keeps_the_old_index_and_what_was_embedded(tmp_path, mon
 
 def test_an_unfinished_first_index_is_refused(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(building.Embedder, "__call__", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(building, "embed_codes", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             indexed(tmp_path)
     with pytest.raises(InputError, match="is not finished: type the command that made it again"):

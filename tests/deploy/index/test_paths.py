@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.deploy.index.paths import matcher, shown_path, state_of
+from src.deploy.index.searcher import matcher
 from src.deploy.index.store import Place
 
 
@@ -33,9 +33,9 @@ def test_a_file_that_has_changed_or_is_gone_is_recognised(tmp_path, monkeypatch)
     stat = file.stat()
     place = Place(str(tmp_path), "a/b.py", "python", "f", 1, 2, str(stat.st_mtime_ns), stat.st_size)
     monkeypatch.chdir(tmp_path)
-    assert shown_path(place) == "a/b.py"
-    assert state_of(place) == ""
+    assert place.shown == "a/b.py"
+    assert place.state() == ""
     file.write_text("xy")
-    assert state_of(place) == "changed"
+    assert place.state() == "changed"
     file.unlink()
-    assert state_of(place) == "gone"
+    assert place.state() == "gone"

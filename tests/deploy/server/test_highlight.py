@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.config.choices import NAMES
-from src.deploy.server.highlight import lines, pieces
+from src.deploy.server.answers import lines, pieces
 
 CODES = [
     "def f(x):\n    return '<b>' # why",
