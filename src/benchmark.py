@@ -11,6 +11,7 @@ from rich.table import Table
 
 from src import cli
 from src.analysis.benchmarks import local, mteb
+from src.analysis.benchmarks.annotations import CUT
 from src.config.checks import check
 from src.config.targets import from_outside
 from src.corpora.codesearchnet import Text
@@ -72,14 +73,15 @@ def show(results: Sequence[local.Result]) -> None:
         return
     table = Table(title="graded relevance (annotations.jsonl)", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
-    for name in ("queries", "annotations", "NDCG within", "95% interval", "NDCG all", "95% interval"):
+    ways = ("NDCG within", "95% interval", f"@{CUT}", "NDCG all", "95% interval", f"@{CUT}")
+    for name in ("queries", "annotations", *ways):
         table.add_column(name, justify="right", no_wrap=True)
     for result in graded:
         for who, numbers in result.graded.items():
             values = []
             for way in ("within", "all"):
                 mean, low, high = (numbers[f"{way}/{key}"] for key in ("ndcg", "ndcg_low", "ndcg_high"))
-                values += [f"{mean:.3f}", f"{low:.3f}–{high:.3f}"]
+                values += [f"{mean:.3f}", f"{low:.3f}–{high:.3f}", f"{numbers[f'{way}@{CUT}/ndcg']:.3f}"]
             name = result.task.name if who == "model" else f"{result.task.name}, BM25"
             table.add_row(name, f"{numbers['all/queries']:,}", f"{result.facts['annotations']:,}", *values)
     console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.utils.errors import InputError
+from src.utils.tables import number_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -52,7 +53,8 @@ def facts(report: Report, out: Path) -> dict[str, str]:
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     embedded, total = counts["embedded"], sum(seconds.values())
     shown = {
-        "index": f"{manifest['functions']:,} functions, {manifest['items']:,} distinct, of {manifest['files']:,} files",
+        "index": f"{number_of(manifest['functions'], 'function')}, {manifest['items']:,} distinct, "
+        f"of {number_of(manifest['files'], 'file')}",
         "changed": f"{embedded:,} embedded, {counts['unchanged']:,} unchanged, {counts['removed']:,} removed",
         "time": ", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items())
         + (f"; {embedded / total:,.0f} functions/s" if embedded else ""),

@@ -44,6 +44,7 @@ from src.training.fit import build_model_and_data, fit
 from src.training.guide_models import attach_guide_models
 from src.training.setup import dashboards, start_loggers, validate_config
 from src.utils.console import print_facts
+from src.utils.tables import number_of
 from src.weights.base import Estimator
 
 
@@ -140,7 +141,7 @@ def print_plan(cfg: DictConfig, corpus: Corpus, devices: int) -> None:
         {
             "loss": f"{names.loss}, {weights}{names.batching} batches, seed {cfg.seed}",
             "backbone": f"{names.backbone}, {cfg.model.similarity} x {cfg.model.score_scale:g}, "
-            f"batches of {cfg.data.batch_size}, {cfg.trainer.max_epochs} epochs",
+            f"batches of {cfg.data.batch_size}, {number_of(cfg.trainer.max_epochs, 'epoch')}",
             **({"devices": f"{devices}, {cfg.data.batch_size // devices} pairs each"} if devices > 1 else {}),
             "corpus": f"{names.corpus} {names.lang}, {len(train):,} training pairs, {len(valid):,} valid and "
             f"{len(test):,} test queries, {len(test.candidates):,} candidates",

@@ -47,8 +47,8 @@ class GraphCodeBERTEncoder(TransformerEncoder):
         name: as `TransformerEncoder`; the checkpoint must be a RoBERTa.
         language: one of `dataflow.LANGUAGES`, that of all codes.
         pooling: as `TransformerEncoder`; `pooler` is as published. Not `last`, which would be padding or a node.
-        max_query_tokens: longer queries are truncated; special tokens count.
-        max_code_tokens: the same for codes.
+        max_query_tokens: number of tokens after which a query is truncated, special tokens included.
+        max_code_tokens: number of tokens after which a code is truncated, special tokens included.
         max_nodes: largest number of nodes; 0 omits the data flow.
         dropout, dimensions, adaptation: as `TransformerEncoder`.
 

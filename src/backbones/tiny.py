@@ -41,10 +41,10 @@ class TinyEncoder(Encoder):
     to learn or to store, and one encoder serves every language.
 
     Args:
-        embedding_size: D. In more dimensions, unrelated pieces are easier to distinguish.
+        embedding_size: number of dimensions, D; in more of them, unrelated pieces are easier to distinguish.
         buckets: number of rows that the pieces are hashed to. A larger corpus has more pieces to distinguish.
-        max_query_tokens: sub-tokens; longer queries are truncated.
-        max_code_tokens: the same for codes.
+        max_query_tokens: number of sub-tokens after which a query is truncated.
+        max_code_tokens: number of sub-tokens after which a code is truncated.
         dropout: share of a text's pieces that are dropped in training.
     """
 

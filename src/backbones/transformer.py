@@ -53,10 +53,10 @@ class TransformerEncoder(Encoder):
             not answer, files from its cache are used.
         pooling: `mean`, `cls` (first token), `last` (last token, for causal models) or `pooler` (the layer that BERT
             and RoBERTa put on the first token; the checkpoint must hold its weights).
-        max_query_tokens: longer queries are truncated; special tokens count.
-        max_code_tokens: the same for codes.
+        max_query_tokens: number of tokens after which a query is truncated, special tokens included.
+        max_code_tokens: number of tokens after which a code is truncated, special tokens included.
         query_prefix: text before every query, such as the instruction that a model was trained with.
-        code_prefix: the same for codes.
+        code_prefix: text before every code.
         dropout: for every dropout in the checkpoint's configuration; None keeps its own.
         dimensions: size of the embedding, its first dimensions, for models trained for this (Kusupati et al. 2022,
             2205.13147); None keeps all.

@@ -197,7 +197,7 @@ class Export:
     Args:
         run: directory of a finished run.
         format: format of the model.
-        out: a new folder; null is model in this command's run directory.
+        out: new folder that the model is written to; null is model in this command's run directory.
         push: repository on the Hugging Face hub, owner/name, that the model is uploaded to.
         private: whether a repository that is made by the upload is private.
     """

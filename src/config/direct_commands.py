@@ -78,7 +78,7 @@ class Serve:
         index: folder that python -m src.index wrote.
         index2: folder of a second index, whose results are shown side by side with those of the first.
         port: port of the page; 0 is any free one.
-        host: name of this machine; other machines are not served.
+        host: address of this machine that is listened on; other machines are not served.
         run: directory of the run whose model made index, where that has been moved.
         run2: directory of the run whose model made index2, where that has been moved.
     """
@@ -121,7 +121,7 @@ class Bench:
     """Measure speed and memory next to other libraries.
 
     Args:
-        quick: whether sizes are small, for about a minute.
+        quick: whether small sizes are measured, which takes about a minute.
         only: what is measured; null is all of it.
         model: folder of a pretrained encoder; null takes one of MiniLM's size with random weights.
         threads: number of CPU threads; null takes torch's default.

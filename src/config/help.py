@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 from src.config.arguments import Argument, arguments
@@ -78,7 +78,8 @@ def _usage(command: str, groups: Sequence[str]) -> str:
 def _examples(command: str) -> list[str]:
     """The commands in the comment that its yaml begins with."""
     lines = (CONF / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
-    commands = [line.removeprefix("# ") for line in lines if line.startswith("# python -m")]
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    commands = [line.removeprefix("# ") for line in comment if line.startswith("# python -m")]
     return ["", *(f"  {line}" for line in commands)] if commands else []
 
 

@@ -159,15 +159,17 @@ class Trainer:
 
     Args:
         accelerator: what it trains on, such as cpu or gpu.
-        devices: how many, auto for all, or which.
-        num_nodes: machines.
+        devices: number of devices, auto for all of them, or a list of their numbers.
+        num_nodes: number of machines.
         strategy: how several devices train one model.
         log_every_n_steps: how often metrics are logged.
-        grad_cache_chunk: texts of a training batch that are encoded at once, and again in the backward pass.
-        auto_batch: true repeats a step that runs out of memory with half that many texts, down to 1; one device.
-        compile: true compiles the encoder with torch.compile, a name says with which backend.
-        save_every_n_minutes: how often last.ckpt is written within an epoch; None only at its end.
-        save_every_n_steps: the same, in steps.
+        grad_cache_chunk: number of texts of a training batch that are encoded at once, and again in the backward pass
+            (gradient caching); None encodes the whole batch.
+        auto_batch: whether a step that runs out of memory is repeated with half as many texts at once, down to 1; on
+            one device only.
+        compile: whether torch.compile compiles the encoder; a name is that of its backend.
+        save_every_n_minutes: number of minutes after which last.ckpt is written within an epoch; None: only at its end.
+        save_every_n_steps: number of steps after which last.ckpt is written within an epoch; None: only at its end.
         on_nonfinite: whether a NaN or inf loss or gradient ends the run, or that step is skipped.
     """
 
@@ -204,8 +206,8 @@ class Train:
     Args:
         seed: seed of weights, batches and dropout.
         cache: folder of harvests, tokens, and models of estimators; null caches nothing.
-        resume: auto resumes the latest unfinished run of the same command, never starts a new run, and the path of a
-            run directory or a checkpoint resumes that one.
+        resume: whether an unfinished run is continued: auto takes the latest one of the same command, a path that run
+            directory or checkpoint, and never begins a new run.
         checkpoint: checkpoint file whose weights the training starts from.
         compare_infonce: whether plain InfoNCE is also trained, for comparison.
         keep: which epoch is tested and kept as best.ckpt, the best one on valid or the last one.

@@ -41,7 +41,7 @@ class CodeSearchNetCorpus(Corpus):
 
     Args:
         root: folder with a folder of each language.
-        language: name of that folder.
+        language: language, which is the name of its folder.
         text: which fields come first: `tokens` (code_tokens, docstring_tokens) or `source` (code, docstring), which
             keeps the lines of the code.
         max_bad_lines: lines of a file that are left out because they cannot be used, logged as file:line; one more is

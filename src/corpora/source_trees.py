@@ -18,6 +18,7 @@ from src.corpora.harvester.source_trees import find_trees, with_sources
 from src.utils.console import print_facts
 from src.utils.disk_cache import DEFAULT_ROOT, Cache
 from src.utils.errors import InputError
+from src.utils.tables import number_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class HarvestCorpus(Corpus):
             raise InputError("corpus=harvest keeps its harvest in the cache: expected cache=DIR, found cache=null")
         work = plan(self.language, self._roots)
         names = [tree.name for tree in work.trees]
-        of = f"{len(work.files):,} {self.language} files of {', '.join(names[:3])}"
+        of = f"{number_of(len(work.files), f'{self.language} file')} of {', '.join(names[:3])}"
         of += f" and {len(names) - 3:,} more" * (len(names) > 3)
         entry = Cache(Path(self.cache).expanduser()).get(
             KIND,

@@ -58,7 +58,7 @@ class StdlibCorpus(Corpus):
     splits tell. Valid and test rank the codes of their own pairs.
 
     Args:
-        language: whose library.
+        language: language whose library is read.
         root: the library's folder; None is the running interpreter's, or what the toolchain names.
         near_duplicate: Jaccard index of python's codes that count as one. The harvester, which reads the other
             languages, drops equal codes only.

@@ -40,7 +40,8 @@ class FaultTolerantWandbLogger(WandbLogger):
     Args:
         save_dir: the run directory, for W&B's own files and the id of its run, which a resumed run continues.
         mode: `auto` is online where a key is found and offline elsewhere; WANDB_MODE overrides it.
-        timeout: patience with a server that hangs, in seconds; see AT_START, AT_END and LAST_UPLOAD.
+        timeout: seconds to wait for a server that hangs: half of them at the start, and half at the end for the last
+            upload.
         artifacts: what is uploaded at the end in addition to numbers and tables: `checkpoint`, the best one; `pages`,
             the HTML pages in the run directory.
         project, entity, name, group, job_type, tags, config: as in `wandb.init`.

@@ -80,8 +80,8 @@ def ndcg(relevance: Sequence[float], ranks: Sequence[float]) -> float | None:
         DCG = sum over annotated codes of (2^relevance - 1) / log2(1 + rank),  NDCG = DCG / that of the best order
 
     None where no code is relevant. The ranks are those *within* the annotated codes, or among *all* candidates (Husain
-    et al. 2019, arXiv 1909.09436; relevanceeval.py of its repository: `NDCG` and `NDCG (full ranking)`). Departures:
-    all candidates are ranked, where the challenge reads the first 300; codes with equal scores share their mean rank.
+    et al. 2019, arXiv 1909.09436; relevanceeval.py of its repository: `NDCG` and `NDCG (full ranking)`); inf is that of
+    a code that is not in the list. A departure: codes with equal scores share their mean rank.
     """
     gains_N, ranks_N = 2.0 ** np.asarray(relevance, float) - 1, np.asarray(ranks, float)
     if gains_N.shape != ranks_N.shape or (gains_N < 0).any() or not (ranks_N >= 1).all():

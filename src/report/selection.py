@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from src.report.compare import Comparison, Row
-from src.utils.tables import Table
+from src.utils.tables import Table, number_of
 
 TESTED_ONCE = (
     "nothing was chosen by its test ranks: each run was tested once, at the epoch that it kept (the best on valid, or "
@@ -27,7 +27,9 @@ def budgets(comparisons: Sequence[Comparison]) -> list[str]:
         return []
     counts = {row.cell.budget for comparison in comparisons for row in comparison.rows}
     runs = sum(len(recipe.runs) for _, row in chosen_rows(comparisons) for recipe in row.cell.tried)
-    sentence = f"Hyper-parameters were chosen by val/mrr, never by test: {runs:,} runs of recipes to choose from, "
+    sentence = (
+        f"Hyper-parameters were chosen by val/mrr, never by test: {number_of(runs, 'run')} of recipes to choose from, "
+    )
     if len(counts) == 1:
         return [f"{sentence}{counts.pop():,} recipes for every row."]
     uneven = [c for c in comparisons if len({row.cell.budget for row in c.rows}) > 1]

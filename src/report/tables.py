@@ -13,7 +13,7 @@ from src.report.runs import LeftOut
 from src.report.selection import budgets, chosen_rows, tried_table
 from src.report.significance import FLIPS, LEVEL
 from src.report.texts import Groups, Texts
-from src.utils.tables import Table, markdown_table
+from src.utils.tables import Table, markdown_table, number_of
 
 NAMED = 4  # decided differences in the headline
 METHOD = (
@@ -34,18 +34,20 @@ def headline(comparisons: Sequence[Comparison], left_out: Sequence[LeftOut]) -> 
     count, baseline = sum(map(len, decided.values())), comparisons[0].baseline
     runs = sum(len(row.cell.runs) for comparison in comparisons for row in comparison.rows)
     if not count:
-        sentences = [f"{runs:,} runs, and none to compare with: no run of {baseline} has one of their seeds."]
+        sentences = [
+            f"{number_of(runs, 'run')}, and none to compare with: no run of {baseline} has one of their seeds."
+        ]
     else:
         better, worse, undecided = map(len, decided.values())
         sentences = [
             f"Of {count:,} comparisons with {baseline}, {better:,} {'is' if better == 1 else 'are'} better, {worse:,} "
-            f"worse and {undecided:,} undecided (p below {LEVEL:g} after Holm's correction, {runs:,} runs)."
+            f"worse and {undecided:,} undecided (p below {LEVEL:g} after Holm's correction, {number_of(runs, 'run')})."
         ]
     for verdict in ("better", "worse"):
         for name, title, d in sorted(decided[verdict], key=lambda named: -abs(named[2].mean))[:NAMED]:
             sentences.append(
                 f"{verdict.capitalize()}: {name} on {title}, {d.mean:+.4f} MRR ({d.low:+.4f} to {d.high:+.4f}), "
-                f"higher with {d.seeds_better} of {len(d.per_seed)} seeds."
+                f"higher with {d.seeds_better} of {number_of(len(d.per_seed), 'seed')}."
             )
         if len(decided[verdict]) > NAMED:
             sentences.append(f"And {len(decided[verdict]) - NAMED:,} more that are {verdict}: see the tables.")

@@ -23,6 +23,7 @@ from src.sweeps.sweeper import ADVICE, AXES, PATIENCE, Grid, Known
 from src.sweeps.trial import METRIC, journal, open_trial, pruner
 from src.utils.errors import InputError
 from src.utils.files import read_json
+from src.utils.tables import number_of
 
 CUT_OFF = "cut off"  # an attribute of trials whose job never ended: they are asked again, and do not count
 
@@ -85,7 +86,10 @@ class Search(Grid):
             ran: dict[Cell, None] = {}
             try:
                 self._settle(optuna, study, folder)
-                print(f"search {relative(folder)}: {self._left(study)} of {self.n_trials} trials to run", flush=True)
+                print(
+                    f"search {relative(folder)}: {self._left(study)} of {number_of(self.n_trials, 'trial')} to run",
+                    flush=True,
+                )
                 while (left := self._left(study)) > 0:
                     trials = [study.ask(space) for _ in range(min(left, self.n_jobs))]
                     ran.update(dict.fromkeys(self._run(study, folder, trials)))
@@ -211,5 +215,5 @@ def say_best(optuna: Any, study: Any) -> None:
     """The best trial, as overrides to type."""
     if study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
         best = study.best_trial
-        found = f"best {METRIC} {best.value:.4f} of {len(study.trials)} trials, trial {best.number}"
+        found = f"best {METRIC} {best.value:.4f} of {number_of(len(study.trials), 'trial')}, trial {best.number}"
         print(f"{found}: {' '.join(as_overrides(best.params))}", flush=True)

@@ -15,6 +15,7 @@ from src.runs.directory import relative
 from src.sweeps.cells import Cell
 from src.sweeps.trial import METRIC
 from src.utils.files import read_json
+from src.utils.tables import number_of
 
 HINTS = {
     "failed": "sweep.rerun=failed runs again what failed",
@@ -32,7 +33,7 @@ def print_summary(ended: Mapping[Cell, Mapping[str, Any]], ran: Collection[Cell]
         _print_table(shown, ran)
     skipped = sum(status["status"] == "finished" for cell, status in ended.items() if cell not in ran)
     before = f" ({skipped} of them before)" if skipped and ran else ""
-    parts = [f"{counts['finished']} of {len(ended)} cells finished{before}"]
+    parts = [f"{counts['finished']} of {number_of(len(ended), 'cell')} finished{before}"]
     parts += [f"{counts[state]} {state}" for state in (*HINTS, "pruned") if counts[state]]
     hints = dict.fromkeys(hint for state, hint in HINTS.items() if counts[state])
     nothing = "" if ran else "nothing to run: "

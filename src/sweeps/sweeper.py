@@ -31,6 +31,7 @@ from src.sweeps.cells import Cell
 from src.sweeps.summary import print_summary
 from src.utils.errors import InputError, nearest
 from src.utils.files import read_json, write_atomically
+from src.utils.tables import number_of
 
 RERUN = {
     "missing": ("missing", "unfinished"),
@@ -98,7 +99,10 @@ class Grid(Sweeper):
             todo = [cell for cell in found if before[cell] in RERUN[rerun]]
             counts = Counter(before.values())
             counted = ", ".join(f"{counts[state]} {state}" for state in (*RERUN["all"], "running") if counts[state])
-            print(f"sweep {relative(folder)}: {len(before)} cells ({counted}), {len(todo)} to run", flush=True)
+            print(
+                f"sweep {relative(folder)}: {number_of(len(before), 'cell')} ({counted}), {len(todo)} to run",
+                flush=True,
+            )
             resumable = self.config.get("resume") != "never"  # as every run of src.train is, from its last checkpoint
             for cell in todo:
                 resumes = before[cell] == "unfinished" and resumable and "identity" in identity.recorded(cell.path)

@@ -43,6 +43,7 @@ from src.training.fit import build_model_and_data, fit
 from src.utils.console import print_facts
 from src.utils.disk_cache import Cache, key_of, sha256
 from src.utils.errors import InputError
+from src.utils.tables import number_of
 from src.weights.base import Estimator
 from src.weights.embedding import EmbeddingEstimator, Embeddings, GuideModel
 
@@ -143,7 +144,7 @@ class RecipeGuideModel(GuideModel):
                 f"weights={self.name}: its model trains in batches of {cfg.data.batch_size}, found a training split of "
                 f"{pairs} pairs; set weights.training.batch_size={max(2, pairs // 4)}"
             )
-        what = f"{cfg.choices.backbone}, {cfg.trainer.max_epochs} epochs of {pairs:,} pairs"
+        what = f"{cfg.choices.backbone}, {number_of(cfg.trainer.max_epochs, 'epoch')} of {pairs:,} pairs"
         entry = self.cache.get(
             "models",
             made_from,

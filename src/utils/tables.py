@@ -12,6 +12,11 @@ from rich.table import Table as RichTable
 CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
 
 
+def number_of(count: int, noun: str, plural: str | None = None) -> str:
+    """The count with its noun in the right form: `1 epoch`, `1,200 epochs`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 @dataclass(frozen=True)
 class Table:
     """Texts; the first column names the row."""

@@ -22,6 +22,7 @@ from src.utils.bm25 import BM25
 from src.utils.subtokens import subtokens
 
 MOST_RELEVANT = 3
+CUT = 300  # candidates of a query that the CodeSearchNet challenge reads
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def read(path: Path, codebase: Codebase) -> Annotations:
 
 
 def evaluate(annotations: Annotations, query_ND: torch.Tensor, code_MD: torch.Tensor) -> dict[str, float]:
-    """`within/ndcg` and `all/ndcg` of a model, each with its interval and number of queries.
+    """`within/ndcg` and `all/ndcg` of a model, each with its interval and number of queries, and `within@300/ndcg` and
+    `all@300/ndcg`: the same where the codes below rank 300 are not in the list, as in the challenge.
 
     Args:
         query_ND: embeddings of `annotations.queries`.
@@ -93,6 +95,8 @@ def summarize(
     """The numbers of each query's scores of its annotated codes, and of their ranks among all codes."""
     numbers: dict[str, float] = {}
     for way, ranks_Q in {"within": [ranks_within(own) for own in scores], "all": ranks}.items():
-        values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, ranks_Q)]
-        numbers |= prefixed(way, summarize_graded(values))
+        cut_Q = [np.where(np.asarray(among_all) > CUT, np.inf, found) for found, among_all in zip(ranks_Q, ranks)]
+        for name, chosen in ((way, ranks_Q), (f"{way}@{CUT}", cut_Q)):
+            values = [ndcg(own.tolist(), list(found)) for own, found in zip(annotations.relevance, chosen)]
+            numbers |= prefixed(name, summarize_graded(values))
     return numbers

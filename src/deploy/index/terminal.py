@@ -9,6 +9,7 @@ from rich.text import Text
 
 from src.deploy.index.searcher import Hit
 from src.deploy.index.store import STATES
+from src.utils.tables import number_of
 
 
 def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> None:
@@ -25,7 +26,7 @@ def show(hits: Sequence[Hit], lines: int, console: Console | None = None) -> Non
             (f"{hit.score:.3f}", "green"),
         )
         if hit.copies:
-            head.append(f"  and {len(hit.copies)} more {'copies' if len(hit.copies) > 1 else 'copy'}", "dim")
+            head.append(f"  and {number_of(len(hit.copies), 'more copy', 'more copies')}", "dim")
         if hit.state:
             head.append(f"  {STATES[hit.state]}", "yellow")
         console.print(head, soft_wrap=True, highlight=False)
@@ -37,7 +38,7 @@ def code(hit: Hit, lines: int) -> Syntax:
     all_lines = _safe(hit.source).split("\n")
     shown = all_lines[:lines] if lines else all_lines
     if len(shown) < len(all_lines):
-        shown.append(f"{COMMENT[hit.place.language]} {len(all_lines) - len(shown):,} more lines")
+        shown.append(f"{COMMENT[hit.place.language]} {number_of(len(all_lines) - len(shown), 'more line')}")
     return Syntax(
         "\n".join(shown),
         hit.place.language,

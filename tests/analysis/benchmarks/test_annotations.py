@@ -62,6 +62,18 @@ def test_ndcg_of_a_model_matches_a_computation_by_hand(tmp_path):
     assert numbers["within/queries"] == numbers["all/queries"] == 1  # of r nothing is relevant
 
 
+def test_a_code_below_the_cut_of_the_challenge_gains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotations, "CUT", 2)
+    found = annotations.read(write(tmp_path, row(relevance=3), row(url="c", relevance=1)), CODEBASE)
+    # among all d c a b, within the annotated c a: a is third
+    code_MD = torch.tensor([[0.1], [0.0], [0.5], [0.7]])
+    numbers = annotations.evaluate(found, torch.ones(1, 1), code_MD)
+    best = 7 + 1 / math.log2(3)
+    assert numbers["within@2/ndcg"] == pytest.approx(1 / best)
+    assert numbers["all@2/ndcg"] == pytest.approx(1 / math.log2(3) / best)
+    assert numbers["all/ndcg"] == pytest.approx((7 / math.log2(4) + 1 / math.log2(3)) / best)
+
+
 def test_ndcg_of_bm25_uses_the_statistics_of_the_codebase(tmp_path):
     found = annotations.read(write(tmp_path, row("close file", "a", 1), row("close file", "d", 3)), CODEBASE)
     numbers = annotations.evaluate_bm25(found, CODEBASE)
