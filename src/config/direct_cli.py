@@ -16,7 +16,7 @@ from src.config.commands import COMMANDS, free_words_key
 from src.config.overrides import ASSIGNMENT, CFG, FLAGS, HELP, no_such_key, read_value, split_words
 from src.config.targets import CONF, read_yaml
 from src.config.types import describe_type
-from src.utils.errors import InputError, UserError, message_of
+from src.utils.errors import InputError, UserError, message_of, nearest
 
 
 def run(task: Callable[[Any], object], command: str) -> None:
@@ -76,11 +76,15 @@ def _refuse_keys_with_dashes(typed: Sequence[str], accepted: Mapping[str, Argume
     """Raises InputError, with what to type instead, for --key and --no-key: some commands had them."""
     for word in typed:
         flag, _, value = word.partition("=")
+        if not flag.startswith("--") or flag in (HELP, CFG):
+            continue
         key = flag.removeprefix("--").replace("-", "_").removeprefix("no_")
-        if flag.startswith("--") and key in accepted:
-            switch = "false" if flag.startswith("--no-") else "true"
-            text = value or (switch if accepted[key].annotation is bool else "VALUE")
-            raise InputError(f"{flag} is no flag: type {key}={text}")
+        if key not in accepted:
+            near = nearest(key, accepted) or nearest(flag, (HELP, CFG))
+            raise InputError(f"{flag} is no flag: keys are typed as KEY=VALUE{near}")
+        switch = "false" if flag.startswith("--no-") else "true"
+        text = value or (switch if accepted[key].annotation is bool else "VALUE")
+        raise InputError(f"{flag} is no flag: type {key}={text}")
 
 
 def _takes_list(argument: Argument) -> bool:

@@ -24,10 +24,10 @@ def test_a_folder_without_runs_is_refused_without_writing_a_report(tmp_path, cap
     ("arguments", "message"),
     [
         (["choose=vaild"], "choose: expected valid or each, found 'vaild'; did you mean 'valid'?"),
-        (["--basline", "bm25"], "--basline is no flag; did you mean '--baseline'?"),
+        (["--basline", "bm25"], "--basline is no flag: keys are typed as KEY=VALUE; did you mean 'baseline'?"),
         (["baseline=infonec"], "baseline: expected one of the rows"),
         (["nowhere"], "nowhere does not exist: give run directories, or folders of them"),
-        (["--to"], "--to: expected a value after it, found nothing"),
+        (["--to"], "--to is no flag: type to=VALUE"),
     ],
 )
 def test_a_mistaken_argument_is_reported_in_one_line(root, arguments, message, capsys):

@@ -106,7 +106,7 @@ def test_every_class_that_an_older_configuration_could_name_is_known(here):
 
 
 def test_runs_of_an_older_version_are_reported():
-    status, said = command("report", *(f"outputs/old/{name}" for name in REPORTED), "outputs/sweeps", "--to", "page")
+    status, said = command("report", *(f"outputs/old/{name}" for name in REPORTED), "outputs/sweeps", "to=page")
     assert status == 0, said
     for row in ("infonce", "soft_infonce bm25", "soft_infonce bm25, similar", "soft_infonce mixture"):
         assert f" {row}  " in said
@@ -151,7 +151,7 @@ def test_an_old_sweep_knows_its_finished_cells(here):
 
 
 def test_an_old_index_is_searched_and_brought_up_to_date(here):
-    status, output, errors = run_direct("search", "index=index", "puts every tool back", "--json", "lang=go")
+    status, output, errors = run_direct("search", "index=index", "puts every tool back", "json=true", "lang=go")
     assert status == 0, errors
     [hit] = json.loads(output)["hits"]
     assert (hit["name"], hit["language"], hit["line"]) == ("TidyShelf", "go", 4)
@@ -171,7 +171,7 @@ def test_old_cache_entries_are_listed_and_left_alone(here):
     many = run_command("train", here / "many-texts", *NEW, "loss=infonce", "corpus.root=many", "data.batch_size=256")
     assert many.status == 0, many.errors
     assert contents("cache").items() >= before.items()
-    status, said = command("cache", "list", "--root", "cache")
+    status, said = command("cache", "list", "root=cache")
     assert status == 0, said
     assert all(key in said for key in keys)
     assert "damaged" not in said
