@@ -77,19 +77,38 @@ def test_the_examples_pass_the_contract_tests_without_a_change_to_them(tree):
     assert " skipped" not in shown
 
 
-def test_a_loss_without_similarity_trains_and_is_labelled_without_an_estimator(tree, folder, tmp_path):
-    words = ("loss=margin", "corpus=csv", f"corpus.folder={folder}", f"hydra.run.dir={tmp_path / 'run'}")
-    shown = run(tree, "src.train", *SMALL, f"cache={tmp_path}", *words)
+@pytest.fixture(scope="module")
+def trained(tree, folder, tmp_path_factory) -> tuple[Path, str]:
+    """The folder of two trainings, `margin` and `others`, and what they print, in one process."""
+    work = tmp_path_factory.mktemp("trained")
+    common = (*SMALL, f"cache={work}", f"corpus.folder={folder}")
+    others = [f"{group}={name}" for group, name in OPTIONS.items() if group != "loss"]
+    commands = {"margin": ("loss=margin", "corpus=csv", *common), "others": (*others, *common)}
+    script = work / "both.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom tests.support.commands import run_command\n"
+        f"for name, words in {commands!r}.items():\n"
+        f"    done = run_command('train', Path({str(work)!r}) / name, *words)\n"
+        "    print(done.output, done.errors)\n"
+        "    assert done.status == 0\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "160"}
+    done = subprocess.run([sys.executable, script], cwd=tree, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return work, done.stdout
+
+
+def test_a_loss_without_similarity_trains_and_is_labelled_without_an_estimator(trained):
+    work, shown = trained
     assert re.search(r"^ margin +\d\.\d{3} ", shown, flags=re.MULTILINE)
     assert "bm25" not in shown
-    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    card = (work / "margin" / "README.md").read_text(encoding="utf-8")
     assert "Trained with `margin` on csv" in card
     assert "| negative weights | none |" in card
 
 
-def test_the_other_examples_train_together(tree, folder, tmp_path):
-    chosen = [f"{group}={name}" for group, name in OPTIONS.items() if group != "loss"]
-    words = (*chosen, f"corpus.folder={folder}", f"hydra.run.dir={tmp_path / 'run'}")
-    shown = run(tree, "src.train", *SMALL, f"cache={tmp_path}", *words)
+def test_the_other_examples_train_together(trained):
+    work, shown = trained
     assert re.search(r"^ soft_infonce word_overlap, consecutive +\d\.\d{3} ", shown, flags=re.MULTILINE)
-    assert (tmp_path / "run" / "test_ranks.csv").read_text(encoding="utf-8").count("test-") == 11
+    assert (work / "others" / "test_ranks.csv").read_text(encoding="utf-8").count("test-") == 11

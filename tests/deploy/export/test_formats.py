@@ -15,6 +15,7 @@ from src.export import write
 from src.utils.errors import InputError
 from tests.deploy.export.kinds import makers
 
+SLOW_IN_ONNX = ("lora", "gpt2", "two_towers")  # tracing takes ten seconds each
 TRANSFORMERS = ("bert", "first dimensions", "lora", "roberta", "unixcoder", "gpt2", "qwen", "t5", "modernbert")
 
 
@@ -73,7 +74,7 @@ def test_the_lines_of_the_model_card_give_the_same_embeddings(kind, make, tmp_pa
 
 @with_onnx
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["bert", "lora", "gpt2", "tiny", "two_towers"])
+@pytest.mark.parametrize("kind", ["bert", "tiny", *(pytest.param(k, marks=pytest.mark.slow) for k in SLOW_IN_ONNX)])
 def test_onnxruntime_gives_the_same_embeddings_at_any_batch_size(kind, make, tmp_path, monkeypatch):
     module = make[kind]()
     assert write("onnx", module, tmp_path) <= 1e-5
