@@ -135,7 +135,7 @@ class Fetcher:
 
     def _go_on(self, name: str, url: str, part: Path) -> None:
         """One request: appends what is missing, or starts again if the mirror's file has changed."""
-        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to go on
+        headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to resume
         about = read_json(_about(part))
         mark = about.get("mark") or "W/"  # a weak one says nothing about bytes
         resumable = part.is_file() and about.get("url") == url and not mark.startswith("W/")

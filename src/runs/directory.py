@@ -78,7 +78,7 @@ class RunDirectory:
                 write("interrupted")
             else:
                 status = "pruned" if isinstance(error, TrialPruned) else "failed"
-                with suppress(OSError, UserError):  # where the disk is full, what happened is still to be heard of
+                with suppress(OSError, UserError):  # where the disk is full, the error itself must still be reported
                     write(status, error=f"{type(error).__name__}: {first_line(error)}")
             raise
         write("finished")

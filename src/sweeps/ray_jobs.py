@@ -30,7 +30,7 @@ class RayJobs(Launcher):
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Every job's return, in order; one whose process died is FAILED, and the others go on.
+        """Every job's return, in order; one whose process died is FAILED, and the others continue.
 
         Raises InputError where ray is not installed or no cluster answers.
         """

@@ -50,7 +50,7 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
     trial = open_trial(study, about.study, about.number)
 
     class Reporting(Callback):
-        """Reports val/mrr after each epoch. Raises TrialPruned where the study says that it is no use to go on."""
+        """Reports val/mrr after each epoch. Raises TrialPruned where the study stops the trial."""
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             if trainer.sanity_checking or METRIC not in trainer.callback_metrics:

@@ -37,7 +37,7 @@ def test_lines_after_a_bad_one_are_read_with_their_own_numbers(tmp_path, caplog)
 
 def test_one_bad_line_more_than_the_limit_is_an_error(tmp_path):
     path = write(tmp_path, b"x", b"y", b"z")
-    with pytest.raises(InputError, match=r"3 bad lines, more than corpus\.max_bad_lines=2: .* train|.*train\.jsonl:3"):
+    with pytest.raises(InputError, match=r"3 bad lines, more than corpus\.max_bad_lines=2: .*train\.jsonl:3"):
         list(read_rows(path, BadLines(path, most=2)))
 
 

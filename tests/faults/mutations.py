@@ -67,7 +67,7 @@ disk_cache._lock = lambda folder: theirs(folder).with_suffix(f".{os.getpid()}")
 # Row, what is broken, where, and what stands in its place.
 BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "the generators are not restored", "src.training.checkpointing.set_rng_state", nothing),
-    (1, "an epoch that goes on begins at its first batch", "src.data.samplers.EpochSampler.resume_at", nothing),
+    (1, "a resumed epoch begins at its first batch", "src.data.samplers.EpochSampler.resume_at", nothing),
     (1, "Lightning's counters are left as they are", "src.training.checkpointing.rewind_progress", nothing),
     (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.go_on", nothing),
     (
@@ -82,7 +82,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
         "src.training.checkpointing.gather_objects",
         lambda one, n: [one] * n,
     ),
-    (2, "no run goes on", "src.runs.resume.candidates", lambda wanted: []),
+    (2, "no run is resumed", "src.runs.resume.candidates", lambda wanted: []),
     (2, "files of killed processes are not tidied up", "src.runs.resume.remove_parts", nothing),
     (2, "checkpoints are written in place", "src.runs.checkpoint_file.write", written_in_place),
     (3, "the signal ends the process at once", "src.runtime.signals.SignalWatcher.defer", nothing),
