@@ -103,7 +103,8 @@ class CodeSearchData(L.LightningDataModule):
         train = self.corpus.split("train")
         if self.batch_size > len(train):
             raise InputError(
-                f"data.batch_size must be at most the training split's {len(train)} pairs, found {self.batch_size}"
+                f"data.batch_size must be at most the training split's {len(train)} pairs, found {self.batch_size}; "
+                f"try data.batch_size={max(2, len(train) // 4)}"
             )
         if self.batching.needs_similarity and self.estimator is None:
             raise InputError("batching=similar needs an estimator, found weights=none: choose weights=bm25")

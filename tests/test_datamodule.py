@@ -79,7 +79,7 @@ def test_loader_workers_change_neither_the_batches_nor_the_random_numbers():
 
 
 def test_a_batch_larger_than_the_training_split_is_refused():
-    with pytest.raises(InputError, match="at most the training split's 23 pairs, found 24"):
+    with pytest.raises(InputError, match=r"at most the training split's 23 pairs, found 24; try data\.batch_size=5"):
         data(batch_size=24)
 
 

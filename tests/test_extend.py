@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import os
 import re
@@ -59,6 +60,14 @@ def test_the_page_adds_one_python_file_and_one_yaml_to_each_of_five_groups():
     assert len(FILES) == 10
     for group in OPTIONS:
         assert f"conf/{group}/" in PAGE
+
+
+def test_every_function_of_the_examples_has_annotations():
+    for path, text in FILES.items():
+        for node in ast.walk(ast.parse(text)) if path.endswith(".py") else ():
+            if isinstance(node, ast.FunctionDef):
+                assert node.returns, (path, node.name)
+                assert all(argument.annotation for argument in node.args.args if argument.arg != "self"), node.name
 
 
 def test_the_loss_of_the_readme_is_that_of_the_page():

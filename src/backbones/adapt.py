@@ -1,7 +1,5 @@
 """Memory-saving options of fine-tuning: LoRA, frozen layers, gradient checkpointing, attention kernels."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

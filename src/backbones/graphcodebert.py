@@ -3,8 +3,6 @@
 Shape letters: B texts, L positions (special tokens, code tokens, nodes, padding), D embedding size.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """The keys of the other commands, and which class is whose. How a key is added: src/config/schema.py."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

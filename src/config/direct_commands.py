@@ -1,7 +1,5 @@
 """The keys of the commands that need neither a corpus nor a model from the configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal

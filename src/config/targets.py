@@ -82,7 +82,8 @@ def locate_target(target: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"{target!r} is not there ({error}){nearest(target, named_in_conf())}") from None
+        near = nearest(target, named_in_conf() - {target})
+        raise InputError(f"{target!r}, which is not there ({error}){near}") from None
     defined = str(getattr(found, "__module__", "")).split(".")[0]
     if target not in named_in_conf() and not (isinstance(found, type) and defined == module.split(".")[0]):
         raise InputError(f"{target!r}: never built; expected a class that is defined there")

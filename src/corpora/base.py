@@ -118,6 +118,8 @@ class Corpus(ABC):
             raise InputError(f"a split is one of {', '.join(SPLITS)}, found {name!r}{nearest(name, SPLITS)}")
         if name not in self._splits:
             self._splits[name] = self.read(name)
+            if not len(self._splits[name]):
+                raise InputError(f"{type(self).__name__} has no pairs in its {name} split: is it where its keys say?")
         return self._splits[name]
 
     @cached_property

@@ -4,8 +4,6 @@ Only training pairs are dropped, never a query or a candidate of valid and test,
 those of the whole training split. Allamanis, 2019 (arXiv 1812.06469), on what duplicates do to measurements.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence

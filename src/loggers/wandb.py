@@ -1,7 +1,5 @@
 """Weights & Biases that never prompts, never hangs and never ends a run."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets

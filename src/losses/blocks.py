@@ -3,8 +3,6 @@
 Shape letters: B queries (rows), C codes (columns), D embedding size, R rows of a block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 

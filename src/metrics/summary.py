@@ -96,10 +96,10 @@ def print_table(
     table = Table(
         title="test: every query against the whole codebase", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")  # a long name is folded, so that no number is cut
     headings = [column.replace("ndcg", "NDCG").replace("recall", "R") for column in COLUMNS]
     for name in ["MRR", "95% interval", *headings]:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name, metrics in rows.items():
         interval = f"{metrics['mrr_low']:.3f}–{metrics['mrr_high']:.3f}"
         table.add_row(name, f"{metrics['mrr']:.3f}", interval, *(f"{metrics[column]:.3f}" for column in COLUMNS))

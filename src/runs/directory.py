@@ -11,8 +11,6 @@ README.md          what became of it, as a model card (src/runs/model_card.py)
 .lock              held by the process that works in it; the system frees it when that process ends
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

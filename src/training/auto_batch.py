@@ -6,8 +6,6 @@ the random numbers are the same, the failed step leaves no gradient and no count
 into the same chunks.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal, cast
 

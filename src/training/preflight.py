@@ -8,10 +8,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.targets import CONF
+from src.backbones.base import Encoder
+from src.config.targets import CONF, locate_target
 from src.config.types import Count, NotNegative, Positive, Whole, check_value
 from src.corpora.base import Corpus
 from src.data.mined_negatives import check_mined
+from src.data.samplers import Batching
+from src.losses.base import Loss
 from src.training.build import build_estimator, build_loss, compile_encoder
 from src.training.guide_models import attach_guide_models
 from src.utils.errors import InputError, nearest
@@ -46,6 +49,7 @@ NO_CHECKPOINT = {"fast_dev_run": False, "barebones": False, "enable_checkpointin
 
 def check_training(cfg: DictConfig) -> None:
     """Raises InputError for the first contradiction in the configuration of a training."""
+    check_bases(cfg)
     check_trainer(cfg)
     check_paths(cfg)
     loss = build_loss(cfg)
@@ -63,6 +67,17 @@ def check_training(cfg: DictConfig) -> None:
         )
     corpus: Corpus = instantiate(cfg.corpus)
     corpus.check()  # it is where the configuration says, in the language that it names; nothing of it is read
+
+
+def check_bases(cfg: DictConfig) -> None:
+    """The class of each part has the base class of its group, whose defaults all code relies on."""
+    for key, base in {"loss": Loss, "weights": Estimator, "batching": Batching, "backbone.encoder": Encoder}.items():
+        found = locate_target(OmegaConf.select(cfg, key)["_target_"])
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise InputError(
+                f"{key}: expected a subclass of {base.__module__}.{base.__name__} (docs/extend.md), found "
+                f"{found.__module__}.{found.__qualname__}"
+            )
 
 
 def check_trainer(cfg: DictConfig) -> None:

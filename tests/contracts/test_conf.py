@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf, open_dict
 
 from src.backbones.base import Encoder
 from src.cli import CONF
-from src.corpora.base import Corpus
+from src.corpora.base import Corpus, Split
 from src.corpora.dedup import Deduplicated
 from src.data.samplers import Batching
 from src.losses.base import Loss
@@ -138,6 +139,9 @@ def test_every_corpus_keeps_the_contract(name):
     corpus = instantiate(cfg.corpus)  # reads nothing
     assert isinstance(corpus, Corpus)
     assert corpus.language == cfg.lang.name
+    with contextlib.suppress(InputError, OSError):  # its data may not be here
+        corpus.check()
+        assert isinstance(corpus.split("valid"), Split)
     if "dedup" in cfg.corpus:
         near = composed(f"corpus={name}", "corpus.dedup=near").corpus
         assert isinstance(instantiate(near), Deduplicated)

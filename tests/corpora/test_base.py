@@ -10,7 +10,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src.corpora.base import Codebase, Pair, Split, fingerprint
+from src.corpora.base import Codebase, Corpus, Pair, Split, fingerprint
+from src.utils.errors import InputError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -60,3 +61,14 @@ def test_each_corpus_yaml_has_only_parameters_of_its_class(path: Path) -> None:
     assert path.read_text().startswith("# ")
     config = OmegaConf.create({"lang": {"name": "ruby"}, "cache": "nowhere", "corpus": OmegaConf.load(path)})
     assert instantiate(config.corpus).language == "ruby"  # reads nothing: errors about data come from split()
+
+
+def test_a_split_without_pairs_is_an_error_that_names_the_corpus() -> None:
+    class Empty(Corpus):
+        """A corpus whose folder is not where it looks."""
+
+        def read(self, name: str) -> Split:
+            return Split.of(name, [])
+
+    with pytest.raises(InputError, match="Empty has no pairs in its train split: is it where its keys say"):
+        Empty().split("train")

@@ -1,7 +1,7 @@
 """The tables of docs/options.md, from conf/ and the keys' own sentences: python -m tests.support.options_page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -46,14 +46,14 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def option_tables() -> Iterator[str]:
+def option_tables(left_out: Collection[Path]) -> Iterator[str]:
     options = options_of_groups()
     sentences = {key: item.sentence for key, item in arguments(COMMANDS["train"]).items()} | GROUP_SENTENCES
     for group in (*GROUPS, *HYDRA_GROUPS):
         yield f"### `{group}`: {(sentences | HYDRA_GROUPS)[group]}\n"
         yield "| option | what it is |\n|---|---|"
-        for option in options[group]:
-            yield f"| `{option}` | {described(CONF / group / f'{option}.yaml')} |"
+        paths = {option: CONF / group / f"{option}.yaml" for option in options[group]}
+        yield from (f"| `{option}` | {described(path)} |" for option, path in paths.items() if path not in left_out)
         yield ""
 
 
@@ -66,9 +66,9 @@ def key_table() -> Iterator[str]:
     yield ""
 
 
-def page() -> str:
-    """docs/options.md as it should be."""
-    generated = "\n".join(["", *option_tables(), *key_table(), ""])
+def page(left_out: Collection[Path] = ()) -> str:
+    """docs/options.md as it should be, without the options of those yaml files."""
+    generated = "\n".join(["", *option_tables(left_out), *key_table(), ""])
     return GENERATED.sub(lambda _: generated, PAGE.read_text(encoding="utf-8"))
 
 

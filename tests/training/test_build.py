@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import lightning as L
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 from src.config.compose import compose_config
 from src.training.build import compile_encoder
 from src.training.fit import build_model_and_data
-from src.training.preflight import check_batching
+from src.training.preflight import check_bases, check_batching
 from src.utils.errors import InputError
 from tests.support.doubles import BagEncoder, ListCorpus
 
@@ -65,3 +67,20 @@ def test_a_group_larger_than_its_pool_is_refused():
     cfg = compose_config("train", ["batching=similar", "batching.group=5", "batching.pool=4"])
     with pytest.raises(InputError, match=r"batching\.group=5: expected at most the items of batching\.pool=4"):
         check_batching(cfg)
+
+
+@pytest.mark.parametrize(
+    ("key", "base", "other"),
+    [
+        ("loss", "src.losses.base.Loss", "src.weights.none.NoEstimator"),
+        ("weights", "src.weights.base.Estimator", "src.losses.infonce.InfoNCE"),
+        ("batching", "src.data.samplers.Batching", "src.losses.infonce.InfoNCE"),
+        ("backbone.encoder", "src.backbones.base.Encoder", "src.losses.infonce.InfoNCE"),
+    ],
+)
+def test_a_part_of_another_base_class_is_refused(key, base, other):
+    cfg = compose_config("train", ())
+    check_bases(cfg)
+    OmegaConf.update(cfg, f"{key}._target_", other)
+    with pytest.raises(InputError, match=rf"{key}: expected a subclass of {re.escape(base)} "):
+        check_bases(cfg)
