@@ -115,7 +115,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (11, "the nearest name is not said", "src.config.overrides.nearest", lambda name, valid: ""),
     (11, "the nearest word is not said", "src.config.types.nearest", lambda name, valid: ""),
     (11, "words are Hydra's to understand", "src.cli.check_overrides", lambda words, name: list(words)),
-    (11, "what Hydra refuses is not explained", "src.cli.explained", lambda words, name: ""),
+    (11, "what Hydra refuses is not explained", "src.cli.explain_refusal", lambda words, name: ""),
     (11, "any value will do", "src.config.checks.check_value", nothing),
     (
         12,

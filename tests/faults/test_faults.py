@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from unittest import mock
 
 import pytest
 from rich.console import Console
 
 from tests.faults.harness import Fault, Row, outcome, print_outcomes, rows
+from tests.faults.mutations import BREAKAGES
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"row_{row.number:02}")
@@ -29,6 +31,12 @@ def test_a_row_that_breaks_or_has_too_few_faults_counts_as_lost():
     assert len(outcome(Row(1, "", "", 2, shrinks), full=True).lost) == 1
     assert outcome(Row(1, "", "", 2, shrinks), full=False).lost == []
     assert len(outcome(Row(1, "", "", 2, lambda full: []), full=False).lost) == 1
+
+
+@pytest.mark.parametrize(("number", "what", "target", "instead"), BREAKAGES, ids=lambda value: str(value)[:40])
+def test_what_a_mutation_breaks_is_there(number, what, target, instead):
+    with mock.patch(target, instead):
+        assert number in {row.number for row in rows()}
 
 
 def test_what_was_lost_is_named_below_the_table():
