@@ -45,7 +45,7 @@ def test_the_json_output_can_be_read_by_a_script(folder) -> None:
 
 def test_long_functions_are_shortened(folder) -> None:
     _, output, _ = search(folder, "send packet", "top=1", "lines=2")
-    assert "# 1 more lines" in output
+    assert "# 1 more line" in output
     assert "b'x'" not in output
 
 
