@@ -11,8 +11,6 @@ queries may share one. Where `docstring_tokens` and `code_tokens` are present th
 as in the paper. `idx`, when present, becomes the id of the query. Husain et al., 2019 (arXiv 1909.09436).
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +62,7 @@ class CodeSearchNetCorpus(Corpus):
             if name != "train":
                 self._codebase_file(folder, name)
 
-    def of_language(self, language: str) -> CodeSearchNetCorpus:
+    def of_language(self, language: str) -> "CodeSearchNetCorpus":
         """One of several under `root`. Raises MissingLanguage: it has no folder there."""
         if self.root is None:
             raise InputError("lang=all expects corpus=codesearchnet corpus.root=DIR with a folder for each language")

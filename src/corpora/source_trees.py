@@ -1,7 +1,5 @@
 """Your own source trees as a corpus: harvested on first use, then read like any CodeSearchNet data."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +57,7 @@ class HarvestCorpus(Corpus):
         about = read_about(self._folder / self.language)
         return {**about["counts"], **about["sizes"]}
 
-    def of_language(self, language: str) -> HarvestCorpus:
+    def of_language(self, language: str) -> "HarvestCorpus":
         """The harvest of one language, made now, of those roots that hold it; a root need not hold every language.
 
         Raises MissingLanguage: none of them does, or too few functions are left to split.
@@ -69,7 +67,7 @@ class HarvestCorpus(Corpus):
             raise MissingLanguage("no sources in corpus.roots")
         return HarvestCorpus(roots, language, self.text, self.cache, self.workers).harvested()
 
-    def harvested(self) -> HarvestCorpus:
+    def harvested(self) -> "HarvestCorpus":
         """Itself, with the harvest made. Raises MissingLanguage where that is impossible."""
         try:
             self._folder  # noqa: B018 - makes it

@@ -4,8 +4,6 @@ A query is the first paragraph of a function's docstring, its code is the functi
 (Husain et al., 2019) with GraphCodeBERT's filter. Modules are split, not functions, so test modules are unseen.
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 import sys
@@ -96,7 +94,7 @@ class StdlibCorpus(Corpus):
             else self._harvested.counts()
         )
 
-    def of_language(self, language: str) -> StdlibCorpus:
+    def of_language(self, language: str) -> "StdlibCorpus":
         """One of several. Raises MissingLanguage: its library is not on this machine, or too small to split."""
         if self.root is not None:
             raise InputError(f"corpus.root={self.root} is one language's library; leave it out with lang=all")

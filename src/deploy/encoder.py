@@ -1,7 +1,5 @@
 """The model of a finished run, ready to embed; without Lightning, so that a search starts fast."""
 
-from __future__ import annotations
-
 import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -35,7 +33,7 @@ class Model:
     checkpoint: Path
 
     @classmethod
-    def load(cls, run: str | None, checkpoint: str | None = None) -> Model:
+    def load(cls, run: str | None, checkpoint: str | None = None) -> "Model":
         """From a finished run's directory or a checkpoint file. Raises InputError for anything else."""
         path = find_checkpoint(run, checkpoint, finished=True)
         held = load_checkpoint(path)

@@ -4,8 +4,6 @@ A training finishes its step, saves and ends; anything else ends at once. A seco
 scheduler that asks again while the process is ending changes nothing.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -40,7 +38,7 @@ class SignalWatcher:
         return self.received is not None
 
     @contextmanager
-    def installed(self, until_exit: bool = False) -> Iterator[SignalWatcher]:
+    def installed(self, until_exit: bool = False) -> Iterator["SignalWatcher"]:
         """Installs the handlers; a nested call only stops deferring, and a thread other than the main one does nothing.
 
         Args:

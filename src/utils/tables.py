@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table as RichTable
 
+TEXT = 24  # characters of a cell from which it may be folded
 CODE_LINES, CODE_CHARACTERS = 8, 400  # of an example's code; some corpora have all of it on one line
 
 
@@ -31,20 +32,33 @@ def print_tables(shown: Iterable[Table], sentences: Iterable[str] = (), console:
     """Titles, tables and notes; then the sentences of the headline, where a reader of a terminal ends."""
     console = console or Console()
     for table in shown:
-        rich = RichTable(
-            title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-        )
-        for i, column in enumerate(table.columns):
-            rich.add_column(column, justify="right" if i else "left")
-        for row in table.rows:
-            rich.add_row(*map(escape, row))
         console.print()
-        console.print(rich)
+        for part, columns in enumerate(_side_by_side(table, console.width)):
+            title = None if part else table.title
+            rich = RichTable(
+                title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+            )
+            for i in columns:
+                rich.add_column(table.columns[i], justify="right" if i else "left", overflow="fold")
+            for row in table.rows:
+                rich.add_row(*(escape(row[i]) for i in columns))
+            console.print(rich)
         if table.note:
             console.print(f"[dim]{escape(table.note)}[/dim]", highlight=False)
     console.print()
     for sentence in sentences:
         console.print(Padding(escape(sentence), (0, 1)), highlight=False)
+
+
+def _side_by_side(table: Table, width: int) -> list[list[int]]:
+    """The columns in as many parts as fit below each other, uncut; each part begins with the name of the row."""
+    widths = [min(TEXT, max(map(len, cells))) + 2 for cells in zip(table.columns, *table.rows)]
+    parts = [[0]]
+    for i in range(1, len(widths)):
+        if len(parts[-1]) > 1 and sum(widths[j] for j in (*parts[-1], i)) > width:
+            parts.append([0])
+        parts[-1].append(i)
+    return parts
 
 
 def markdown_table(table: Table) -> str:

@@ -1,7 +1,5 @@
 """The estimator contract: how similar are query i and code j, judged without the model that is being trained."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -51,6 +49,6 @@ class Estimator(ABC):
         items_B, items_C = inputs["rows"][rows], inputs["columns"]
         return torch.from_numpy(self.similarity(items_B.cpu().numpy(), items_C.cpu().numpy())).to(items_B.device)
 
-    def components(self) -> Iterator[Estimator]:
+    def components(self) -> Iterator["Estimator"]:
         """The estimators that this one combines; itself alone by default."""
         yield self

@@ -9,8 +9,6 @@ INDEX/.part/               files harvested and embedded so far by an unfinished 
 Shape letters: M distinct functions (items), R rows (places where one stands), D embedding size.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Sequence
@@ -124,7 +122,7 @@ class Index:
             raise ValueError("its table and its manifest differ in size")
 
     @classmethod
-    def open(cls, folder: str | Path) -> Index:
+    def open(cls, folder: str | Path) -> "Index":
         """Raises InputError where there is no finished index, or a damaged one."""
         folder = Path(folder).expanduser()
         manifest = read_manifest(folder)
