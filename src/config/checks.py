@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from src.config.arguments import Argument, arguments, kwargs_key
 from src.config.commands import COMMANDS
-from src.config.targets import check_targets, locate_target
+from src.config.targets import CONF, check_targets, locate_target
 from src.config.types import check_value, class_of_section, describe_type
 from src.utils.errors import InputError, nearest
 
@@ -55,7 +55,9 @@ def check_keys(prefix: str, node: Mapping[str, Any], of: Callable[..., Any]) -> 
     if not node.get("_partial_"):
         required = {key for key, item in accepted.items() if item.required}
         for key in sorted(required - node.keys() - SET_BY_CODE):
-            raise InputError(f"{prefix}{key}: expected {describe_type(accepted[key].annotation)}, found nothing")
+            options = ", ".join(sorted(path.stem for path in (CONF / prefix / key).glob("*.yaml")))
+            expected = f"one of {options} (~{key} removes it)" if options else describe_type(accepted[key].annotation)
+            raise InputError(f"{prefix}{key}: expected {expected}, found nothing")
 
 
 def accepted_arguments(of: Callable[..., Any], node: Mapping[str, Any]) -> dict[str, Argument]:

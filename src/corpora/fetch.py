@@ -117,7 +117,7 @@ class Fetcher:
         part = self.folder / f"{file.name}.part"
         for attempt in range(1, self.attempts + 1):
             try:
-                self._go_on(file.name, url, part)
+                self._resume(file.name, url, part)
                 return part
             except MirrorError as error:
                 failure = error
@@ -133,7 +133,7 @@ class Fetcher:
             time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("unreachable: attempts is at least 1")
 
-    def _go_on(self, name: str, url: str, part: Path) -> None:
+    def _resume(self, name: str, url: str, part: Path) -> None:
         """One request: appends what is missing, or starts again if the mirror's file has changed."""
         headers = {"accept-encoding": "identity"}  # bytes of the file, so that their number says where to resume
         about = read_json(_about(part))

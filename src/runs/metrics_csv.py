@@ -44,7 +44,7 @@ class MetricsCSV(Logger):
     def save_dir(self) -> str:
         return str(self.path.parent)
 
-    def go_on(self, step: int) -> None:
+    def resume_at(self, step: int) -> None:
         """Takes up the rows of the earlier attempt that were logged before this step; those after it come again."""
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:

@@ -168,7 +168,7 @@ class SaveLast(Checkpoint):
         self._rng_states = checkpoint["randomness"]
         for logger in trainer.loggers:
             if isinstance(logger, MetricsCSV):
-                logger.go_on(checkpoint["global_step"])
+                logger.resume_at(checkpoint["global_step"])
 
 
 class KeepBest(StepRecordingCheckpoint):

@@ -69,7 +69,7 @@ BREAKAGES: tuple[tuple[int, str, str, Callable | object], ...] = (
     (1, "the generators are not restored", "src.training.checkpointing.set_rng_state", nothing),
     (1, "a resumed epoch begins at its first batch", "src.data.samplers.EpochSampler.resume_at", nothing),
     (1, "Lightning's counters are left as they are", "src.training.checkpointing.rewind_progress", nothing),
-    (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.go_on", nothing),
+    (1, "metrics.csv begins anew", "src.runs.metrics_csv.MetricsCSV.resume_at", nothing),
     (
         1,
         "mined columns are drawn without the batch",

@@ -51,7 +51,7 @@ def run(full: bool) -> Iterator[Fault]:
                     assert train(path, *given).status == 0
                 whole[loss, workers] = path, batches
             yield resumed(f"{loss}, {workers} workers, {place}", folder, given, PLACES[place], *whole[loss, workers])
-        yield from several_processes.go_on(folder, CASES if full else CASES[:1])
+        yield from several_processes.resumed_like_whole(folder, CASES if full else CASES[:1])
 
 
 def resumed(name: str, folder: Path, given: tuple[str, ...], place: tuple[int, int], whole: Path, all_: list) -> Fault:

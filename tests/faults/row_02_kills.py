@@ -24,7 +24,7 @@ from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train
 
 TITLE = "50 SIGKILLs at random moments, 20 of them while saving, the temporary folder on another file system"
-PROMISE = "the same command goes on; at most one save interval lost; no torn checkpoint, no stray file, the same ranks"
+PROMISE = "the same command resumes; at most one save interval lost; no torn checkpoint, no stray file, the same ranks"
 FULL = 50
 
 RANDOM = 30
@@ -57,7 +57,7 @@ class Work:
         self.seconds = 2.0  # that an attempt takes
 
     def killed(self, kill: str, chance: random.Random) -> Fault:
-        """Survived where the attempt after the kill goes on as promised, to the end."""
+        """Survived where the attempt after the kill resumes as promised, to the end."""
         stage, _, save = kill.partition(", save ")
         try:
             attempt = self.type((lambda: kill_in_save(stage, int(save))) if save else None)

@@ -14,7 +14,7 @@ from tests.faults.harness import Fault, scratch
 from tests.faults.training import Started, command, ended, start, train, wait_for
 
 TITLE = "12 SIGTERM / SIGUSR1 to a run, in its steps, validations, preparations and test"
-PROMISE = "saved at a step boundary within 30 s, status 75; the same command goes on: same ranks, directory and W&B run"
+PROMISE = "saved at a step boundary within 30 s, status 75; the same command resumes: same ranks, directory and W&B run"
 FULL = 12
 SECONDS = 30.0
 

@@ -22,7 +22,7 @@ from tests.support.commands import direct
 report = direct("report")
 
 TITLE = "the disk full under a checkpoint, test_ranks.csv, metrics.csv, a report, a cache entry, W&B's files"
-PROMISE = "the last good file is untouched; one line names the path and the bytes needed; the same command goes on"
+PROMISE = "the last good file is untouched; one line names the path and the bytes needed; the same command resumes"
 FULL = 6
 FULL_DEVICE = "/dev/full"
 

@@ -90,7 +90,7 @@ TRAIN = [
     ("weights=mixture weights.parts.simcse=null", ("weights.parts.simcse", "null")),
     ("logger.csv=null", ("logger.csv", "null")),
     ("checkpoint=ROOT", ("checkpoint", "is a folder")),
-    ("checkpoint=ROOT/python/train.jsonl", ("checkpoint", "no checkpoint of this project")),
+    ("checkpoint=ROOT/python/train.jsonl", ("checkpoint", "not a checkpoint of this project")),
     ("negatives.mined=ROOT/python/train.jsonl", ("train.jsonl:1", "'train'")),
     ("cache=ROOT/python/train.jsonl/below", ("cache=", "found a file")),
     ("backbone=hf backbone.name=nowhere/at/all", ("backbone.name='nowhere/at/all'", "no such folder")),

@@ -181,7 +181,7 @@ CASES = (
 QUICK = CASES[:1]
 
 
-def go_on(folder: Path, cases: Sequence[Case]) -> Iterator[Fault]:
+def resumed_like_whole(folder: Path, cases: Sequence[Case]) -> Iterator[Fault]:
     """Each case's command, stopped and typed again, equals the one that was never stopped."""
     given = command(folder, *TWO)
     whole = start_two(folder / "whole", folder / "whole.txt", given)

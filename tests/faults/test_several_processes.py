@@ -13,7 +13,7 @@ import pytest
 
 from src.runtime.signals import SCHEDULER_SIGNALS
 from tests.conftest import PROJECT
-from tests.faults.several_processes import CASES, TWO, go_on, gone
+from tests.faults.several_processes import CASES, TWO, gone, resumed_like_whole
 from tests.faults.training import command
 from tests.support.processes import LOOPBACK, free_port
 
@@ -21,7 +21,7 @@ from tests.support.processes import LOOPBACK, free_port
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_two_processes_that_were_stopped_resume_the_same_training(case, tmp_path):
-    (fault,) = go_on(tmp_path, [case])
+    (fault,) = resumed_like_whole(tmp_path, [case])
     assert fault.survived, fault.detail
 
 

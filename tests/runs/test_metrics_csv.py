@@ -36,7 +36,7 @@ def test_every_row_comes_once_where_a_run_resumes(tmp_path):
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("7")  # cut off by a kill
     again = MetricsCSV(tmp_path)
-    again.go_on(3)  # three steps are in the checkpoint
+    again.resume_at(3)  # three steps are in the checkpoint
     log(again, *((step, {"a": step}) for step in range(3, 6)), (5, {"c": 1}))
     assert [row["step"] for row in rows(tmp_path)] == ["0", "1", "2", "3", "4", "5", "5"]
     assert rows(tmp_path)[-1]["c"] == "1"
