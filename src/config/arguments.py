@@ -74,8 +74,9 @@ def _metadata(kind: Any) -> Iterator[Any]:
 def kwargs_key(of: Callable[..., Any]) -> str | None:
     """The argument whose own arguments `**options` are; empty where they are known, None where they may be any."""
     function = _constructor(of)
-    # torch.nn.Module takes any, and then refuses them.
-    if function is object.__init__ or getattr(function, "__module__", "") == "torch.nn.modules.module":
+    # torch.nn.Module takes any, and then refuses them; torch.compile puts another constructor in its place.
+    modules = ("torch.nn.modules.module", "torch._dynamo.mutation_guard")
+    if function is object.__init__ or getattr(function, "__module__", "") in modules:
         return ""
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:

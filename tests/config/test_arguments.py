@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import lightning as L
+import torch
 from lightning.pytorch.strategies import DDPStrategy
+from torch._dynamo.mutation_guard import install_generation_tagging_init
 
 from src.backbones.unixcoder import UniXcoderEncoder
 from src.config.arguments import arguments, kwargs_key
@@ -72,6 +74,13 @@ def test_options_that_are_passed_on_are_found():
     assert kwargs_key(trainer) == ""
     assert kwargs_key(InfoNCE) == ""
     assert kwargs_key(DDPStrategy) is None
+
+
+def test_a_compiled_model_changes_no_arguments():
+    install_generation_tagging_init()  # as torch.compile does, once and for good
+    assert torch.nn.Module.__init__.__module__ == "torch._dynamo.mutation_guard"
+    assert kwargs_key(InfoNCE) == ""
+    assert arguments.__wrapped__(InfoNCE) == {}
 
 
 def test_a_constructor_without_arguments_has_none():
