@@ -103,9 +103,10 @@ def test_the_metrics_log_has_the_curves_of_training_and_validation(finished):
     assert {"train/loss", "val/mrr", "val/alignment", "val/uniformity", "train/learning_rate"} <= set(columns)
 
 
-def test_the_same_seed_gives_the_same_ranks(root, tmp_path):
+@pytest.mark.parametrize("loss", [pytest.param("infonce", marks=pytest.mark.slow), "soft_infonce"])
+def test_the_same_seed_gives_the_same_ranks(root, tmp_path, loss):
     runs = [
-        run_command("train", tmp_path / f"{seed}-{i}", *SMALL, f"corpus.root={root}", f"seed={seed}")
+        run_command("train", tmp_path / f"{seed}-{i}", *SMALL, f"corpus.root={root}", f"loss={loss}", f"seed={seed}")
         for i, seed in enumerate((3, 3, 4))
     ]
     first, again, _ = ((run.run / "test_ranks.csv").read_bytes() for run in runs)

@@ -206,8 +206,8 @@ class Train:
     Args:
         seed: seed of weights, batches and dropout.
         cache: folder of harvests, tokens, and models of estimators; null caches nothing.
-        resume: whether an unfinished run is continued: auto takes the latest one of the same command, a path that run
-            directory or checkpoint, and never begins a new run.
+        resume: which run is resumed: the latest unfinished one of the same command (auto), none (never), or the one in
+            a run directory or of a checkpoint (its path).
         checkpoint: checkpoint file whose weights the training starts from.
         compare_infonce: whether plain InfoNCE is also trained, for comparison.
         keep: which epoch is tested and kept as best.ckpt, the best one on valid or the last one.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 
-def test_a_loss_without_similarity_runs_once_for_all_estimators(sweep):
-    assert sweep.type("sweep=losses_by_estimators", "weights=bm25,simcse", "seed=1").status == 0
+
+@pytest.mark.parametrize(
+    ("overrides", "seeds", "estimators"),
+    [(("weights=bm25,simcse", "seed=1"), 1, 2), pytest.param(("seed=1,2",), 2, 3, marks=pytest.mark.slow)],
+)
+def test_a_loss_without_similarity_runs_once_for_all_estimators(sweep, overrides, seeds, estimators):
+    assert sweep.type("sweep=losses_by_estimators", *overrides).status == 0
     names = sweep.executed()
-    assert len(names) == len(set(names)) == 1 + 5 * 2
-    assert sum(name.startswith("infonce_seed") for name in names) == 1
+    assert len(names) == len(set(names)) == seeds * (1 + 5 * estimators)
+    assert sum(name.startswith("infonce_seed") for name in names) == seeds
     assert sum(name.startswith("soft_infonce_simcse_seed1_") for name in names) == 1
 
 
